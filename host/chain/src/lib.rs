@@ -1,0 +1,1 @@
+//! The blocks, their order, the ledger, the mempool and templates.

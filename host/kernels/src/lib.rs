@@ -1,0 +1,1 @@
+//! Native hash kernels: the only crate with SIMD.

@@ -1,0 +1,93 @@
+//! The host's view of a plugin: one trait for each kind.
+//!
+//! `plugin-host` implements them over the sandbox, `kernels` natively; `chain` and `miner` use them without knowing which.
+
+use crate::contract::{Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Template, Violation};
+use crate::{BlockId, Hash256, Height};
+use std::sync::Arc;
+
+/// Why a plugin gave no answer. A fault says nothing about the block: it is never stored as "invalid".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{plugin}: {function}: {detail}")]
+pub struct Fault {
+    pub class: FaultClass,
+    /// Name, version and first digits of the digest of the plugin.
+    pub plugin: String,
+    pub function: String,
+    pub detail: String,
+}
+
+/// Whether the same call would fail everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultClass {
+    /// The plugin's own fault: a panic, an access out of bounds, fuel used up, an answer that breaks the contract.
+    Plugin,
+    /// This machine's: out of time, out of memory, out of stack, or a kind of trap that nobody has classified.
+    Environment,
+}
+
+/// The blocks known so far, as a consensus plugin may see them. Answers are facts of the DAG, the same on every node.
+pub trait ChainView {
+    /// Returns the height of the oldest block shown: 0 unless history was cut off. A rule that needs
+    /// blocks below the horizon cannot be judged and is skipped; a node's horizon is always 0.
+    fn horizon(&self) -> Height;
+
+    /// Returns a placed block.
+    fn block(&self, id: BlockId) -> Option<KnownBlock>;
+
+    /// Tells whether `ancestor` is `descendant` or in its past. `false` where either is unknown.
+    fn is_ancestor(&self, ancestor: BlockId, descendant: BlockId) -> bool;
+
+    /// Returns `from` and the selected chain below it, newest first, at most `count` blocks.
+    fn selected_past(&self, from: BlockId, count: u32) -> Vec<KnownBlock>;
+
+    /// Returns the block at `height` on the selected chain of `from`: on a DAG, the newest one not above `height`.
+    fn selected_ancestor(&self, from: BlockId, height: Height) -> Option<KnownBlock>;
+}
+
+/// A view that can be lent to a sandbox.
+pub type SharedView = Arc<dyn ChainView + Send + Sync>;
+
+/// A consensus plugin.
+pub trait RulesEngine: Send + Sync {
+    /// Returns the genesis header.
+    fn genesis(&self) -> Result<Vec<u8>, Fault>;
+
+    /// Reads headers. One answer for each.
+    fn decode(&self, headers: &[Vec<u8>]) -> Result<Vec<Result<HeaderView, Violation>>, Fault>;
+
+    /// Judges headers in order; one whose parent was refused in the same batch is refused too. One answer for each.
+    fn place(&self, view: &SharedView, candidates: &[Candidate]) -> Result<Vec<Result<Placement, Violation>>, Fault>;
+
+    /// Returns what the next block over `tips` must have. `wish` asks for a difficulty other than the one computed,
+    /// in the unit of [`Requirements::difficulty`]; chains that do not allow that refuse it.
+    fn next(&self, view: &SharedView, tips: &[BlockId], wish: Option<u64>) -> Result<Result<Requirements, Violation>, Fault>;
+
+    /// Builds a header without its proof.
+    fn encode(&self, draft: &Draft) -> Result<Result<Template, Violation>, Fault>;
+
+    /// Puts a proof into a template's header: the nonce, and the rolled bits as they stood in the hashed bytes.
+    fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Result<Vec<u8>, Violation>, Fault>;
+}
+
+/// A hash algorithm, sandboxed or native. Digests are compared with targets as little-endian integers.
+pub trait HashEngine: Send {
+    /// Hashes `inputs.len() / each` inputs of `each` bytes, and appends their digests.
+    fn digest_many(&mut self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) -> Result<(), Fault>;
+
+    /// Tries `count` nonces from `first`, wrapping at the width of the nonce field, with each input of the job.
+    /// It may stop early: [`Scan::scanned`] says after how many, at least one. Found nonces come in no set order.
+    fn search(&mut self, job: &SearchJob, first: u64, count: u64) -> Result<Scan, Fault>;
+
+    /// Hashes one input.
+    fn digest(&mut self, input: &[u8]) -> Result<Hash256, Fault> {
+        let mut digests = Vec::with_capacity(1);
+        self.digest_many(input, input.len(), &mut digests)?;
+        digests.pop().ok_or_else(|| Fault {
+            class: FaultClass::Plugin,
+            plugin: String::new(),
+            function: "digest-many".to_owned(),
+            detail: "no digest for one input".to_owned(),
+        })
+    }
+}

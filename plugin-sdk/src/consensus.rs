@@ -1,0 +1,51 @@
+//! What the author of consensus rules writes.
+
+use crate::ConfigError;
+use adit_primitives::contract::{Draft, HeaderView, Placement, Requirements, Template, Violation};
+use adit_primitives::engine::ChainView;
+use adit_primitives::{BlockId, Hash256};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+/// A header that is being judged.
+#[derive(Debug, Clone)]
+pub struct JudgedHeader<'a> {
+    /// The bytes.
+    pub header: &'a [u8],
+    /// The same, as [`Consensus::decode`] read them.
+    pub view: &'a HeaderView,
+    /// The digest of `view.pow` by the chain's hash algorithm, to be compared with the target as a little-endian integer.
+    pub pow: Hash256,
+}
+
+/// The rules of a chain. Pure functions: the same arguments and the same known blocks give the same answer on every node.
+pub trait Consensus: Sized {
+    /// The plugin's name in `chain.toml`: lower-case words joined by dashes.
+    const NAME: &'static str;
+    /// One sentence on what it is.
+    const SUMMARY: &'static str;
+    /// The plugin's `config` table.
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// Makes an instance. What serde cannot check is checked here.
+    fn new(config: Self::Config) -> Result<Self, ConfigError>;
+
+    /// Returns the genesis header.
+    fn genesis(&self) -> Vec<u8>;
+
+    /// Reads a header: its form alone, without any other block.
+    fn decode(&self, header: &[u8]) -> Result<HeaderView, Violation>;
+
+    /// Judges a header whose parents `view` shows, and says where it stands.
+    fn place(&self, view: &dyn ChainView, block: &JudgedHeader<'_>) -> Result<Placement, Violation>;
+
+    /// Returns what the next block over `tips` must have. `wish` asks for a difficulty other than the one computed; a chain
+    /// that does not allow that refuses it.
+    fn next(&self, view: &dyn ChainView, tips: &[BlockId], wish: Option<u64>) -> Result<Requirements, Violation>;
+
+    /// Builds a header without its proof.
+    fn encode(&self, draft: &Draft) -> Result<Template, Violation>;
+
+    /// Puts a proof into a template's header: the nonce, and the rolled field as it stood in the hashed bytes.
+    fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Vec<u8>, Violation>;
+}

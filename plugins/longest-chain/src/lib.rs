@@ -1,0 +1,1 @@
+//! The chain with the most work.
