@@ -1,1 +1,22 @@
 //! Native hash kernels: the only crate with SIMD.
+//!
+//! A kernel proposes and never decides: it knows no plugin, no chain, no clock and no thread, and what it answers counts only
+//! after the host has found it equal to the sandboxed plugin. A shared library enters through the same table as a bundled kernel.
+//!
+//! Reading order: [`kernel`] (what a backend is, written as plain Rust, and the C table made from it), [`native`] (a table as a
+//! [`HashEngine`](adit_primitives::engine::HashEngine)), [`bundled`] (the list of algorithms), [`choose`] (the fastest backend here),
+//! [`bench`](mod@bench) (backends against the crates that everybody uses), then one module for each algorithm.
+
+#![allow(unsafe_code)]
+
+pub mod bench;
+pub mod bundled;
+pub mod choose;
+pub mod kernel;
+pub mod native;
+mod sha256d;
+
+pub use bundled::{Algorithm, algorithm, candidates};
+pub use choose::fastest;
+pub use kernel::{Finds, Job, Kernel, table};
+pub use native::{KernelError, NativeEngine};

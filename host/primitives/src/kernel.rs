@@ -12,6 +12,9 @@ pub const KERNEL_SYMBOL: &[u8] = b"adit_kernel_v1\0";
 /// The most [`SearchOutput::found`] entries that one group of nonces may need: a kernel stops while this many are free.
 pub const FOUND_ROOM_MIN: usize = 1024;
 
+/// The most inputs that a host gives to one search, so that a group of up to 64 nonces fits [`FOUND_ROOM_MIN`].
+pub const INPUTS_MAX: usize = 16;
+
 /// The exported function: returns a table that stays valid for the life of the process.
 pub type KernelEntry = extern "C" fn() -> *const KernelTable;
 
@@ -19,7 +22,7 @@ pub type KernelEntry = extern "C" fn() -> *const KernelTable;
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct SearchInput {
-    /// `count` inputs of `length` bytes, one after another. They may differ anywhere but in the nonce field.
+    /// `count` inputs of `length` bytes, one after another, at most [`INPUTS_MAX`]. They may differ anywhere but in the nonce field.
     pub inputs: *const u8,
     pub count: usize,
     pub length: usize,

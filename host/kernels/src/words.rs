@@ -1,0 +1,55 @@
+//! Vectors of 32-bit words that one algorithm is written over and each machine's instructions implement.
+//!
+//! A vector comes from [`Words::splat`] or [`Words::load`] alone, and these ask for the [`Words::Machine`]: a proof that the instructions
+//! are there, which the owner of an entry point makes once. So everything built on a vector is safe code. Functions are
+//! `#[inline(always)]` down to the entry point: only there the compiler knows which instructions it may use.
+//!
+//! Reading order: this trait, `portable` (plain Rust), then `avx2` and `avx512`.
+
+#[cfg(target_arch = "x86_64")]
+pub mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub mod avx512;
+pub mod portable;
+
+use std::ops::{Add, BitXor};
+
+/// Words side by side. Addition wraps.
+pub trait Words: Copy + Add<Output = Self> + BitXor<Output = Self> {
+    /// Proves that this machine has the instructions.
+    type Machine: Copy;
+
+    /// How many words there are.
+    const LANES: usize;
+
+    /// Returns `word` in every lane.
+    fn splat(machine: Self::Machine, word: u32) -> Self;
+
+    /// Reads one word for each lane. Panics where there are fewer.
+    fn load(machine: Self::Machine, words: &[u32]) -> Self;
+
+    /// Writes one word for each lane. Panics where there is less room.
+    fn store(self, words: &mut [u32]);
+
+    /// Rotates each word towards its highest bit. `BITS` is 1 to 31.
+    fn rotate_left<const BITS: i32>(self) -> Self;
+
+    /// Rotates each word towards its lowest bit. `BITS` is 1 to 31.
+    fn rotate_right<const BITS: i32>(self) -> Self;
+}
+
+/// Vectors of at least four words that can be seen as groups of four, called quads: one lane group for each of several hashes.
+pub trait Quads: Words {
+    /// How many quads there are.
+    const QUADS: usize;
+
+    /// Moves each word of a quad to the place `BY` higher, around the quad's end. `BY` is 1, 2 or 3.
+    fn rotate_quads<const BY: i32>(self) -> Self;
+
+    /// Takes four vectors of which number `i` holds the `i`-th quad of several blocks of 16 words, and returns these blocks
+    /// one after another.
+    fn to_blocks(quads: [Self; 4]) -> [Self; 4];
+
+    /// Undoes [`Quads::to_blocks`].
+    fn from_blocks(blocks: [Self; 4]) -> [Self; 4];
+}

@@ -1,0 +1,127 @@
+//! Eight words in an AVX2 register.
+
+use super::{Quads, Words};
+use std::arch::x86_64::*;
+use std::ops::{Add, BitXor};
+
+/// Proves that this machine has AVX2.
+#[derive(Clone, Copy)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// Returns the proof where the machine and the operating system have AVX2.
+    pub fn detect() -> Option<Self> {
+        is_x86_feature_detected!("avx2").then_some(Self(()))
+    }
+}
+
+/// Eight words.
+#[derive(Clone, Copy)]
+pub struct Words8(__m256i);
+
+impl Add for Words8 {
+    type Output = Self;
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: whoever made `self` held `Avx2`.
+        Self(unsafe { _mm256_add_epi32(self.0, other.0) })
+    }
+}
+
+impl BitXor for Words8 {
+    type Output = Self;
+
+    #[inline(always)]
+    fn bitxor(self, other: Self) -> Self {
+        // SAFETY: whoever made `self` held `Avx2`.
+        Self(unsafe { _mm256_xor_si256(self.0, other.0) })
+    }
+}
+
+impl Words for Words8 {
+    type Machine = Avx2;
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    fn splat(_: Avx2, word: u32) -> Self {
+        // SAFETY: `Avx2` proves the feature.
+        Self(unsafe { _mm256_set1_epi32(word.cast_signed()) })
+    }
+
+    #[inline(always)]
+    fn load(_: Avx2, words: &[u32]) -> Self {
+        let words: &[u32; 8] = words.first_chunk().expect("callers pass a word for each lane");
+        // SAFETY: `Avx2` proves the feature; the load needs no alignment and reads the 32 bytes of `words`.
+        Self(unsafe { _mm256_loadu_si256(words.as_ptr().cast()) })
+    }
+
+    #[inline(always)]
+    fn store(self, words: &mut [u32]) {
+        let words: &mut [u32; 8] = words.first_chunk_mut().expect("callers pass room for each lane");
+        // SAFETY: whoever made `self` held `Avx2`; the store needs no alignment and writes the 32 bytes of `words`.
+        unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), self.0) }
+    }
+
+    #[inline(always)]
+    fn rotate_left<const BITS: i32>(self) -> Self {
+        // SAFETY: whoever made `self` held `Avx2`. The counts are constants: the compiler picks shifts or one byte shuffle.
+        unsafe {
+            let high = _mm256_sll_epi32(self.0, _mm_cvtsi32_si128(BITS));
+            let low = _mm256_srl_epi32(self.0, _mm_cvtsi32_si128(32 - BITS));
+            Self(_mm256_or_si256(high, low))
+        }
+    }
+
+    #[inline(always)]
+    fn rotate_right<const BITS: i32>(self) -> Self {
+        // SAFETY: as in `rotate_left`.
+        unsafe {
+            let high = _mm256_sll_epi32(self.0, _mm_cvtsi32_si128(32 - BITS));
+            let low = _mm256_srl_epi32(self.0, _mm_cvtsi32_si128(BITS));
+            Self(_mm256_or_si256(high, low))
+        }
+    }
+}
+
+impl Quads for Words8 {
+    const QUADS: usize = 2;
+
+    #[inline(always)]
+    fn rotate_quads<const BY: i32>(self) -> Self {
+        // SAFETY: whoever made `self` held `Avx2`.
+        Self(unsafe {
+            match BY {
+                1 => _mm256_shuffle_epi32::<0x93>(self.0),
+                2 => _mm256_shuffle_epi32::<0x4e>(self.0),
+                _ => _mm256_shuffle_epi32::<0x39>(self.0),
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn to_blocks([a, b, c, d]: [Self; 4]) -> [Self; 4] {
+        // SAFETY: whoever made the vectors held `Avx2`.
+        unsafe {
+            [
+                Self(_mm256_permute2x128_si256::<0x20>(a.0, b.0)),
+                Self(_mm256_permute2x128_si256::<0x20>(c.0, d.0)),
+                Self(_mm256_permute2x128_si256::<0x31>(a.0, b.0)),
+                Self(_mm256_permute2x128_si256::<0x31>(c.0, d.0)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn from_blocks([a, b, c, d]: [Self; 4]) -> [Self; 4] {
+        // SAFETY: whoever made the vectors held `Avx2`.
+        unsafe {
+            [
+                Self(_mm256_permute2x128_si256::<0x20>(a.0, c.0)),
+                Self(_mm256_permute2x128_si256::<0x31>(a.0, c.0)),
+                Self(_mm256_permute2x128_si256::<0x20>(b.0, d.0)),
+                Self(_mm256_permute2x128_si256::<0x31>(b.0, d.0)),
+            ]
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Vectors in plain Rust, for any machine.
+
+use super::{Quads, Words};
+use std::ops::{Add, BitXor};
+
+/// `N` words. With one it is scalar code; with four the compiler makes use of SSE2 or NEON.
+#[derive(Clone, Copy)]
+pub struct Portable<const N: usize>([u32; N]);
+
+impl<const N: usize> Add for Portable<N> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn add(mut self, other: Self) -> Self {
+        for (word, more) in self.0.iter_mut().zip(other.0) {
+            *word = word.wrapping_add(more);
+        }
+        self
+    }
+}
+
+impl<const N: usize> BitXor for Portable<N> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn bitxor(mut self, other: Self) -> Self {
+        for (word, mask) in self.0.iter_mut().zip(other.0) {
+            *word ^= mask;
+        }
+        self
+    }
+}
+
+impl<const N: usize> Words for Portable<N> {
+    type Machine = ();
+    const LANES: usize = N;
+
+    #[inline(always)]
+    fn splat((): (), word: u32) -> Self {
+        Self([word; N])
+    }
+
+    #[inline(always)]
+    fn load((): (), words: &[u32]) -> Self {
+        Self(*words.first_chunk().expect("callers pass a word for each lane"))
+    }
+
+    #[inline(always)]
+    fn store(self, words: &mut [u32]) {
+        *words.first_chunk_mut().expect("callers pass room for each lane") = self.0;
+    }
+
+    #[inline(always)]
+    fn rotate_left<const BITS: i32>(mut self) -> Self {
+        for word in &mut self.0 {
+            *word = word.rotate_left(BITS.unsigned_abs());
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn rotate_right<const BITS: i32>(mut self) -> Self {
+        for word in &mut self.0 {
+            *word = word.rotate_right(BITS.unsigned_abs());
+        }
+        self
+    }
+}
+
+impl Quads for Portable<4> {
+    const QUADS: usize = 1;
+
+    #[inline(always)]
+    fn rotate_quads<const BY: i32>(self) -> Self {
+        let [a, b, c, d] = self.0;
+        Self(match BY {
+            1 => [d, a, b, c],
+            2 => [c, d, a, b],
+            _ => [b, c, d, a],
+        })
+    }
+
+    #[inline(always)]
+    fn to_blocks(quads: [Self; 4]) -> [Self; 4] {
+        quads
+    }
+
+    #[inline(always)]
+    fn from_blocks(blocks: [Self; 4]) -> [Self; 4] {
+        blocks
+    }
+}
