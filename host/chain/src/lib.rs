@@ -1,1 +1,38 @@
-//! The blocks, their order, the ledger, the mempool and templates.
+//! The blocks of a chain, their order, the ledger over them, the transactions that wait, and templates for miners.
+//!
+//! Synchronous and without effects of its own: it keeps things through `primitives::storage::Storage`, asks rules through
+//! `primitives::engine::{RulesEngine, HashEngine}`, and is told the time. It never opens a file or a socket, never reads a header, and never
+//! decides whether a header is valid: that is the consensus plugin's. Nothing here assumes one parent: a block lists its
+//! parents, and its placement names the merge set that the ledger applies; on a longest chain that set is empty.
+//!
+//! Reading order: [`key`], [`address`], [`transaction`] and [`block`] are the values; [`config`] what a node chooses; [`index`] the blocks in
+//! memory, as plugins see them; [`headers`] how headers are judged; [`ledger`] what a block does to the unspent outputs, and how that is undone;
+//! [`mempool`] what waits; [`chain`] ties them together; [`template`] is what miners work on; [`reader`] answers questions;
+//! [`payment`] makes transactions.
+
+pub mod address;
+pub mod block;
+pub mod chain;
+pub mod config;
+pub mod headers;
+pub mod index;
+pub mod key;
+pub mod ledger;
+pub mod mempool;
+pub mod payment;
+pub mod reader;
+pub mod template;
+pub mod transaction;
+
+pub use address::{Address, AddressError, AddressPrefix};
+pub use block::Block;
+pub use chain::{Accepted, BlockError, Chain, OpenError, Reorg};
+pub use config::{ChainConfig, LedgerRules, MempoolLimits, OrphanLimits, TemplateLimits};
+pub use headers::{HeaderChain, HeaderError};
+pub use index::BlockIndex;
+pub use key::{KeyError, PublicKey, SecretKey, Signature};
+pub use ledger::{TransactionError, Unspent};
+pub use mempool::{Mempool, MempoolError, Pending};
+pub use reader::ChainReader;
+pub use template::{Solution, TemplateError, TemplateRequest, WorkTemplate};
+pub use transaction::{CoinbaseData, Input, OutPoint, Output, Transaction};
