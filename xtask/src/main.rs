@@ -1,2 +1,153 @@
-//! Chores.
-fn main() {}
+//! Chores of the repository. `cargo xtask` lists them.
+//!
+//! Nothing here is part of the product, and nothing of the product is decided here: a chore runs cargo, or reads files.
+//! `tidy` holds the text checks that no lint makes.
+
+mod tidy;
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+const HELP: &str = "\
+cargo xtask <chore>
+
+  up [chain.toml]   build and run node and miner in one process (default: examples/chaincore/chain.toml)
+  test [filter]     set up what is missing and run all tests
+  ci                everything a change must pass: form, lints, tests, documentation, examples
+  setup             add the WebAssembly target where it is missing
+  tidy              check the repository's own rules of form
+  docs              write docs/chain-toml.md from the schemas
+  bench [crate]     run the criterion benches (of one crate)";
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let chore = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    std::env::set_current_dir(root())?;
+    match chore.as_str() {
+        "up" => up(&rest),
+        "test" => test(&rest),
+        "ci" => ci(),
+        "setup" => setup(),
+        "tidy" => tidy::check(&root()),
+        "docs" => docs(false),
+        "bench" => bench(&rest),
+        _ => {
+            eprintln!("{HELP}");
+            bail!("no chore is called {chore:?}");
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository's root").to_path_buf()
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    run_with(Command::new(program).args(arguments))
+}
+
+fn run_with(command: &mut Command) -> Result<()> {
+    let shown = format!("{command:?}").replace('"', "");
+    println!("+ {shown}");
+    let status = command.status().with_context(|| format!("failed to start {shown}"))?;
+    if !status.success() {
+        bail!("{shown} ended with {status}");
+    }
+    Ok(())
+}
+
+fn is_installed(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+/// Adds the target that plugins are built for. A toolchain that did not come through rustup must bring it along.
+fn setup() -> Result<()> {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().context("failed to start rustc")?;
+    let sysroot = String::from_utf8(sysroot.stdout)?;
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(WASM_TARGET).is_dir() {
+        return Ok(());
+    }
+    println!("the target {WASM_TARGET} is missing: adding it");
+    run("rustup", &["target", "add", WASM_TARGET])
+        .with_context(|| format!("plugins are built for {WASM_TARGET}; install it for your toolchain"))
+}
+
+fn up(rest: &[String]) -> Result<()> {
+    setup()?;
+    let chain = rest.first().map_or("examples/chaincore/chain.toml", String::as_str);
+    let more: Vec<&str> = rest.iter().skip(1).map(String::as_str).collect();
+    run("cargo", &[&["run", "--release", "--package", "adit-cli", "--", "up", chain], &more[..]].concat())
+}
+
+fn test(rest: &[String]) -> Result<()> {
+    setup()?;
+    let filter: Vec<&str> = rest.iter().map(String::as_str).collect();
+    if is_installed("cargo", &["nextest", "--version"]) {
+        run("cargo", &[&["nextest", "run", "--workspace", "--no-fail-fast"], &filter[..]].concat())?;
+        run("cargo", &[&["test", "--workspace", "--doc", "--quiet"], &filter[..]].concat())
+    } else {
+        run("cargo", &[&["test", "--workspace", "--no-fail-fast"], &filter[..]].concat())
+    }
+}
+
+fn ci() -> Result<()> {
+    run("cargo", &["fmt", "--all", "--check"])?;
+    tidy::check(&root())?;
+    setup()?;
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    test(&[])?;
+    run_with(
+        Command::new("cargo").args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings"),
+    )?;
+    docs(true)?;
+    examples()
+}
+
+/// Writes the reference of `chain.toml`, or checks that the committed one is what the schemas say.
+fn docs(check: bool) -> Result<()> {
+    let output = Command::new("cargo")
+        .args(["run", "--quiet", "--package", "adit-cli", "--", "chain", "reference"])
+        .output()
+        .context("failed to start cargo")?;
+    if !output.status.success() {
+        bail!("adit chain reference failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let path = Path::new("docs/chain-toml.md");
+    if check {
+        let committed = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+        if committed != output.stdout {
+            bail!("{} is not what the schemas say: run `cargo xtask docs` and commit it", path.display());
+        }
+        return Ok(());
+    }
+    std::fs::write(path, output.stdout).with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// Checks every example chain.
+fn examples() -> Result<()> {
+    let mut chains: Vec<PathBuf> = Vec::new();
+    for folder in std::fs::read_dir("examples")? {
+        let chain = folder?.path().join("chain.toml");
+        if chain.is_file() {
+            chains.push(chain);
+        }
+    }
+    chains.sort();
+    for chain in chains {
+        let chain = chain.to_string_lossy();
+        run("cargo", &["run", "--quiet", "--package", "adit-cli", "--", "chain", "check", &chain])?;
+    }
+    Ok(())
+}
+
+fn bench(rest: &[String]) -> Result<()> {
+    setup()?;
+    match rest.first() {
+        Some(package) => run("cargo", &["bench", "--package", package]),
+        None => run("cargo", &["bench", "--workspace"]),
+    }
+}

@@ -297,3 +297,47 @@ macro_rules! canonical_struct {
         }
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{KnownBlock, Placement, Scan};
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn refuses<T: Decode + std::fmt::Debug>(bytes: &[u8], want: DecodeError) {
+        assert_eq!(T::from_bytes(bytes).map(|_| ()), Err(want));
+    }
+
+    #[test]
+    fn a_length_past_the_end_is_refused_without_room_for_it() {
+        refuses::<Vec<u8>>(&[0xff; 4], DecodeError::Short { what: "byte string", need: 0xffff_ffff, left: 0 });
+        refuses::<Vec<u64>>(&[0xff; 4], DecodeError::Short { what: "u64", need: 8, left: 0 });
+    }
+
+    #[test]
+    fn bytes_left_over_are_refused() {
+        refuses::<u16>(&[1, 2, 3], DecodeError::Trailing { what: "u16", left: 1 });
+    }
+
+    #[test]
+    fn a_tag_that_means_nothing_is_refused() {
+        refuses::<Option<u16>>(&[2, 0, 0], DecodeError::Value { what: "option", value: 2 });
+        refuses::<bool>(&[2], DecodeError::Value { what: "bool", value: 2 });
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic_and_have_one_encoding(bytes: Vec<u8>) {
+            fn check<T: Decode + Encode>(bytes: &[u8]) {
+                if let Ok(value) = T::from_bytes(bytes) {
+                    assert_eq!(value.to_bytes(), bytes);
+                }
+            }
+            check::<Vec<Option<KnownBlock>>>(&bytes);
+            check::<Vec<Result<Placement, crate::contract::Violation>>>(&bytes);
+            check::<Scan>(&bytes);
+            check::<Vec<Vec<u8>>>(&bytes);
+        }
+    }
+}

@@ -35,6 +35,11 @@ pub trait ChainView {
     /// Returns a placed block.
     fn block(&self, id: BlockId) -> Option<KnownBlock>;
 
+    /// Returns several placed blocks, in order.
+    fn blocks(&self, ids: &[BlockId]) -> Vec<Option<KnownBlock>> {
+        ids.iter().map(|id| self.block(*id)).collect()
+    }
+
     /// Tells whether `ancestor` is `descendant` or in its past. `false` where either is unknown.
     fn is_ancestor(&self, ancestor: BlockId, descendant: BlockId) -> bool;
 

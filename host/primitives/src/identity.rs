@@ -77,3 +77,57 @@ impl fmt::Display for Difference {
         write!(f, "{}: ours is {}, theirs is {}", self.item, self.ours, self.theirs)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        let plugin = |name: &str| RulePlugin { name: name.to_owned(), digest: Hash256([7; 32]), config: "{}".to_owned() };
+        Rules {
+            chain: "test".to_owned(),
+            network: "devnet".to_owned(),
+            genesis: BlockId([1; 32]),
+            consensus: plugin("longest-chain"),
+            hash: plugin("sha256d"),
+            ledger: "{}".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_same_rules_have_one_identity() {
+        assert_eq!(rules().identity(), rules().identity());
+        assert_eq!(rules().differences(&rules()), []);
+    }
+
+    #[test]
+    fn every_item_changes_the_identity_and_is_named() {
+        let changes: [(&str, fn(&mut Rules)); 10] = [
+            ("chain name", |rules| rules.chain.push('x')),
+            ("network", |rules| rules.network = "mainnet".to_owned()),
+            ("genesis", |rules| rules.genesis = BlockId([2; 32])),
+            ("consensus plugin", |rules| rules.consensus.name.push('x')),
+            ("consensus plugin digest", |rules| rules.consensus.digest = Hash256([8; 32])),
+            ("consensus configuration", |rules| rules.consensus.config.push(' ')),
+            ("hash plugin", |rules| rules.hash.name.push('x')),
+            ("hash plugin digest", |rules| rules.hash.digest = Hash256([8; 32])),
+            ("hash configuration", |rules| rules.hash.config.push(' ')),
+            ("ledger parameters", |rules| rules.ledger.push(' ')),
+        ];
+        for (item, change) in changes {
+            let mut theirs = rules();
+            change(&mut theirs);
+            assert_ne!(rules().identity(), theirs.identity(), "{item}");
+            let named: Vec<_> = rules().differences(&theirs).into_iter().map(|difference| difference.item).collect();
+            assert_eq!(named, [item]);
+        }
+    }
+
+    #[test]
+    fn moving_a_letter_between_items_changes_the_identity() {
+        let mut theirs = rules();
+        theirs.chain = "tes".to_owned();
+        theirs.network = "tdevnet".to_owned();
+        assert_ne!(rules().identity(), theirs.identity());
+    }
+}
