@@ -18,6 +18,8 @@ pub enum Table {
     Undo,
     /// Outpoint → unspent output.
     Unspent,
+    /// Public key and outpoint → nothing: which unspent outputs a key owns.
+    Owned,
     /// Height → block id on the selected chain.
     Selected,
     /// Transaction id → block in which the ledger accepted it.
@@ -30,8 +32,8 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 9] = [
-        Self::Meta, Self::Headers, Self::Bodies, Self::Undo, Self::Unspent, Self::Selected, Self::Transactions,
+    pub const ALL: [Self; 10] = [
+        Self::Meta, Self::Headers, Self::Bodies, Self::Undo, Self::Unspent, Self::Owned, Self::Selected, Self::Transactions,
         Self::Mempool, Self::Audit,
     ];
 
@@ -43,6 +45,7 @@ impl Table {
             Self::Bodies => "bodies",
             Self::Undo => "undo",
             Self::Unspent => "unspent",
+            Self::Owned => "owned",
             Self::Selected => "selected",
             Self::Transactions => "transactions",
             Self::Mempool => "mempool",
