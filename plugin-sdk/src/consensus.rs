@@ -49,3 +49,18 @@ pub trait Consensus: Sized {
     /// Puts a proof into a template's header: the nonce, and the rolled field as it stood in the hashed bytes.
     fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Vec<u8>, Violation>;
 }
+
+/// Makes a type the rules that this crate's component exports. One line, once, at the crate's root.
+///
+/// Does nothing in native builds.
+#[macro_export]
+macro_rules! export_consensus {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code)]
+        const _: () = {
+            $crate::__exported!($plugin, Consensus, Consensus);
+            $crate::glue::consensus::bindings::export_consensus_world!(Exported with_types_in $crate::glue::consensus::bindings);
+        };
+    };
+}

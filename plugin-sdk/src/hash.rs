@@ -46,3 +46,18 @@ pub trait HashAlgorithm: Sized {
         Scan { scanned: count, found }
     }
 }
+
+/// Makes a type the hash algorithm that this crate's component exports. One line, once, at the crate's root.
+///
+/// Does nothing in native builds.
+#[macro_export]
+macro_rules! export_hash {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code)]
+        const _: () = {
+            $crate::__exported!($plugin, Hash, HashAlgorithm);
+    $crate::glue::hash::bindings::export_hash_world!(Exported with_types_in $crate::glue::hash::bindings);
+        };
+    };
+}

@@ -1,22 +1,39 @@
 //! The only crate that a plugin author needs: traits, types, export macros, a native test harness.
 //!
-//! An author implements [`HashAlgorithm`] or [`Consensus`] in plain Rust and never sees a binding. A plugin has no clock, no
-//! randomness, no files and no network; it keeps nothing between instances.
+//! An author implements [`HashAlgorithm`] or [`Consensus`] in plain Rust, writes one line ([`export_hash!`],
+//! [`export_consensus!`]) and never sees a binding. A plugin has no clock, no randomness, no files and no network; it keeps
+//! nothing between instances.
+//!
+//! Reading order: [`hash`] and [`consensus`] are what an author writes, [`config`] how a plugin is configured, [`judge`] how a batch
+//! of headers is judged. `glue` meets the WIT contract and exists in components
+//! alone; `build` belongs to hosts and exists behind a feature.
+//!
+//! # Fixed order
+//! Rules must give the same answer on every node, so nothing that they compute may depend on the order of a
+//! [`HashMap`](std::collections::HashMap): it differs between two maps of one instance. Use [`BTreeMap`](std::collections::BTreeMap).
 
 pub mod config;
 pub mod consensus;
 pub mod hash;
+pub mod judge;
+
+#[cfg(feature = "build")]
+pub mod build;
+
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod glue;
 
 pub use adit_primitives::contract::{
-    Draft, Found, HeaderView, KnownBlock, MergedBlock, Placement, PowInput, Requirements, Scan, SearchJob, Template,
-    Violation,
+    Candidate, Draft, Found, HeaderView, KnownBlock, MergedBlock, Placement, PowInput, Requirements, Scan, SearchJob,
+    Template, Violation,
 };
 pub use adit_primitives::engine::ChainView;
 pub use adit_primitives::{
-    Amount, BlockId, CompactError, DecodeError, Encode, Decode, Hash256, Height, Reader, Target, Timestamp, U256, Work,
+    Amount, BlockId, CompactError, Decode, DecodeError, Encode, Hash256, Height, Reader, Target, Timestamp, U256, Work,
     canonical_struct, sha256d,
 };
-pub use config::ConfigError;
+pub use config::{ConfigError, NoConfig};
 pub use consensus::{Consensus, JudgedHeader};
 pub use hash::HashAlgorithm;
 pub use schemars;
