@@ -7,7 +7,10 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// The folders beside this one that are bundled: one line for each plugin.
-const PLUGINS: &[&str] = &["sha256d"];
+const PLUGINS: &[&str] = &[
+    "longest-chain", // consensus
+    "sha256d",       // hash
+];
 
 fn main() -> Result<()> {
     let bundle = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);

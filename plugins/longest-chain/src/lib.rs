@@ -23,3 +23,5 @@ pub mod violation;
 
 pub use chain::LongestChain;
 pub use config::Config;
+
+adit_plugin_sdk::export_consensus!(LongestChain);
