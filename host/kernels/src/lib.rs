@@ -12,6 +12,8 @@
 pub mod bench;
 pub mod bundled;
 pub mod choose;
+#[cfg(test)]
+mod equality;
 pub mod kernel;
 pub mod native;
 mod sha256d;
