@@ -1,1 +1,9 @@
-//! End-to-end and conformance tests.
+//! What tests of several crates share: recorded data of real chains, and the checks that a consensus plugin must pass on it.
+//!
+//! Never part of a build that users get. Knows plugins through `primitives::engine` alone, so that the same check runs on a plugin's
+//! native code in its own crate and on the compiled component in `tests/it`.
+//!
+//! Reading order: [`recorded`] finds the data, [`conformance`] holds the checks.
+
+pub mod conformance;
+pub mod recorded;

@@ -20,7 +20,8 @@ pub struct LongestChain {
 
 impl Consensus for LongestChain {
     const NAME: &'static str = "longest-chain";
-    const SUMMARY: &'static str = "The chain with the most work, by proof of work, under one of several retarget rules.";
+    const SUMMARY: &'static str =
+        "The chain with the most work, by proof of work, under one of several retarget rules.";
     type Config = Config;
 
     fn new(config: Config) -> Result<Self, ConfigError> {
@@ -55,7 +56,8 @@ impl Consensus for LongestChain {
         let (next, retarget) = self.next_block(view, parent);
         let state = judge_bits(&next, retarget.rule(), block.view, stated)?;
         if !stated.is_met_by(&block.pow.0) {
-            let detail = format!("digest {:#066x} is above target {stated}", adit_plugin_sdk::U256::from_le_bytes(block.pow.0));
+            let detail =
+                format!("digest {:#066x} is above target {stated}", adit_plugin_sdk::U256::from_le_bytes(block.pow.0));
             return Err(Rule::ProofOfWork.broken(detail));
         }
         if self.config.time.is_too_old(&past, block.view.time) {
@@ -188,7 +190,10 @@ fn genesis_header(config: &Config) -> Result<Vec<u8>, ConfigError> {
     if let Some(header) = header {
         let beside = [time_seconds.is_some(), bits.is_some(), difficulty.is_some(), message.is_some()];
         if beside.contains(&true) {
-            return refuse("header", "a recorded header has its time, difficulty and message in it: no other key may stand beside it");
+            return refuse(
+                "header",
+                "a recorded header has its time, difficulty and message in it: no other key may stand beside it",
+            );
         }
         return from_hex(header).map_or_else(|| refuse("header", "not an even number of hexadecimal digits"), Ok);
     }
@@ -213,7 +218,8 @@ fn genesis_header(config: &Config) -> Result<Vec<u8>, ConfigError> {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text.chars().map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok())).collect();
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok())).collect();
     let (pairs, odd) = digits.as_ref()?.as_chunks::<2>();
     odd.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }

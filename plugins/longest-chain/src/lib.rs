@@ -12,13 +12,13 @@
 //! Reading order: [`config`] is what can be configured; [`chain`] applies it to headers; [`header`], [`difficulty`], [`time`] and
 //! [`subsidy`] are its parts; [`retarget`] lists the retarget rules, one file each; [`violation`] names what can be wrong.
 
-pub mod config;
 pub mod chain;
-pub mod header;
+pub mod config;
 pub mod difficulty;
-pub mod time;
-pub mod subsidy;
+pub mod header;
 pub mod retarget;
+pub mod subsidy;
+pub mod time;
 pub mod violation;
 
 pub use chain::LongestChain;

@@ -31,8 +31,13 @@ impl Subsidy {
         match self.halving_interval {
             Some(0) => Err(ConfigError::new("subsidy.halving-interval", "0 blocks: at least 1 is needed")),
             // All periods together create less than twice what the first does.
-            Some(interval) if self.initial_atoms.checked_mul(interval).and_then(|first| first.checked_mul(2)).is_none() => {
-                let detail = format!("{} atoms for {interval} blocks: all money together must stay below 2^64 atoms", self.initial_atoms);
+            Some(interval)
+                if self.initial_atoms.checked_mul(interval).and_then(|first| first.checked_mul(2)).is_none() =>
+            {
+                let detail = format!(
+                    "{} atoms for {interval} blocks: all money together must stay below 2^64 atoms",
+                    self.initial_atoms
+                );
                 Err(ConfigError::new("subsidy.initial-atoms", detail))
             }
             _ => Ok(()),

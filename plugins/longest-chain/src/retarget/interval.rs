@@ -161,7 +161,10 @@ impl Interval {
         let (harder, easier) = match self.steps {
             Steps::Fixed => {
                 let size = |extreme: bool, beyond: bool| u32::from(beyond) * if extreme { self.max_change } else { 1 };
-                (size(2 * actual < expected, 4 * actual < 3 * expected), size(actual > 2 * expected, 2 * actual > 3 * expected))
+                (
+                    size(2 * actual < expected, 4 * actual < 3 * expected),
+                    size(actual > 2 * expected, 2 * actual > 3 * expected),
+                )
             }
             Steps::Measured => (self.digits_between(actual, expected), self.digits_between(expected, actual)),
         };

@@ -1,0 +1,3 @@
+//! Recorded headers of real chains.
+
+adit_tests::conformance_tests!(crate::native::Native);

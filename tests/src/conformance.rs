@@ -1,0 +1,90 @@
+//! What a longest chain must answer on recorded headers, whoever runs its rules.
+//!
+//! Each check takes a [`Subject`], which makes rules and hashes from a `chain.toml` of `examples/`, and panics with what was wrong.
+//! [`conformance_tests!`] makes a test of each.
+//!
+//! Reading order: this file, then [`replay`] (a chain in memory, and headers judged in batches), then any chain.
+
+pub mod bitcoin;
+pub mod bitcoin_cash;
+pub mod litecoin;
+pub mod replay;
+
+use adit_primitives::Hash256;
+use adit_primitives::engine::RulesEngine;
+use serde_json::Value;
+
+/// Who runs the rules: native code, or components in the sandbox.
+pub trait Subject {
+    /// Configures the consensus plugin `longest-chain`.
+    fn rules(&self, config: &Value) -> Box<dyn RulesEngine>;
+
+    /// Hashes inputs of `each` bytes by the hash plugin of that name.
+    fn digests(&self, algorithm: &str, inputs: &[u8], each: usize) -> Vec<Hash256>;
+}
+
+/// The rules of a `chain.toml` of `examples/`.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// The `[consensus.config]` table.
+    pub config: Value,
+    /// The name of the hash plugin.
+    pub hash: String,
+}
+
+impl Example {
+    /// Reads `examples/<chain>/chain.toml`.
+    ///
+    /// # Panics
+    /// Where it is missing or lacks what a chain needs.
+    pub fn read(chain: &str) -> Self {
+        let path = format!("{}/../examples/{chain}/chain.toml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
+        let file: Value = toml::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        Self {
+            config: file["consensus"]["config"].clone(),
+            hash: file["hash"]["plugin"].as_str().expect("a chain names its hash plugin").to_owned(),
+        }
+    }
+}
+
+/// Makes a test of every check. `$subject` is the path of a constant [`Subject`].
+#[macro_export]
+macro_rules! conformance_tests {
+    ($subject:path) => {
+        $crate::conformance_tests! { @each $subject;
+            bitcoin {
+                headers_from_the_genesis_are_accepted,
+                headers_from_the_middle_are_accepted,
+                every_retarget_of_the_main_network_is_computed,
+                retarget_cases_of_bitcoin_core_agree,
+                headers_of_the_test_network_are_accepted,
+                a_flipped_bit_is_refused_by_its_rule,
+                a_block_in_time_may_not_have_the_easiest_target,
+                a_time_at_the_median_is_refused,
+                a_parent_that_nobody_placed_is_refused,
+            }
+            bitcoin_cash {
+                published_asert_vectors_agree,
+            }
+            litecoin {
+                every_retarget_of_the_main_network_is_computed,
+                headers_hash_as_recorded,
+                headers_of_a_regression_test_network_are_accepted,
+                a_flipped_bit_is_refused_by_its_rule,
+            }
+        }
+    };
+    (@each $subject:path; $($chain:ident { $($check:ident,)* })*) => {
+        $(
+            mod $chain {
+                $(
+                    #[test]
+                    fn $check() {
+                        $crate::conformance::$chain::$check(&$subject);
+                    }
+                )*
+            }
+        )*
+    };
+}
