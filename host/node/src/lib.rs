@@ -1,1 +1,24 @@
-//! The running whole.
+//! The running whole: tasks, sockets, the API, the miner's connection to a node.
+//!
+//! The only crate with tokio and axum. It decides nothing about blocks or money: it carries requests to the chain's thread and answers back,
+//! within bounds of size, time and number. It makes neither time nor randomness itself, and holds no lock over an `.await`.
+//!
+//! Reading order: [`settings`] is what an operator chooses; [`chain`] the thread that owns the chain; [`api`] the routes over it, [`token`],
+//! [`rate`], [`tls`] and [`server`] what stands before them; [`audit`] the record of changes and [`reload`] where they come from; [`retry`], [`client`] and
+//! [`mining`] the miner's side; [`run`] puts everything together; [`metrics`] what is counted.
+
+pub mod settings;
+pub mod clock;
+pub mod audit;
+pub mod chain;
+pub mod rate;
+pub mod token;
+pub mod tls;
+pub mod server;
+pub mod metrics;
+pub mod api;
+pub mod reload;
+pub mod retry;
+pub mod client;
+pub mod run;
+pub mod mining;

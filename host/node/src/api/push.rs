@@ -1,0 +1,200 @@
+//! Templates pushed over a WebSocket: miners hold one connection and learn of a new tip at once.
+
+use super::ApiState;
+use super::blocks::MineBlockResponse;
+use super::body::QueryPart;
+use super::error::{ApiError, ErrorBody};
+use super::shapes::Hex;
+use crate::server::ended;
+use adit_chain::TemplateRequest;
+use adit_primitives::Timestamp;
+use axum::extract::State;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use utoipa::IntoParams;
+
+/// The most bytes that a subscriber may send in one message: it has nothing to say but "still here".
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// How often a silent subscriber is asked whether it is still there; after two questions without an answer it is dropped.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The least time between two templates of one state: more transactions are no reason to hurry.
+const SAME_STATE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a message may take to leave: a subscriber that does not read is dropped.
+const SEND_TIME: Duration = Duration::from_secs(10);
+
+/// Who subscribes.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+pub struct SubscribeQuery {
+    /// Who is paid.
+    pub miner_address: String,
+    /// The miner's own bytes in the coinbase, as hex, at most 32. Without it the node gives each subscriber different ones, so that no two search
+    /// the same inputs.
+    #[param(value_type = Option<String>)]
+    pub extra: Option<Hex>,
+}
+
+/// Pushes each new template, as a compact answer to `/mine_block`, in a text message.
+#[utoipa::path(get, path = "/template", tag = "mining", params(SubscribeQuery), responses(
+    (status = 101, description = "a WebSocket; each message is a compact answer to /mine_block", body = MineBlockResponse),
+    (status = 400, body = ErrorBody),
+    (status = 503, body = ErrorBody, description = "there are as many subscribers as this node takes"),
+))]
+pub async fn subscribe(
+    State(api): State<Arc<ApiState>>,
+    QueryPart(query): QueryPart<SubscribeQuery>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let extra = query.extra.map_or_else(|| api.next_extra(), |extra| extra.0);
+    let wanted = api.template_request(&query.miner_address, extra)?;
+    let upgrade = upgrade.map_err(|rejection| {
+        ApiError::new(StatusCode::UPGRADE_REQUIRED, "websocket", rejection.body_text())
+    })?;
+    let full = |_| ApiError::unavailable("there are as many subscribers as this node takes");
+    let place = Arc::clone(&api.subscribers).try_acquire_owned().map_err(full)?;
+    let upgrade = upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        api.metrics.subscribers.inc();
+        Subscription { api: Arc::clone(&api), wanted, socket, _place: place }.run().await;
+        api.metrics.subscribers.dec();
+    }))
+}
+
+impl ApiState {
+    /// Returns coinbase bytes that no other subscriber of this run has.
+    fn next_extra(&self) -> Vec<u8> {
+        let number = self.subscriptions.fetch_add(1, Ordering::Relaxed);
+        [self.run_id.to_le_bytes(), number.to_le_bytes()].concat()
+    }
+}
+
+struct Subscription {
+    api: Arc<ApiState>,
+    wanted: TemplateRequest,
+    socket: WebSocket,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Why a subscription goes on.
+enum Event {
+    /// A fresh template is due.
+    Fresh,
+    /// It is time to ask whether the subscriber is there.
+    Ping,
+    /// The subscriber said something.
+    Heard,
+    /// It has gone, or the node ends.
+    Over,
+}
+
+impl Subscription {
+    async fn run(mut self) {
+        let mut snapshots = self.api.chain.watch();
+        let mut ending = self.api.ending.clone();
+        let mut unanswered = 0;
+        let mut sent: Option<Sent> = None;
+        loop {
+            let snapshot = snapshots.borrow_and_update().clone();
+            if sent.as_ref().is_none_or(|sent| sent.is_outdated(&snapshot, (self.api.clock)())) {
+                match self.push().await {
+                    Some(expires) => sent = Some(Sent::now(&snapshot, expires)),
+                    None => break,
+                }
+            }
+            let wake = sent.as_ref().map_or_else(Instant::now, |sent| sent.wake(&snapshot, (self.api.clock)()));
+            let event = tokio::select! {
+                changed = snapshots.changed() => if changed.is_ok() { Event::Fresh } else { Event::Over },
+                () = tokio::time::sleep_until(wake) => Event::Fresh,
+                () = tokio::time::sleep(PING_INTERVAL) => Event::Ping,
+                message = self.socket.recv() => match message {
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => Event::Over,
+                    Some(Ok(_)) => Event::Heard,
+                },
+                () = ended(&mut ending) => Event::Over,
+            };
+            match event {
+                Event::Fresh => {}
+                Event::Heard => unanswered = 0,
+                Event::Ping if unanswered >= 2 => break,
+                Event::Ping => {
+                    unanswered += 1;
+                    if !self.send(Message::Ping(Vec::new().into())).await {
+                        break;
+                    }
+                }
+                Event::Over => break,
+            }
+        }
+        drop(tokio::time::timeout(SEND_TIME, self.socket.send(Message::Close(None))).await);
+    }
+
+    /// Sends a fresh template and returns when it expires, or `None` where the subscriber is gone.
+    async fn push(&mut self) -> Option<Timestamp> {
+        let (text, expires) = match self.api.work(self.wanted.clone(), true).await {
+            Ok(work) => {
+                let expires = super::shapes::time_of("expires", work.block_template.expires).ok()?;
+                (serde_json::to_string(&work).expect("an answer is plain data"), expires)
+            }
+            Err(error) if error.status.is_server_error() => {
+                // The chain is busy for a moment: the next second will show.
+                tracing::debug!(code = error.code, message = error.message, "no template for a subscriber");
+                let soon = (self.api.clock)().to_millis().saturating_add(1000);
+                return Some(Timestamp::from_millis(soon));
+            }
+            Err(error) => {
+                let body = ErrorBody::from(&error);
+                drop(self.send(Message::text(serde_json::to_string(&body).expect("an answer is plain data"))).await);
+                return None;
+            }
+        };
+        self.send(Message::text(text)).await.then_some(expires)
+    }
+
+    async fn send(&mut self, message: Message) -> bool {
+        matches!(tokio::time::timeout(SEND_TIME, self.socket.send(message)).await, Ok(Ok(())))
+    }
+}
+
+/// What the subscriber knows.
+struct Sent {
+    state_version: u64,
+    difficulty: String,
+    pool_version: u64,
+    at: Instant,
+    expires: Timestamp,
+}
+
+impl Sent {
+    fn now(snapshot: &crate::chain::Snapshot, expires: Timestamp) -> Self {
+        Self {
+            state_version: snapshot.state_version,
+            difficulty: snapshot.next.difficulty.clone(),
+            pool_version: snapshot.pool.version,
+            at: Instant::now(),
+            expires,
+        }
+    }
+
+    fn is_outdated(&self, snapshot: &crate::chain::Snapshot, now: Timestamp) -> bool {
+        self.state_version != snapshot.state_version
+            || self.difficulty != snapshot.next.difficulty
+            || now >= self.expires
+            || (self.pool_version != snapshot.pool.version && self.at.elapsed() >= SAME_STATE_INTERVAL)
+    }
+
+    /// When to look again although nothing happens.
+    fn wake(&self, snapshot: &crate::chain::Snapshot, now: Timestamp) -> Instant {
+        let left = Duration::from_millis(self.expires.to_millis().saturating_sub(now.to_millis()).max(1));
+        let expiry = Instant::now() + left;
+        if self.pool_version == snapshot.pool.version { expiry } else { expiry.min(self.at + SAME_STATE_INTERVAL) }
+    }
+}

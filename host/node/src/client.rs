@@ -1,0 +1,394 @@
+//! Speaks to other nodes: HTTPS with keep-alive, a WebSocket for templates, several nodes in order of preference.
+//!
+//! Before a node is trusted with anything it names its chain's rules, and is refused with the differences spelled out where they are not ours.
+//! Certificates are verified always. How failures are answered stands in [`crate::retry`].
+
+use crate::api::blocks::MineBlockResponse;
+use crate::api::error::ErrorBody;
+use crate::api::shapes::IdentityBody;
+use crate::clock::{Entropy, random_u32};
+use crate::retry::{self, Failure, Next};
+use crate::tls::{self, Authorities, TlsError};
+use adit_primitives::identity::Rules;
+use futures_util::StreamExt;
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Method, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+/// The most bytes of an answer.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long an idle connection is kept for the next request.
+const KEEP_ALIVE: Duration = Duration::from_secs(90);
+
+/// How long a silent template subscription is believed to be alive: nodes ask every 15 seconds whether we are there.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("no node is named")]
+    NoNodes,
+    #[error("{url:?} is not the address of a node: http://host:port or https://host:port")]
+    Url { url: String },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("no HTTP client: {detail}")]
+    Http { detail: String },
+}
+
+/// A client of one or more nodes of one chain.
+pub struct NodeClient {
+    http: reqwest::Client,
+    tls: Arc<ClientConfig>,
+    nodes: Vec<Node>,
+    /// The node whose turn it is.
+    turn: AtomicUsize,
+    ours: Rules,
+    entropy: Entropy,
+}
+
+struct Node {
+    url: Url,
+    /// Whether its rules were compared with ours since the connection to it last failed.
+    agreed: AtomicBool,
+    /// Whether it keeps another chain.
+    struck: AtomicBool,
+}
+
+/// Which node answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeNumber(usize);
+
+/// How long to go on asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Until this many attempts have failed.
+    Attempts(u32),
+    /// Until the caller gives up by dropping the request.
+    Endless,
+}
+
+impl NodeClient {
+    /// Makes a client; nothing is connected yet. `ca_file` names the authorities to trust instead of the system's.
+    pub fn new(nodes: &[String], ca_file: Option<&Path>, ours: Rules, entropy: Entropy) -> Result<Self, ClientError> {
+        let nodes: Vec<_> = nodes.iter().map(|url| node(url)).collect::<Result<_, _>>()?;
+        let encrypted = nodes.iter().any(|node| node.url.scheme() == "https");
+        let authorities = match (encrypted, ca_file) {
+            (_, Some(file)) => Authorities::File(file),
+            (true, None) => Authorities::System,
+            (false, None) => Authorities::Nobody,
+        };
+        if nodes.is_empty() {
+            return Err(ClientError::NoNodes);
+        }
+        let tls = tls::client(authorities)?;
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(KEEP_ALIVE)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|error| ClientError::Http { detail: error.to_string() })?;
+        Ok(Self { http, tls: Arc::new(tls), nodes, turn: AtomicUsize::new(0), ours, entropy })
+    }
+
+    /// Compares the rules of the node whose turn it is with ours.
+    pub async fn handshake(&self, patience: Patience) -> Result<NodeNumber, Failure> {
+        self.with_node(patience, async |number, attempt| self.agree(number, attempt).await.map(|()| number)).await
+    }
+
+    /// Asks whichever node answers.
+    pub async fn ask<Q: Serialize + Sync, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<&Q>,
+        patience: Patience,
+    ) -> Result<(NodeNumber, A), Failure> {
+        let ask = async |number, attempt| {
+            self.agree(number, attempt).await?;
+            self.send(number, path, body, attempt).await.map(|answer| (number, answer))
+        };
+        self.with_node(patience, ask).await
+    }
+
+    /// Asks one node alone, some times.
+    pub async fn ask_node<Q: Serialize + Sync, A: DeserializeOwned>(
+        &self,
+        number: NodeNumber,
+        path: &str,
+        body: Option<&Q>,
+        attempts: u32,
+    ) -> Result<A, Failure> {
+        let mut attempt = 0;
+        loop {
+            let failure = match self.send(number, path, body, attempt).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let wait = match failure.rule(attempt, random_u32(&self.entropy)) {
+                Next::Again { wait } | Next::NextNode { wait } if attempt + 1 < attempts => wait,
+                _ => return Err(failure),
+            };
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    /// Subscribes to templates at whichever node answers.
+    pub async fn subscribe(&self, miner_address: &str, patience: Patience) -> Result<Subscription, Failure> {
+        let subscribe = async |number, attempt| {
+            self.agree(number, attempt).await?;
+            let limit = retry::timeout(attempt);
+            let opened = tokio::time::timeout(limit, self.open(number, miner_address)).await;
+            let socket = opened.map_err(|_| Failure::Timeout { limit })??;
+            Ok(Subscription { node: number, socket })
+        };
+        self.with_node(patience, subscribe).await
+    }
+
+    /// Returns the URL of a node.
+    pub fn url(&self, NodeNumber(number): NodeNumber) -> &str {
+        self.nodes[number].url.as_str()
+    }
+
+    async fn with_node<T>(
+        &self,
+        patience: Patience,
+        ask: impl AsyncFn(NodeNumber, u32) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        // Attempts at one node lengthen its time limit; rounds over all nodes lengthen the wait between them.
+        let (mut at_node, mut in_all, mut rounds) = (0, 0, 0);
+        let mut other_chain = None;
+        loop {
+            let Some(number) = self.next_node() else {
+                return Err(other_chain.unwrap_or(Failure::OtherChain { differences: Vec::new() }));
+            };
+            let failure = match ask(number, at_node).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            in_all += 1;
+            let exhausted = matches!(patience, Patience::Attempts(most) if in_all >= most);
+            tracing::warn!(node = self.url(number), %failure, attempt = in_all, "a request failed");
+            let next = failure.rule(at_node, random_u32(&self.entropy));
+            if exhausted && next != Next::StrikeNode {
+                return Err(failure);
+            }
+            match next {
+                Next::GiveUp => return Err(failure),
+                Next::Again { wait } => {
+                    at_node += 1;
+                    tokio::time::sleep(wait).await;
+                }
+                Next::NextNode { wait } => {
+                    self.nodes[number.0].agreed.store(false, Ordering::Relaxed);
+                    at_node = 0;
+                    // Only at the end of the list is there reason to wait: until then another node may answer at once.
+                    if self.pass_turn(number) {
+                        rounds += 1;
+                        tokio::time::sleep(wait.max(retry::backoff(rounds, random_u32(&self.entropy)))).await;
+                    }
+                }
+                Next::StrikeNode => {
+                    self.nodes[number.0].struck.store(true, Ordering::Relaxed);
+                    at_node = 0;
+                    self.pass_turn(number);
+                    other_chain = Some(failure);
+                }
+            }
+        }
+    }
+
+    fn next_node(&self) -> Option<NodeNumber> {
+        let first = self.turn.load(Ordering::Relaxed);
+        let count = self.nodes.len();
+        let order = (first..first + count).map(|number| number % count);
+        order.into_iter().find(|number| !self.nodes[*number].struck.load(Ordering::Relaxed)).map(NodeNumber)
+    }
+
+    /// Gives the turn to the node after this one, and tells whether that begins a new round.
+    fn pass_turn(&self, NodeNumber(number): NodeNumber) -> bool {
+        let next = (number + 1) % self.nodes.len();
+        self.turn.store(next, Ordering::Relaxed);
+        next <= number
+    }
+
+    async fn agree(&self, number: NodeNumber, attempt: u32) -> Result<(), Failure> {
+        let node = &self.nodes[number.0];
+        if node.agreed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let theirs: IdentityBody = self.send(number, "identity", None::<&()>, attempt).await?;
+        let theirs = theirs.read().map_err(|error| Failure::Garbled { detail: error.message })?;
+        if theirs != self.ours {
+            let differences = self.ours.differences(&theirs).iter().map(ToString::to_string).collect();
+            return Err(Failure::OtherChain { differences });
+        }
+        node.agreed.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn send<Q: Serialize + Sync, A: DeserializeOwned>(
+        &self,
+        NodeNumber(number): NodeNumber,
+        path: &str,
+        body: Option<&Q>,
+        attempt: u32,
+    ) -> Result<A, Failure> {
+        let limit = retry::timeout(attempt);
+        let url = self.nodes[number].url.join(path).map_err(|error| Failure::Garbled { detail: error.to_string() })?;
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        let mut request = self.http.request(method, url).timeout(limit);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| classify(&error, limit))?;
+        let status = response.status();
+        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let bytes = read(response, limit).await?;
+        if status == StatusCode::OK {
+            return serde_json::from_slice(&bytes).map_err(|error| Failure::Garbled { detail: error.to_string() });
+        }
+        Err(refusal(status, wait.map(Duration::from_secs), &bytes))
+    }
+
+    async fn open(&self, number: NodeNumber, miner_address: &str) -> Result<WebSocketStream<Box<dyn Stream>>, Failure> {
+        let garbled = |detail: String| Failure::Garbled { detail };
+        let url = &self.nodes[number.0].url;
+        let host = url.host_str().ok_or_else(|| garbled("the URL names no host".to_owned()))?.to_owned();
+        let bare = host.trim_matches(['[', ']']).to_owned();
+        let port = url.port_or_known_default().unwrap_or(80);
+        let refused = |error: std::io::Error| Failure::Refused { detail: error.to_string() };
+        let stream = TcpStream::connect((bare.as_str(), port)).await.map_err(refused)?;
+        stream.set_nodelay(true).map_err(refused)?;
+        let stream: Box<dyn Stream> = if url.scheme() == "https" {
+            let name = ServerName::try_from(bare).map_err(|error| Failure::Tls { detail: error.to_string() })?;
+            let connected = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await;
+            Box::new(connected.map_err(|error| Failure::Tls { detail: error.to_string() })?)
+        } else {
+            Box::new(stream)
+        };
+        // The stream is encrypted already where it has to be: this URL only fills the request's head.
+        let request = format!("ws://{host}:{port}/template?miner_address={miner_address}");
+        let config = WebSocketConfig::default().max_message_size(Some(ANSWER_BYTES_MAX));
+        let opened = client_async_with_config(request, stream, Some(config)).await;
+        opened.map(|(socket, _)| socket).map_err(|error| match error {
+            tungstenite::Error::Http(response) => {
+                refusal(response.status(), None, response.body().as_deref().unwrap_or_default())
+            }
+            tungstenite::Error::Io(error) => refused(error),
+            other => garbled(other.to_string()),
+        })
+    }
+}
+
+/// Templates as they come.
+pub struct Subscription {
+    node: NodeNumber,
+    socket: WebSocketStream<Box<dyn Stream>>,
+}
+
+impl Subscription {
+    /// Returns the node that gives these templates: their solutions go to it alone.
+    pub fn node(&self) -> NodeNumber {
+        self.node
+    }
+
+    /// Waits for the next template.
+    pub async fn next(&mut self) -> Result<MineBlockResponse, Failure> {
+        loop {
+            let heard = tokio::time::timeout(SILENCE_MAX, self.socket.next()).await;
+            let message = heard.map_err(|_| Failure::Timeout { limit: SILENCE_MAX })?;
+            let gone = |detail: String| Failure::Refused { detail };
+            match message {
+                None => return Err(gone("the node ended the subscription".to_owned())),
+                Some(Err(error)) => return Err(gone(error.to_string())),
+                Some(Ok(Message::Text(text))) => return template(text.as_str()),
+                // Answers to pings are sent by the next read.
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+}
+
+/// A connection, encrypted or not.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+fn template(text: &str) -> Result<MineBlockResponse, Failure> {
+    serde_json::from_str(text).map_err(|error| match serde_json::from_str::<ErrorBody>(text) {
+        Ok(ErrorBody { error }) => Failure::Rejected { status: 400, code: error.code, message: error.message },
+        Err(_) => Failure::Garbled { detail: error.to_string() },
+    })
+}
+
+fn node(text: &str) -> Result<Node, ClientError> {
+    let wrong = || ClientError::Url { url: text.to_owned() };
+    let url: Url = text.parse().map_err(|_| wrong())?;
+    let sound = matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" && url.query().is_none();
+    if !sound {
+        return Err(wrong());
+    }
+    Ok(Node { url, agreed: AtomicBool::new(false), struck: AtomicBool::new(false) })
+}
+
+async fn read(mut response: reqwest::Response, limit: Duration) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error, limit))? {
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(Failure::Garbled { detail: format!("it has more than {ANSWER_BYTES_MAX} bytes") });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn refusal(status: StatusCode, wait: Option<Duration>, body: &[u8]) -> Failure {
+    let number = status.as_u16();
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
+            Failure::Busy { status: number, wait }
+        }
+        status if status.is_server_error() => Failure::Broken { status: number },
+        _ => match serde_json::from_slice::<ErrorBody>(body) {
+            Ok(ErrorBody { error }) => {
+                Failure::Rejected { status: number, code: error.code, message: error.message }
+            }
+            Err(_) => Failure::Garbled { detail: format!("status {number} without an explanation") },
+        },
+    }
+}
+
+fn classify(error: &reqwest::Error, limit: Duration) -> Failure {
+    if error.is_timeout() {
+        return Failure::Timeout { limit };
+    }
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let texts: Vec<_> = causes.clone().map(ToString::to_string).collect();
+    let detail = texts.last().cloned().unwrap_or_else(|| error.to_string());
+    // What is no fault of the certificate is one of the connection: not made, or broken while the answer came.
+    if causes.clone().any(is_tls) { Failure::Tls { detail } } else { Failure::Refused { detail } }
+}
+
+/// Tells whether rustls is the cause: it comes wrapped in an I/O error, which hides it from `source`.
+fn is_tls(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use tokio_rustls::rustls::Error;
+    let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    cause.is::<Error>() || wrapped.is_some_and(|inner| inner.is::<Error>())
+}

@@ -1,0 +1,147 @@
+//! What the client does after a request failed: how long to wait, and for which node. Pure: attempt and randomness come in.
+
+use std::time::Duration;
+
+/// The longest wait between two attempts.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(15);
+
+/// How often one node is asked before the next one's turn comes.
+pub const ATTEMPTS_PER_NODE: u32 = 3;
+
+/// How a request failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Nothing listens there, or the name is unknown.
+    #[error("no connection: {detail}")]
+    Refused { detail: String },
+    /// No answer in time.
+    #[error("no answer within {limit:?}")]
+    Timeout { limit: Duration },
+    /// The certificate does not stand up to verification, or the peer speaks no TLS.
+    #[error("the node's certificate was refused: {detail}")]
+    Tls { detail: String },
+    /// The node asks for patience.
+    #[error("the node is busy (status {status})")]
+    Busy { status: u16, wait: Option<Duration> },
+    /// The node says that the request is wrong: asking again changes nothing.
+    #[error("refused with status {status}: {code}: {message}")]
+    Rejected { status: u16, code: String, message: String },
+    /// The node failed by itself.
+    #[error("the node failed with status {status}")]
+    Broken { status: u16 },
+    /// The answer is not what the API promises.
+    #[error("the answer is not understood: {detail}")]
+    Garbled { detail: String },
+    /// The node keeps another chain.
+    #[error("the node keeps another chain: {}", differences.join("; "))]
+    OtherChain { differences: Vec<String> },
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Ask the same node after this wait.
+    Again { wait: Duration },
+    /// Ask the next node after this wait.
+    NextNode { wait: Duration },
+    /// Ask the next node, and this one never again.
+    StrikeNode,
+    /// Return the failure to whoever asked.
+    GiveUp,
+}
+
+/// Returns how long the attempt with this number, from 0, may take: 10 s and 5 s more for each attempt, at most 30 s.
+pub fn timeout(attempt: u32) -> Duration {
+    Duration::from_secs((10 + 5 * u64::from(attempt)).min(30))
+}
+
+/// Returns an exponential wait with full jitter: between half of and the whole of 250 ms · 2^`attempt`, at most [`BACKOFF_MAX`].
+pub fn backoff(attempt: u32, random: u32) -> Duration {
+    let whole = Duration::from_millis(250).saturating_mul(1 << attempt.min(16)).min(BACKOFF_MAX);
+    let half = whole / 2;
+    half + Duration::from_millis(
+        u64::from(random) * u64::try_from(half.as_millis()).unwrap_or(u64::MAX) / u64::from(u32::MAX),
+    )
+}
+
+impl Failure {
+    /// Returns the rule for this kind of failure on the attempt with this number, from 0.
+    pub fn rule(&self, attempt: u32, random: u32) -> Next {
+        let wait = backoff(attempt, random);
+        let tired = (attempt + 1).is_multiple_of(ATTEMPTS_PER_NODE);
+        match self {
+            // Someone else may be up: no reason to knock twice.
+            Self::Refused { .. } => Next::NextNode { wait },
+            // The node may only be slow: the next attempt gets more time.
+            Self::Timeout { .. } if !tired => Next::Again { wait: Duration::ZERO },
+            Self::Timeout { .. } => Next::NextNode { wait },
+            // A certificate does not mend within seconds.
+            Self::Tls { .. } => Next::NextNode { wait: BACKOFF_MAX },
+            Self::Busy { wait: asked, .. } => Next::Again { wait: asked.unwrap_or(wait).clamp(wait, 2 * BACKOFF_MAX) },
+            Self::Rejected { .. } => Next::GiveUp,
+            Self::Broken { .. } if !tired => Next::Again { wait },
+            Self::Broken { .. } | Self::Garbled { .. } => Next::NextNode { wait },
+            Self::OtherChain { .. } => Next::StrikeNode,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(failure: Failure, attempt: u32, want: Next) {
+        assert_eq!(failure.rule(attempt, 0), want);
+    }
+
+    #[test]
+    fn timeouts_grow_by_five_seconds_up_to_thirty() {
+        let seconds: Vec<_> = (0..7).map(|attempt| timeout(attempt).as_secs()).collect();
+        assert_eq!(seconds, [10, 15, 20, 25, 30, 30, 30]);
+    }
+
+    #[test]
+    fn waits_double_and_stay_bounded() {
+        for attempt in 0..40 {
+            assert!(backoff(attempt, 0) <= backoff(attempt, u32::MAX));
+            assert!(backoff(attempt, u32::MAX) <= BACKOFF_MAX);
+            assert!(backoff(attempt, 0) <= backoff(attempt + 1, 0));
+        }
+        assert_eq!(backoff(2, u32::MAX), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_node_that_is_down_gives_its_turn_to_the_next() {
+        check(Failure::Refused { detail: String::new() }, 0, Next::NextNode { wait: Duration::from_millis(125) });
+    }
+
+    #[test]
+    fn a_slow_node_is_asked_again_with_more_time_before_the_next() {
+        let limit = Duration::from_secs(10);
+        check(Failure::Timeout { limit }, 0, Next::Again { wait: Duration::ZERO });
+        check(Failure::Timeout { limit }, 2, Next::NextNode { wait: Duration::from_millis(500) });
+    }
+
+    #[test]
+    fn a_wrong_request_is_not_repeated() {
+        let failure = Failure::Rejected { status: 400, code: String::new(), message: String::new() };
+        check(failure, 0, Next::GiveUp);
+    }
+
+    #[test]
+    fn a_busy_node_gets_the_time_it_asked_for() {
+        let failure = Failure::Busy { status: 429, wait: Some(Duration::from_secs(3)) };
+        check(failure, 0, Next::Again { wait: Duration::from_secs(3) });
+    }
+
+    #[test]
+    fn a_node_of_another_chain_is_never_asked_again() {
+        check(Failure::OtherChain { differences: vec![] }, 0, Next::StrikeNode);
+    }
+
+    #[test]
+    fn a_bad_certificate_is_not_hammered() {
+        check(Failure::Tls { detail: String::new() }, 0, Next::NextNode { wait: BACKOFF_MAX });
+    }
+}

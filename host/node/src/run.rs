@@ -1,0 +1,266 @@
+//! Puts the parts together, and takes them apart in order at the end.
+
+use crate::api::{self, ApiState};
+use crate::chain::{ChainFailure, ChainHandle, ChainParts, ChainThread};
+use crate::clock::{Clock, Entropy, random_u32};
+use crate::metrics::Metrics;
+use crate::mining::MinerReport;
+use crate::reload::{Loaded, Reloader, SettingsSource, Standing};
+use crate::server::{FAREWELL, Server, ended};
+use crate::settings::{NodeSettings, Sizes};
+use crate::tls::{self, TlsError};
+use crate::token::{Token, TokenError};
+use adit_chain::{AddressPrefix, Chain, ChainConfig, LedgerRules, MempoolLimits, OpenError, OrphanLimits, TemplateLimits};
+use adit_primitives::Amount;
+use adit_primitives::engine::{HashEngine, RulesEngine};
+use adit_primitives::identity::Rules;
+use adit_primitives::storage::Storage;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// The most transactions that depend on each other in the mempool.
+const PACKAGE_MAX: usize = 25;
+
+/// How far ahead of the clock a block may be and still be kept until its time.
+const EARLY_MS_MAX: u64 = 600_000;
+
+/// How long the tasks of a node have to end after its server.
+const END_TIME: Duration = Duration::from_secs(2);
+
+/// Takes up a changed log level.
+pub type SetLogLevel = Box<dyn Fn(&str) + Send + Sync>;
+
+/// What a node is made of.
+pub struct NodeParts {
+    /// Settings in force at the start, and where changed ones come from.
+    pub loaded: Loaded,
+    pub source: Arc<dyn SettingsSource>,
+    /// The rules of the chain, item by item, and the plugins that carry them out.
+    pub identity: Rules,
+    pub rules: Arc<dyn RulesEngine>,
+    pub hash: Box<dyn HashEngine>,
+    pub ledger: LedgerRules,
+    pub prefix: AddressPrefix,
+    pub storage: Arc<dyn Storage>,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub set_log_level: SetLogLevel,
+    /// What this process's own miner does; a channel that never changes where there is none.
+    pub miner: watch::Receiver<Arc<MinerReport>>,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the chain does not open: {0}")]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Chain(#[from] ChainFailure),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    #[error("nothing can listen at {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("opening the chain panicked")]
+    Panic,
+}
+
+/// A running node.
+pub struct Node {
+    address: SocketAddr,
+    encrypted: bool,
+    chain: ChainThread,
+    ending: watch::Sender<bool>,
+    standing: watch::Receiver<Arc<Standing>>,
+    server: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Opens the chain, and serves it.
+    pub async fn start(parts: NodeParts) -> Result<Self, StartError> {
+        let settings = parts.loaded.settings.node.clone();
+        let tls = settings.tls.as_ref().map(|tls| tls::server(&tls.certificate, &tls.key)).transpose()?;
+        let encrypted = tls.is_some();
+        let entropy = Arc::clone(&parts.entropy);
+        let token = Token::load_or_create(&settings.token_path(), || {
+            let mut bytes = [0; 32];
+            entropy(&mut bytes);
+            bytes
+        })?;
+        let listen_error = |source| StartError::Listen { address: settings.api, source };
+        let listener = TcpListener::bind(settings.api).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        if !address.ip().is_loopback() && !encrypted {
+            tracing::warn!(%address, "the API is open to other machines without TLS: tokens can be read on the way");
+        }
+        let opening = Opening {
+            storage: Arc::clone(&parts.storage),
+            rules: Arc::clone(&parts.rules),
+            hash: parts.hash,
+            clock: Arc::clone(&parts.clock),
+            difficulty: settings.difficulty,
+        };
+        let chain = open(chain_config(&parts.identity, parts.ledger, &settings), opening).await?;
+        let (ending, ending_receiver) = watch::channel(false);
+        let (reloader, standing) = Reloader::new(parts.source, parts.loaded);
+        // One request: a second one while the file is being read is told so.
+        let (refresh, refresh_requests) = mpsc::channel(1);
+        let state = Arc::new(ApiState {
+            chain: chain.handle.clone(),
+            rules: parts.rules,
+            storage: parts.storage,
+            identity: parts.identity,
+            prefix: parts.prefix,
+            token,
+            clock: parts.clock,
+            metrics: Metrics::new(),
+            miner: parts.miner,
+            standing: standing.clone(),
+            refresh,
+            ending: ending_receiver.clone(),
+            started: Instant::now(),
+            run_id: random_u32(&parts.entropy),
+            subscriptions: AtomicU32::new(0),
+            subscribers: Arc::new(Semaphore::new(settings.limits.subscribers as usize)),
+            limiter: ApiState::rate_limiter(&settings.limits),
+            difficulties: ApiState::difficulty_memory(),
+        });
+        let tasks = vec![
+            tokio::spawn(reloader.run(refresh_requests)),
+            tokio::spawn(follow_settings(Arc::clone(&state), standing.clone(), parts.set_log_level)),
+            tokio::spawn(follow_chain(Arc::clone(&state))),
+        ];
+        let server = Server { listener, tls, router: api::router(state), limits: settings.limits, ending: ending_receiver };
+        let server = tokio::spawn(server.run());
+        tracing::info!(%address, encrypted, "the API listens");
+        Ok(Self { address, encrypted, chain, ending, standing, server, tasks })
+    }
+
+    /// Returns where the API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the API's URL.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.encrypted { "https" } else { "http" }, self.address)
+    }
+
+    /// Returns the way to the chain.
+    pub fn chain(&self) -> &ChainHandle {
+        &self.chain.handle
+    }
+
+    /// Returns the settings in force, and every later state of them.
+    pub fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.standing.clone()
+    }
+
+    /// Returns a receiver that turns true when the node ends.
+    pub fn ending(&self) -> watch::Receiver<bool> {
+        self.ending.subscribe()
+    }
+
+    /// Runs until `signal` comes, or until the chain fails; then ends.
+    pub async fn run_until(self, signal: impl Future<Output = ()>) -> Result<(), ChainFailure> {
+        let chain = self.chain.handle.clone();
+        tokio::select! {
+            () = signal => tracing::info!("ending"),
+            () = chain.ended() => tracing::error!("the chain has stopped"),
+        }
+        self.end().await
+    }
+
+    /// Ends in order: no new requests, open ones finish, then the chain. Takes at most some seconds, and as long as one commit.
+    pub async fn end(self) -> Result<(), ChainFailure> {
+        self.ending.send_replace(true);
+        drop(tokio::time::timeout(FAREWELL + END_TIME, self.server).await);
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.chain.end().await
+    }
+}
+
+/// Opens the chain where waiting is allowed: a long one takes its time.
+async fn open(config: ChainConfig, opening: Opening) -> Result<ChainThread, StartError> {
+    let Opening { storage, rules, hash, clock, difficulty } = opening;
+    let (own_storage, own_rules) = (Arc::clone(&storage), Arc::clone(&rules));
+    let opened = tokio::task::spawn_blocking(move || Chain::open(config, own_storage, own_rules, hash)).await;
+    let chain = opened.map_err(|_| StartError::Panic)??;
+    Ok(ChainThread::start(ChainParts { chain, rules, storage, clock, difficulty })?)
+}
+
+struct Opening {
+    storage: Arc<dyn Storage>,
+    rules: Arc<dyn RulesEngine>,
+    hash: Box<dyn HashEngine>,
+    clock: Clock,
+    difficulty: Option<u64>,
+}
+
+/// Returns what the chain is opened with.
+pub fn chain_config(identity: &Rules, ledger: LedgerRules, node: &NodeSettings) -> ChainConfig {
+    let Sizes { mempool_transactions, mempool_bytes, orphans, orphan_bytes, templates, template_ttl_ms, .. } =
+        node.sizes_in_force();
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    ChainConfig {
+        identity: identity.identity(),
+        ledger,
+        mempool: MempoolLimits {
+            transactions_max: mempool_transactions as usize,
+            bytes_max: size(mempool_bytes),
+            fee_per_kilobyte_min: Amount::from_atoms(node.fee_per_kilobyte_min),
+            package_max: PACKAGE_MAX,
+        },
+        orphans: OrphanLimits {
+            blocks_max: orphans as usize,
+            bytes_max: size(orphan_bytes),
+            early_ms_max: EARLY_MS_MAX,
+        },
+        templates: TemplateLimits { lifetime_ms: template_ttl_ms, templates_max: templates as usize },
+    }
+}
+
+/// Takes up settings as they change.
+async fn follow_settings(api: Arc<ApiState>, mut standing: watch::Receiver<Arc<Standing>>, set_log_level: SetLogLevel) {
+    let mut before = standing.borrow_and_update().settings.clone();
+    while standing.changed().await.is_ok() {
+        let now = standing.borrow_and_update().settings.clone();
+        if now.node.limits != before.node.limits {
+            api.set_limits(&now.node.limits);
+        }
+        if now.node.difficulty != before.node.difficulty {
+            api.chain.configure(now.node.difficulty).await;
+        }
+        if now.log.level != before.log.level {
+            set_log_level(&now.log.level);
+        }
+        before = now;
+    }
+}
+
+/// Writes every new tip to the log, and learns what difficulties are called.
+async fn follow_chain(api: Arc<ApiState>) {
+    let mut snapshots = api.chain.watch();
+    let mut ending = api.ending.clone();
+    let mut tip = None;
+    loop {
+        let snapshot = snapshots.borrow_and_update().clone();
+        api.learn_difficulty(snapshot.next.bits, &snapshot.next.difficulty);
+        if tip.is_some_and(|tip| tip != snapshot.tip.id) {
+            let (height, difficulty) = (snapshot.tip.height.0, &snapshot.next.difficulty);
+            tracing::info!(height, hash = %snapshot.tip.id, %difficulty, "new tip");
+        }
+        tip = Some(snapshot.tip.id);
+        tokio::select! {
+            changed = snapshots.changed() => if changed.is_err() { return },
+            () = ended(&mut ending) => return,
+        }
+    }
+}
