@@ -188,3 +188,65 @@ impl Interval {
 fn computed_before(next: &Next<'_>) -> Option<u32> {
     next.notes().try_into().ok().map(u32::from_le_bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAINCORE: Interval = Interval {
+        difficulty: 4,
+        min: 1,
+        max: 12,
+        spacing_seconds: 10,
+        interval: 10,
+        max_change: 4,
+        steps: Steps::Fixed,
+        enabled: true,
+        free_difficulty: false,
+    };
+
+    /// Blocks that took `actual` where 100 was expected.
+    #[track_caller]
+    fn check(rule: &Interval, before: u32, actual: u64, want: u32) {
+        assert_eq!(rule.adjust(before, actual, 100), want, "{before} digits, ratio {actual}/100");
+    }
+
+    #[test]
+    fn fixed_steps_change_by_one_digit_beyond_three_quarters_and_one_and_a_half() {
+        check(&CHAINCORE, 5, 74, 6);
+        check(&CHAINCORE, 5, 75, 5);
+        check(&CHAINCORE, 5, 100, 5);
+        check(&CHAINCORE, 5, 150, 5);
+        check(&CHAINCORE, 5, 151, 4);
+    }
+
+    #[test]
+    fn fixed_steps_change_by_the_maximum_beyond_half_and_twice() {
+        check(&CHAINCORE, 5, 0, 9);
+        check(&CHAINCORE, 5, 49, 9);
+        check(&CHAINCORE, 5, 50, 6);
+        check(&CHAINCORE, 6, 200, 5);
+        check(&CHAINCORE, 6, 201, 2);
+    }
+
+    #[test]
+    fn the_difficulty_stays_within_its_bounds() {
+        check(&CHAINCORE, 12, 1, 12);
+        check(&CHAINCORE, 10, 1, 12);
+        check(&CHAINCORE, 2, u64::MAX, 1);
+        check(&CHAINCORE, 1, u64::MAX, 1);
+    }
+
+    #[test]
+    fn measured_steps_bring_the_ratio_nearest_to_one() {
+        let measured = Interval { steps: Steps::Measured, ..CHAINCORE };
+        check(&measured, 5, 25, 5);
+        check(&measured, 5, 24, 6);
+        check(&measured, 5, 400, 5);
+        check(&measured, 5, 401, 4);
+        check(&measured, 5, 6400, 4);
+        check(&measured, 5, 6401, 3);
+        check(&measured, 5, 0, 9);
+        check(&measured, 9, u64::MAX, 5);
+    }
+}
