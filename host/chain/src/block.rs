@@ -25,6 +25,11 @@ pub enum RootError {
 }
 
 impl Block {
+    /// Returns the number of canonical bytes.
+    pub fn size(&self) -> usize {
+        4 + self.header.len() + 4 + self.body.iter().map(Transaction::size).sum::<usize>()
+    }
+
     /// Returns the root that the header must commit to.
     pub fn body_root(&self) -> Result<Hash256, RootError> {
         body_root(self.body.iter().map(Transaction::leaf).collect())

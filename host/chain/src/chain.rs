@@ -1,18 +1,43 @@
 //! The chain: blocks come in, the tip with the most work is followed, the ledger goes with it.
+//!
+//! A block's way: size, header decoded, body root, parents known, placed by the rules, time, form of the body; then it is kept, and
+//! [`follow`] moves the selected tip if the block is better. Faults of plugins and storage are never remembered against a block.
+//!
+//! Reading order: this file, [`follow`], [`open`].
 
+mod follow;
+mod open;
+
+use crate::chain::follow::Fresh;
+use crate::headers::{HeaderError, Judge, second_genesis};
+use crate::index::BlockStatus;
+use crate::ledger::{Law, StoredCoins, check_body};
+use crate::mempool::Offer;
+use crate::record::{HeaderRecord, PendingRecord};
+use crate::template::TemplateCache;
+use crate::waiting::{Until, Waiting};
 use crate::{
-    Block, BlockIndex, ChainConfig, ChainReader, Mempool, MempoolError, Pending, Solution, TemplateError,
-    TemplateRequest, Transaction, WorkTemplate,
+    Block, BlockIndex, ChainConfig, ChainReader, Mempool, MempoolError, Solution, TemplateError, TemplateRequest,
+    Transaction, WorkTemplate,
 };
-use adit_primitives::contract::{KnownBlock, Violation};
+use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Requirements, Violation};
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
-use adit_primitives::storage::{Storage, StorageError};
-use adit_primitives::{BlockId, Hash256, Height, Timestamp, TxId, Work};
+use adit_primitives::storage::{Batch, Storage, StorageError, Table};
+use adit_primitives::{BlockId, Encode, Hash256, Height, Timestamp, TxId, Work};
 use std::sync::Arc;
 
-/// A chain and its state. One owner; readers go through [`Chain::reader`].
+/// A chain and its state. One owner changes it; readers go through [`Chain::reader`].
 pub struct Chain {
-    _todo: (),
+    config: ChainConfig,
+    storage: Arc<dyn Storage>,
+    judge: Judge,
+    index: Arc<BlockIndex>,
+    mempool: Mempool,
+    waiting: Waiting,
+    templates: TemplateCache,
+    state_version: u64,
+    /// Why nothing can be changed any more: memory may be ahead of what is kept.
+    broken: Option<StorageError>,
 }
 
 /// A block that was taken.
@@ -24,7 +49,7 @@ pub struct Accepted {
     pub work: Work,
     /// Whether the block lies on the selected chain now.
     pub selected: bool,
-    /// How the selected chain changed: `None` where the block stays on a side.
+    /// How the selected chain changed: `None` where its tip stands.
     pub reorg: Option<Reorg>,
     /// Blocks that had waited for this one and were taken after it, in order.
     pub followers: Vec<BlockId>,
@@ -49,13 +74,14 @@ pub enum BlockError {
     /// It is kept, within bounds, until its parents come.
     #[error("block {id} waits for its parent {missing}")]
     Orphan { id: BlockId, missing: BlockId },
-    /// It is kept, within bounds, when its time is near: [`Chain::advance`] takes it then.
+    /// Where `kept`, [`Chain::advance`] takes it when its time has come.
     #[error("block {id} is too early: valid from {valid_from:?}")]
     Early { id: BlockId, valid_from: Timestamp, kept: bool },
-    #[error("block {id:?} is invalid: {violation}")]
+    /// `id` is `None` where bytes do not decode, or the body is not the one that the header commits to.
+    #[error("the block is invalid: {violation}")]
     Invalid { id: Option<BlockId>, violation: Violation },
-    #[error("block {id} is known as invalid")]
-    KnownInvalid { id: BlockId },
+    #[error("block {id} is known as invalid: {violation}")]
+    KnownInvalid { id: BlockId, violation: Violation },
     /// A plugin gave no answer. The block may be offered again.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -65,7 +91,7 @@ pub enum BlockError {
 }
 
 /// Why a chain does not open.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     #[error("the database holds a chain with identity {found}, these rules have {want}")]
     OtherChain { found: Hash256, want: Hash256 },
@@ -81,112 +107,320 @@ pub enum OpenError {
     Storage(#[from] StorageError),
 }
 
+/// Why a batch of headers was not taken to its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeadersError {
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error("header {position} of the batch is too early: valid from {valid_from:?}")]
+    Early { position: usize, valid_from: Timestamp },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 impl Chain {
-    /// Opens the chain that the storage holds, or begins one with the rules' genesis. Whatever a crash left half-way is brought to an end.
+    /// Opens the chain that the storage holds, or begins one with the rules' genesis. What a crash left half-way is brought to an end.
     pub fn open(
-        _config: ChainConfig,
-        _storage: Arc<dyn Storage>,
-        _rules: Arc<dyn RulesEngine>,
-        _hash: Box<dyn HashEngine>,
+        config: ChainConfig,
+        storage: Arc<dyn Storage>,
+        rules: Arc<dyn RulesEngine>,
+        hash: Box<dyn HashEngine>,
     ) -> Result<Self, OpenError> {
-        todo!()
+        open::open(config, storage, Judge::new(rules, hash))
     }
 
     /// Judges a block and takes it. When this returns `Ok`, the block survives `kill -9`.
-    pub fn submit_block(&mut self, _now: Timestamp, _block: Block) -> Result<Accepted, BlockError> {
-        todo!()
+    pub fn submit_block(&mut self, now: Timestamp, block: Block) -> Result<Accepted, BlockError> {
+        let before = self.index.tip_id();
+        let id = self.take(now, block)?;
+        let mut followers = Vec::new();
+        let mut parents = vec![id];
+        while let Some(parent) = parents.pop() {
+            for child in self.waiting.take_children(parent) {
+                match self.take(now, child) {
+                    Ok(id) => {
+                        followers.push(id);
+                        parents.push(id);
+                    }
+                    // What it may be is said to whoever offers it next; the block that was asked about is taken.
+                    Err(BlockError::Storage(error)) => return Err(error.into()),
+                    Err(_) => {}
+                }
+            }
+        }
+        let block = self.index.indexed(id).expect("a block that was taken is in the index");
+        let (height, work) = (block.known.height, block.known.work);
+        Ok(Accepted { id, height, work, selected: block.selected, reorg: self.reorg_since(before), followers })
+    }
+
+    /// Judges headers in order and takes them, without bodies, up to the first that is refused. With many headers
+    /// in a call a plugin decodes, hashes and places them in bulk. Returns how many were new.
+    pub fn submit_headers(&mut self, now: Timestamp, headers: &[Vec<u8>]) -> Result<usize, HeadersError> {
+        self.check_whole()?;
+        let (judged, stopped) = self.judge.batch(&self.index, headers).map_err(HeaderError::Fault)?;
+        let mut stopped = stopped.map(HeadersError::Header);
+        let mut batch = Batch::default();
+        let mut taken = 0;
+        for judged in judged {
+            let Placement { valid_from, .. } = judged.placement;
+            if valid_from > now {
+                let position = headers.iter().position(|header| *header == judged.header).unwrap_or(0);
+                stopped = Some(HeadersError::Early { position, valid_from });
+                break;
+            }
+            let sequence = self.index.insert(&judged.view, &judged.placement, false);
+            let (header, view, placement) = (judged.header, judged.view, judged.placement);
+            let record = HeaderRecord { header, sequence, body: false, violation: None, view, placement };
+            batch.put(Table::Headers, record.view.id.to_bytes(), record.to_bytes());
+            taken += 1;
+        }
+        self.commit(batch)?;
+        stopped.map_or(Ok(taken), Err)
+    }
+
+    /// Takes blocks that were too early and are not any more. To be called about once a second.
+    pub fn advance(&mut self, now: Timestamp) -> Vec<Result<Accepted, BlockError>> {
+        let due = self.waiting.take_due(now);
+        due.into_iter().map(|block| self.submit_block(now, block)).collect()
     }
 
     /// Judges a transaction and lets it wait for a block. When this returns `Ok`, it survives `kill -9`.
-    pub fn submit_transaction(&mut self, _now: Timestamp, _transaction: Transaction) -> Result<TxId, MempoolError> {
-        todo!()
+    pub fn submit_transaction(&mut self, now: Timestamp, transaction: Transaction) -> Result<TxId, MempoolError> {
+        let mut answers = self.submit_transactions(now, vec![transaction])?;
+        answers.pop().expect("one transaction has one answer")
     }
 
     /// The same for many, with one commit. One answer for each.
     pub fn submit_transactions(
         &mut self,
-        _now: Timestamp,
-        _transactions: Vec<Transaction>,
+        now: Timestamp,
+        transactions: Vec<Transaction>,
     ) -> Result<Vec<Result<TxId, MempoolError>>, StorageError> {
-        todo!()
+        self.check_whole()?;
+        let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
+        let height = next_height(&self.index);
+        let coins = StoredCoins(&*self.storage);
+        let mut batch = Batch::default();
+        let mut answers = Vec::with_capacity(transactions.len());
+        for transaction in transactions {
+            let offer = Offer { transaction, since: now, signed: false };
+            answers.push(self.mempool.admit(&coins, law, height, offer).map(|admitted| {
+                let pending = admitted.pending;
+                admitted.removed.iter().for_each(|id| batch.delete(Table::Mempool, id.to_bytes()));
+                let record = PendingRecord { since: pending.since, transaction: pending.transaction.clone() };
+                batch.put(Table::Mempool, pending.id.to_bytes(), record.to_bytes());
+                pending.id
+            }));
+        }
+        self.commit(batch)?;
+        Ok(answers)
     }
 
-    /// Takes blocks that were too early and are not any more. Call it about once a second.
-    pub fn advance(&mut self, _now: Timestamp) -> Vec<Result<Accepted, BlockError>> {
-        todo!()
-    }
-
-    /// Returns work for a miner: from the cache while tip and mempool stand.
-    pub fn template(
-        &mut self,
-        _now: Timestamp,
-        _request: &TemplateRequest,
-    ) -> Result<Arc<WorkTemplate>, TemplateError> {
-        todo!()
+    /// Returns work for a miner: from the cache while tips and mempool stand.
+    pub fn template(&mut self, now: Timestamp, request: &TemplateRequest) -> Result<Arc<WorkTemplate>, TemplateError> {
+        let source = crate::template::Source {
+            rules: &*self.judge.rules,
+            index: &self.index,
+            mempool: &self.mempool,
+            ledger: &self.config.ledger,
+            state_version: self.state_version,
+        };
+        self.templates.template(&source, now, request)
     }
 
     /// Returns a template that was handed out, while it is remembered.
-    pub fn template_by_id(&self, _id: u64) -> Option<Arc<WorkTemplate>> {
-        todo!()
+    pub fn template_by_id(&self, id: u64) -> Option<Arc<WorkTemplate>> {
+        self.templates.by_id(id)
     }
 
     /// Puts a solution into a template: the block to submit.
-    pub fn assemble(&self, _template: &WorkTemplate, _solution: Solution) -> Result<Block, TemplateError> {
-        todo!()
+    pub fn assemble(&self, template: &WorkTemplate, solution: Solution) -> Result<Block, TemplateError> {
+        template.assemble(&*self.judge.rules, solution)
+    }
+
+    /// Returns what the next block must have: difficulty, height, subsidy. `difficulty` asks for another than the one computed.
+    pub fn requirements(&self, difficulty: Option<u64>) -> Result<Requirements, TemplateError> {
+        crate::template::requirements(&*self.judge.rules, &self.index, difficulty)
     }
 
     /// Returns the selected tip.
     pub fn tip(&self) -> KnownBlock {
-        todo!()
+        self.index.tip()
     }
 
-    /// Returns a number that grows with every change of the selected tip, also across restarts. A template whose number differs is stale.
+    /// Returns a number that grows with every change of the selected tip, also across restarts. A template with another is stale.
     pub fn state_version(&self) -> u64 {
-        todo!()
+        self.state_version
     }
 
+    /// Returns the transactions that wait.
     pub fn mempool(&self) -> &Mempool {
-        todo!()
+        &self.mempool
     }
 
-    /// Returns what the next block must have, for display: difficulty, height, subsidy.
-    pub fn requirements(&self, _wish: Option<u64>) -> Result<adit_primitives::contract::Requirements, TemplateError> {
-        todo!()
+    /// Returns how many blocks wait for a parent or for their time, and their bytes.
+    pub fn waiting(&self) -> (usize, usize) {
+        self.waiting.size()
     }
 
     /// Returns a handle for questions, which any thread may keep.
     pub fn reader(&self) -> ChainReader {
-        todo!()
+        ChainReader::new(self.storage.clone(), self.index.clone(), self.config.ledger.coinbase_maturity)
     }
 
+    /// Returns what the chain was opened with.
+    pub fn config(&self) -> &ChainConfig {
+        &self.config
+    }
+
+    /// Returns the blocks in memory, as plugins see them.
     pub fn index(&self) -> &Arc<BlockIndex> {
-        todo!()
+        &self.index
+    }
+
+    /// Judges one block, keeps it, and follows it if it is better. `Ok` says that it is kept and, as far as the ledger judged it, valid.
+    fn take(&mut self, now: Timestamp, block: Block) -> Result<BlockId, BlockError> {
+        self.check_whole()?;
+        self.check_size(&block)?;
+        let view =
+            self.judge.decode_one(&block.header)?.map_err(|violation| BlockError::Invalid { id: None, violation })?;
+        let id = view.id;
+        let placement = match self.index.indexed(id) {
+            Some(known) if known.status == BlockStatus::Header => Some(known.placement),
+            Some(known) if known.status == BlockStatus::Invalid => return Err(self.known_invalid(id)),
+            Some(_) => return Err(BlockError::Known { id }),
+            None => None,
+        };
+        check_root(&block, &view)?;
+        let (placement, block) = match placement {
+            Some(placement) => (placement, block),
+            None => self.place(now, block, &view)?,
+        };
+        let violation = check_body(&block.body, placement.height, &self.config.ledger).err();
+        self.keep(block, view, placement, violation)?;
+        match self.index.violation(id) {
+            None => Ok(id),
+            Some(violation) => {
+                self.waiting.drop_above(id);
+                Err(BlockError::Invalid { id: Some(id), violation })
+            }
+        }
+    }
+
+    /// Has the rules place a new block, or lets it wait.
+    fn place(&mut self, now: Timestamp, block: Block, view: &HeaderView) -> Result<(Placement, Block), BlockError> {
+        let id = view.id;
+        if view.parents.is_empty() {
+            return Err(BlockError::Invalid { id: Some(id), violation: second_genesis() });
+        }
+        for parent in &view.parents {
+            if !self.index.contains(*parent) {
+                self.waiting.add(id, block, Until::Parent(*parent));
+                return Err(BlockError::Orphan { id, missing: *parent });
+            }
+            if let Some(Violation { rule, detail }) = self.index.violation(*parent) {
+                let detail = format!("it stands on invalid block {parent}: {detail}");
+                self.waiting.drop_above(id);
+                return Err(BlockError::Invalid { id: Some(id), violation: Violation { rule, detail } });
+            }
+        }
+        let placement = match self.judge.place_one(&self.index, &block.header, view)? {
+            Ok(placement) => placement,
+            Err(violation) => {
+                self.waiting.drop_above(id);
+                return Err(BlockError::Invalid { id: Some(id), violation });
+            }
+        };
+        let valid_from = placement.valid_from;
+        if valid_from > now {
+            let ahead = valid_from.to_millis() - now.to_millis();
+            let near = ahead <= self.config.orphans.early_ms_max;
+            let kept = near && self.waiting.add(id, block, Until::Time(valid_from));
+            return Err(BlockError::Early { id, valid_from, kept });
+        }
+        Ok((placement, block))
+    }
+
+    /// Adds a placed block to index and storage, and follows it if it is better.
+    fn keep(
+        &mut self,
+        block: Block,
+        view: HeaderView,
+        placement: Placement,
+        violation: Option<Violation>,
+    ) -> Result<(), StorageError> {
+        let id = view.id;
+        let sequence = self.index.insert(&view, &placement, false);
+        if let Some(violation) = &violation {
+            self.index.invalidate(id, violation);
+        } else {
+            self.index.add_body(id);
+        }
+        let Block { header, body } = block;
+        let record = HeaderRecord { header, sequence, body: true, violation, view, placement };
+        let mut staged = Batch::default();
+        staged.put(Table::Headers, id.to_bytes(), record.to_bytes());
+        staged.put(Table::Bodies, id.to_bytes(), body.to_bytes());
+        let followed = self.follow(staged, Some(Fresh { record, body }));
+        self.note(followed)
+    }
+
+    fn check_size(&self, block: &Block) -> Result<(), BlockError> {
+        let rules = &self.config.ledger;
+        let (header, bytes) = (block.header.len(), block.size());
+        if header <= rules.header_bytes_max && bytes <= rules.block_bytes_max {
+            return Ok(());
+        }
+        let detail = format!(
+            "{header} bytes of header and {bytes} in all, {} and {} are allowed",
+            rules.header_bytes_max, rules.block_bytes_max
+        );
+        Err(BlockError::Invalid { id: None, violation: Violation { rule: "block-size".to_owned(), detail } })
+    }
+
+    fn known_invalid(&self, id: BlockId) -> BlockError {
+        let violation = self.index.violation(id).unwrap_or_else(second_genesis);
+        BlockError::KnownInvalid { id, violation }
+    }
+
+    fn reorg_since(&self, from: BlockId) -> Option<Reorg> {
+        let to = self.index.tip_id();
+        let path = self.index.path(from, to);
+        (from != to).then_some(Reorg { from, to, disconnected: path.down, connected: path.up })
+    }
+
+    /// Commits, and stops everything when that fails.
+    fn commit(&mut self, batch: Batch) -> Result<(), StorageError> {
+        if batch.changes.is_empty() {
+            return Ok(());
+        }
+        let committed = self.storage.commit(batch);
+        self.note(committed)
+    }
+
+    fn note<T>(&mut self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        if let Err(error) = &result {
+            self.broken = Some(error.clone());
+        }
+        result
+    }
+
+    fn check_whole(&self) -> Result<(), StorageError> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 }
 
-impl Mempool {
-    /// Returns a waiting transaction.
-    pub fn get(&self, _id: TxId) -> Option<&Arc<Pending>> {
-        todo!()
-    }
+/// Returns the least height of the next block.
+fn next_height(index: &BlockIndex) -> Height {
+    Height(index.tip().height.0.saturating_add(1))
+}
 
-    /// Returns how many transactions wait.
-    pub fn count(&self) -> usize {
-        todo!()
-    }
-
-    /// Returns their canonical bytes.
-    pub fn bytes(&self) -> usize {
-        todo!()
-    }
-
-    /// Returns the waiting transactions, best fee rate first, at most `max`.
-    pub fn best_first(&self, _max: usize) -> Vec<Arc<Pending>> {
-        todo!()
-    }
-
-    /// Returns a number that grows with every change.
-    pub fn version(&self) -> u64 {
-        todo!()
-    }
+fn check_root(block: &Block, view: &HeaderView) -> Result<(), BlockError> {
+    let detail = match block.body_root() {
+        Ok(root) if root == view.body_root => return Ok(()),
+        Ok(root) => format!("the body's root is {root}, the header commits to {}", view.body_root),
+        Err(error) => error.to_string(),
+    };
+    // Another body may be the right one: nothing is said of the block whose header this is.
+    Err(BlockError::Invalid { id: None, violation: Violation { rule: "body-root".to_owned(), detail } })
 }

@@ -1,21 +1,31 @@
 //! The blocks in memory, as plugins and readers see them.
+//!
+//! Blocks form a tree by selected parents. Each block has a jump pointer (Myers' skew-binary list), so that an ancestor at a height is
+//! found in O(log n) steps wherever the block stands. Blocks are never removed.
 
-use adit_primitives::contract::{KnownBlock, Placement};
+use crate::reachability;
+use adit_primitives::contract::{HeaderView, KnownBlock, MergedBlock, Placement, Violation};
 use adit_primitives::engine::ChainView;
-use adit_primitives::{BlockId, Height};
+use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Every placed block, shared between the chain that adds to it and those who read it.
 #[derive(Debug)]
-pub struct BlockIndex {}
+pub struct BlockIndex {
+    dag: RwLock<Dag>,
+    horizon: Height,
+}
 
-/// What a block's placement and body are worth so far.
+/// How far a block has been judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockStatus {
     /// The header is placed; the body has not come.
     Header,
-    /// The body is kept; the ledger has not judged it.
+    /// The body is kept; the ledger has not judged it since the node started.
     Body,
-    /// The ledger has applied it at least once.
+    /// The ledger has applied it.
     Valid,
     /// It breaks a rule, or stands on a block that does.
     Invalid,
@@ -31,20 +41,450 @@ pub struct IndexedBlock {
     pub selected: bool,
 }
 
+/// How the selected chain leads from one tip to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Path {
+    /// From the old tip down to the fork, newest first, the fork not among them.
+    pub(crate) down: Vec<BlockId>,
+    /// From the fork up to the new tip, oldest first, the fork not among them.
+    pub(crate) up: Vec<BlockId>,
+}
+
+/// What fork choice compares: the greatest wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    work: Work,
+    tie: Hash256,
+    first_seen: Reverse<Place>,
+}
+
+/// A number that grows with every change of the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Version(u64);
+
+/// A block's place in the arena, in the order in which blocks were first seen.
+pub(crate) type Place = u32;
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) known: KnownBlock,
+    merge_set: Vec<MergedBlock>,
+    tie: Hash256,
+    valid_from: Timestamp,
+    subsidy: u64,
+    status: BlockStatus,
+    violation: Option<Violation>,
+    /// The body is kept, and those of all blocks in its past.
+    connectable: bool,
+    pub(crate) parents: Vec<Place>,
+    children: Vec<Place>,
+    /// The selected parent; the root's is itself.
+    parent: Place,
+    jump: Place,
+    /// Steps to the root along selected parents.
+    depth: u32,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Dag {
+    nodes: Vec<Node>,
+    places: HashMap<BlockId, Place>,
+    /// The selected chain by depth.
+    selected: Vec<Place>,
+    /// Connectable blocks that rank above the selected tip.
+    candidates: BTreeSet<Rank>,
+    /// Blocks without children.
+    leaves: BTreeSet<Place>,
+    /// Whether any block has more than one parent.
+    merges: bool,
+    version: Version,
+}
+
+impl BlockIndex {
+    /// Starts with a block that stands on nothing: the genesis, or the anchor of a chain whose history was cut off below it.
+    pub fn new(root: KnownBlock, placement: &Placement) -> Self {
+        let horizon = root.height;
+        let mut dag = Dag::default();
+        let root = KnownBlock { selected_parent: None, ..root };
+        dag.places.insert(root.id, 0);
+        dag.leaves.insert(0);
+        dag.selected.push(0);
+        dag.nodes.push(Node {
+            known: root,
+            merge_set: Vec::new(),
+            tie: placement.tie,
+            valid_from: placement.valid_from,
+            subsidy: placement.subsidy,
+            status: BlockStatus::Valid,
+            violation: None,
+            connectable: true,
+            parents: Vec::new(),
+            children: Vec::new(),
+            parent: 0,
+            jump: 0,
+            depth: 0,
+        });
+        Self { dag: RwLock::new(dag), horizon }
+    }
+
+    /// Returns a block with all that is known of it.
+    pub fn indexed(&self, id: BlockId) -> Option<IndexedBlock> {
+        let dag = self.read();
+        dag.place(id).map(|place| dag.indexed(place))
+    }
+
+    /// Returns the selected tip.
+    pub fn tip(&self) -> KnownBlock {
+        let dag = self.read();
+        dag.node(dag.tip()).known.clone()
+    }
+
+    /// Returns the id of the selected tip.
+    pub fn tip_id(&self) -> BlockId {
+        let dag = self.read();
+        dag.node(dag.tip()).known.id
+    }
+
+    /// Returns the blocks on which a next one may stand, best first: the selected tip, and every block without children
+    /// whose body is known and that is not invalid, blocks that cannot be used not counted as children. At most `max`.
+    pub fn tips(&self, max: usize) -> Vec<KnownBlock> {
+        let dag = self.read();
+        let tip = dag.tip();
+        let others = dag.usable_leaves().into_iter().filter(|place| *place != tip);
+        let mut ranked: Vec<_> = others.map(|place| (Reverse(dag.rank(place)), place)).collect();
+        ranked.sort_unstable();
+        let places = std::iter::once(tip).chain(ranked.into_iter().map(|(_, place)| place));
+        places.take(max).map(|place| dag.node(place).known.clone()).collect()
+    }
+
+    /// Returns the block at `height` of the selected chain, or `None` where no block has exactly that height.
+    pub fn selected_at(&self, height: Height) -> Option<BlockId> {
+        let dag = self.read();
+        let found = dag.selected.binary_search_by_key(&height, |place| dag.node(*place).known.height).ok()?;
+        Some(dag.node(dag.selected[found]).known.id)
+    }
+
+    /// Returns blocks of the selected chain, from the first not below `first` upwards, at most `max`.
+    pub fn selected_page(&self, first: Height, max: usize) -> Vec<IndexedBlock> {
+        let dag = self.read();
+        let start = dag.selected.partition_point(|place| dag.node(*place).known.height < first);
+        dag.selected[start..].iter().take(max).map(|place| dag.indexed(*place)).collect()
+    }
+
+    /// Returns a number that grows with every change: while it stands, every answer stands.
+    pub fn version(&self) -> Version {
+        self.read().version
+    }
+
+    /// Returns the number of blocks known.
+    pub fn count(&self) -> usize {
+        self.read().nodes.len()
+    }
+
+    pub(crate) fn contains(&self, id: BlockId) -> bool {
+        self.read().places.contains_key(&id)
+    }
+
+    /// Returns the rule that an invalid block, or the block it stands on, breaks.
+    pub(crate) fn violation(&self, id: BlockId) -> Option<Violation> {
+        let dag = self.read();
+        dag.place(id).and_then(|place| dag.node(place).violation.clone())
+    }
+
+    /// Adds a placed block whose parents are known, and returns its place in the order of arrival. With `body` its body is kept too.
+    pub(crate) fn insert(&self, view: &HeaderView, placement: &Placement, body: bool) -> Place {
+        self.write().insert(view, placement, body)
+    }
+
+    /// Notes that a block's body is kept.
+    pub(crate) fn add_body(&self, id: BlockId) {
+        let mut dag = self.write();
+        if let Some(place) = dag.place(id)
+            && dag.node(place).status == BlockStatus::Header
+        {
+            dag.node_mut(place).status = BlockStatus::Body;
+            dag.connect_upwards(place);
+        }
+    }
+
+    /// Notes that a block and all that stand on it are invalid.
+    pub(crate) fn invalidate(&self, id: BlockId, violation: &Violation) {
+        let mut dag = self.write();
+        if let Some(place) = dag.place(id) {
+            dag.invalidate(place, violation);
+        }
+    }
+
+    /// Returns the block that ranks highest among those whose bodies are known; the selected tip where none is better.
+    pub(crate) fn best(&self) -> BlockId {
+        let dag = self.read();
+        let best = dag.candidates.last().map_or(dag.tip(), |rank| rank.first_seen.0);
+        dag.node(best).known.id
+    }
+
+    /// Tells whether `id` ranks above the selected tip.
+    pub(crate) fn beats_tip(&self, id: BlockId) -> bool {
+        let dag = self.read();
+        dag.place(id).is_some_and(|place| dag.rank(place) > dag.rank(dag.tip()))
+    }
+
+    /// Makes a block the selected tip, and the blocks below it valid.
+    pub(crate) fn select(&self, id: BlockId) {
+        let mut dag = self.write();
+        if let Some(place) = dag.place(id) {
+            dag.select(place);
+        }
+    }
+
+    /// Returns the way along selected parents from one block to another.
+    pub(crate) fn path(&self, from: BlockId, to: BlockId) -> Path {
+        let dag = self.read();
+        let (mut down, mut up) = (Vec::new(), Vec::new());
+        let (Some(mut from), Some(mut to)) = (dag.place(from), dag.place(to)) else {
+            return Path { down, up };
+        };
+        while from != to {
+            if dag.node(from).depth >= dag.node(to).depth {
+                down.push(dag.node(from).known.id);
+                from = dag.node(from).parent;
+            } else {
+                up.push(dag.node(to).known.id);
+                to = dag.node(to).parent;
+            }
+        }
+        up.reverse();
+        Path { down, up }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Dag> {
+        // Nothing panics between two changes of one update except for want of memory.
+        self.dag.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Dag> {
+        let mut dag = self.dag.write().unwrap_or_else(PoisonError::into_inner);
+        dag.version.0 += 1;
+        dag
+    }
+}
+
 impl ChainView for BlockIndex {
     fn horizon(&self) -> Height {
-        todo!()
+        self.horizon
     }
-    fn block(&self, _id: BlockId) -> Option<KnownBlock> {
-        todo!()
+
+    fn block(&self, id: BlockId) -> Option<KnownBlock> {
+        let dag = self.read();
+        dag.place(id).map(|place| dag.node(place).known.clone())
     }
-    fn is_ancestor(&self, _ancestor: BlockId, _descendant: BlockId) -> bool {
-        todo!()
+
+    fn is_ancestor(&self, ancestor: BlockId, descendant: BlockId) -> bool {
+        let dag = self.read();
+        match (dag.place(ancestor), dag.place(descendant)) {
+            (Some(ancestor), Some(descendant)) => reachability::is_ancestor(&dag, ancestor, descendant),
+            _ => false,
+        }
     }
-    fn selected_past(&self, _from: BlockId, _count: u32) -> Vec<KnownBlock> {
-        todo!()
+
+    fn selected_past(&self, from: BlockId, count: u32) -> Vec<KnownBlock> {
+        let dag = self.read();
+        let Some(mut place) = dag.place(from) else { return Vec::new() };
+        let blocks = (count as usize).min(dag.node(place).depth as usize + 1);
+        let mut past = Vec::with_capacity(blocks);
+        for _ in 0..blocks {
+            past.push(dag.node(place).known.clone());
+            place = dag.node(place).parent;
+        }
+        past
     }
-    fn selected_ancestor(&self, _from: BlockId, _height: Height) -> Option<KnownBlock> {
-        todo!()
+
+    fn selected_ancestor(&self, from: BlockId, height: Height) -> Option<KnownBlock> {
+        let dag = self.read();
+        let found = dag.selected_ancestor(dag.place(from)?, height)?;
+        Some(dag.node(found).known.clone())
+    }
+}
+
+impl Dag {
+    pub(crate) fn node(&self, place: Place) -> &Node {
+        &self.nodes[place as usize]
+    }
+
+    pub(crate) fn has_merges(&self) -> bool {
+        self.merges
+    }
+
+    /// Returns the newest block on the selected chain of `from` that is not above `height`.
+    pub(crate) fn selected_ancestor(&self, from: Place, height: Height) -> Option<Place> {
+        let mut at = from;
+        while self.node(at).known.height > height {
+            let node = self.node(at);
+            if node.depth == 0 {
+                return None;
+            }
+            at = if self.node(node.jump).known.height > height { node.jump } else { node.parent };
+        }
+        Some(at)
+    }
+
+    fn node_mut(&mut self, place: Place) -> &mut Node {
+        &mut self.nodes[place as usize]
+    }
+
+    fn place(&self, id: BlockId) -> Option<Place> {
+        self.places.get(&id).copied()
+    }
+
+    fn tip(&self) -> Place {
+        *self.selected.last().expect("the root is always selected")
+    }
+
+    fn rank(&self, place: Place) -> Rank {
+        let node = self.node(place);
+        Rank { work: node.known.work, tie: node.tie, first_seen: Reverse(place) }
+    }
+
+    fn is_usable(&self, place: Place) -> bool {
+        let node = self.node(place);
+        node.connectable && node.status != BlockStatus::Invalid
+    }
+
+    /// Returns the usable blocks on which no usable block stands.
+    fn usable_leaves(&self) -> BTreeSet<Place> {
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<Place> = self.leaves.iter().copied().collect();
+        while let Some(place) = open.pop() {
+            let node = self.node(place);
+            if !self.is_usable(place) {
+                open.extend(node.parents.iter().copied().filter(|at| seen.insert(*at)));
+            } else if !node.children.iter().any(|at| self.is_usable(*at)) {
+                found.insert(place);
+            }
+        }
+        found
+    }
+
+    fn is_selected(&self, place: Place) -> bool {
+        self.selected.get(self.node(place).depth as usize) == Some(&place)
+    }
+
+    fn indexed(&self, place: Place) -> IndexedBlock {
+        let node = self.node(place);
+        let known = node.known.clone();
+        let placement = Placement {
+            selected_parent: known.selected_parent,
+            merge_set: node.merge_set.clone(),
+            height: known.height,
+            work: known.work,
+            tie: node.tie,
+            valid_from: node.valid_from,
+            subsidy: node.subsidy,
+            state: known.state.clone(),
+        };
+        IndexedBlock { known, placement, status: node.status, selected: self.is_selected(place) }
+    }
+
+    fn insert(&mut self, view: &HeaderView, placement: &Placement, body: bool) -> Place {
+        if let Some(place) = self.place(view.id) {
+            return place;
+        }
+        let place = Place::try_from(self.nodes.len()).expect("fewer than 2^32 blocks fit into memory");
+        let parents: Vec<Place> = view.parents.iter().filter_map(|id| self.place(*id)).collect();
+        let parent =
+            placement.selected_parent.and_then(|id| self.place(id)).expect("a placed block's parents are known");
+        let violation = parents.iter().find_map(|at| self.node(*at).violation.clone());
+        self.nodes.push(Node {
+            known: KnownBlock {
+                id: view.id,
+                parents: view.parents.clone(),
+                selected_parent: placement.selected_parent,
+                time: view.time,
+                bits: view.bits,
+                height: placement.height,
+                work: placement.work,
+                state: placement.state.clone(),
+            },
+            merge_set: placement.merge_set.clone(),
+            tie: placement.tie,
+            valid_from: placement.valid_from,
+            subsidy: placement.subsidy,
+            status: match (&violation, body) {
+                (Some(_), _) => BlockStatus::Invalid,
+                (None, true) => BlockStatus::Body,
+                (None, false) => BlockStatus::Header,
+            },
+            violation,
+            connectable: false,
+            children: Vec::new(),
+            parent,
+            jump: self.jump_above(parent),
+            depth: self.node(parent).depth + 1,
+            parents: parents.clone(),
+        });
+        self.merges |= parents.len() > 1;
+        self.places.insert(view.id, place);
+        self.leaves.insert(place);
+        for at in parents {
+            self.node_mut(at).children.push(place);
+            self.leaves.remove(&at);
+        }
+        self.connect_upwards(place);
+        place
+    }
+
+    /// Returns the jump pointer of a child: twice as far as its parent's where the parent's two last jumps were equally long.
+    fn jump_above(&self, parent: Place) -> Place {
+        let jump = self.node(parent).jump;
+        let depth = |place: Place| self.node(place).depth;
+        let next = self.node(jump).jump;
+        if depth(parent) - depth(jump) == depth(jump) - depth(next) { next } else { parent }
+    }
+
+    /// Marks a block and all above it connectable as far as bodies are known, and makes them candidates.
+    fn connect_upwards(&mut self, from: Place) {
+        let mut open = vec![from];
+        while let Some(place) = open.pop() {
+            let node = self.node(place);
+            let has_body = matches!(node.status, BlockStatus::Body | BlockStatus::Valid);
+            if node.connectable || !has_body || !node.parents.iter().all(|at| self.node(*at).connectable) {
+                continue;
+            }
+            open.extend_from_slice(&node.children);
+            self.node_mut(place).connectable = true;
+            let rank = self.rank(place);
+            if rank > self.rank(self.tip()) {
+                self.candidates.insert(rank);
+            }
+        }
+    }
+
+    fn invalidate(&mut self, from: Place, violation: &Violation) {
+        let mut open = vec![from];
+        while let Some(place) = open.pop() {
+            let rank = self.rank(place);
+            self.candidates.remove(&rank);
+            let node = self.node_mut(place);
+            if node.status != BlockStatus::Invalid {
+                node.status = BlockStatus::Invalid;
+                node.violation = Some(violation.clone());
+                open.extend_from_slice(&node.children);
+            }
+        }
+    }
+
+    fn select(&mut self, tip: Place) {
+        let mut above = Vec::new();
+        let mut at = tip;
+        while !self.is_selected(at) {
+            above.push(at);
+            self.node_mut(at).status = BlockStatus::Valid;
+            at = self.node(at).parent;
+        }
+        self.selected.truncate(self.node(at).depth as usize + 1);
+        self.selected.extend(above.into_iter().rev());
+        let rank = self.rank(tip);
+        self.candidates = self.candidates.split_off(&rank);
+        self.candidates.remove(&rank);
     }
 }

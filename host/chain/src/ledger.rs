@@ -1,7 +1,15 @@
 //! What a block does to the unspent outputs, and how that is undone.
+//!
+//! The order is: the merge set, block by block, where a transaction that cannot be applied is left out; then the block's own
+//! transactions, which must all be valid; then its coinbase. Money is created by coinbases alone, so at any tip the unspent outputs add up to what
+//! the applied coinbases created less the fees of the applied payments.
 
-use crate::{OutPoint, Output};
-use adit_primitives::{Amount, Height};
+use crate::record::{self, SpentOutput, Undo};
+use crate::{LedgerRules, OutPoint, Output, Transaction};
+use adit_primitives::contract::Violation;
+use adit_primitives::storage::{Batch, Storage, StorageError, Table};
+use adit_primitives::{Amount, BlockId, Encode, Hash256, Height, TxId, canonical_struct};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An output that nobody has spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +19,8 @@ pub struct Unspent {
     pub height: Height,
     pub coinbase: bool,
 }
+
+canonical_struct!(Unspent { output, height, coinbase });
 
 /// Why a transaction cannot be applied to the ledger as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +37,8 @@ pub enum TransactionError {
     Data { bytes: usize, max: usize },
     #[error("the transaction has {bytes} bytes, {max} are allowed")]
     Size { bytes: usize, max: usize },
-    #[error("the outputs add up to more money than there can be")]
-    OutputSum,
+    #[error("the amounts add up to more money than there can be")]
+    Sum,
     #[error("output {previous} is spent twice within the transaction")]
     SpentTwice { previous: OutPoint },
     #[error("output {previous} does not exist or is spent already")]
@@ -41,9 +51,388 @@ pub enum TransactionError {
     Overspent { inputs: Amount, outputs: Amount },
 }
 
+/// Where outputs are looked up.
+pub(crate) trait Coins {
+    fn unspent(&self, at: &OutPoint) -> Result<Option<Unspent>, StorageError>;
+}
+
+/// Why a check came to no good end: the transaction's fault, or the storage's.
+#[derive(Debug)]
+pub(crate) enum Failure<E> {
+    Invalid(E),
+    Storage(StorageError),
+}
+
+/// The ledger's parameters with the chain that signatures are for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Law<'a> {
+    pub(crate) chain: &'a Hash256,
+    pub(crate) rules: &'a LedgerRules,
+}
+
+/// The ledger as the storage has it.
+pub(crate) struct StoredCoins<'a>(pub(crate) &'a dyn Storage);
+
+/// The ledger with changes that are not kept yet.
+pub(crate) struct Overlay<'a> {
+    storage: &'a dyn Storage,
+    changes: BTreeMap<OutPoint, Change>,
+    /// Changes of other tables, in order.
+    batch: Batch,
+}
+
+/// An output before and after.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    stored: Option<Unspent>,
+    now: Option<Unspent>,
+}
+
+/// A block to be applied.
+pub(crate) struct Application<'a> {
+    pub(crate) id: BlockId,
+    pub(crate) height: Height,
+    /// What the coinbase may create, fees not counted.
+    pub(crate) subsidy: u64,
+    pub(crate) body: &'a [Transaction],
+    /// The merge set in its order.
+    pub(crate) merged: Vec<MergedBody>,
+    /// Tells of a transaction's leaf whether its signatures have been checked before.
+    pub(crate) signed: &'a dyn Fn(&Hash256) -> bool,
+}
+
+/// A block of a merge set.
+pub(crate) struct MergedBody {
+    pub(crate) id: BlockId,
+    /// What its coinbase may create here: nothing where the block is red.
+    pub(crate) subsidy: Option<u64>,
+    pub(crate) body: Vec<Transaction>,
+}
+
 impl TransactionError {
     /// Returns the rule's name, as in `Violation::rule`.
     pub const fn rule(&self) -> &'static str {
-        todo!()
+        match self {
+            Self::Version { .. } => "transaction-version",
+            Self::NoInputs | Self::NoOutputs | Self::ZeroOutput { .. } => "transaction-form",
+            Self::Data { .. } | Self::Size { .. } => "transaction-size",
+            Self::Sum => "transaction-amounts",
+            Self::SpentTwice { .. } | Self::Missing { .. } => "transaction-inputs",
+            Self::Immature { .. } => "coinbase-maturity",
+            Self::Signature { .. } => "transaction-signature",
+            Self::Overspent { .. } => "transaction-value",
+        }
     }
+}
+
+impl<E> From<StorageError> for Failure<E> {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<TransactionError> for Failure<TransactionError> {
+    fn from(error: TransactionError) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl Coins for StoredCoins<'_> {
+    fn unspent(&self, at: &OutPoint) -> Result<Option<Unspent>, StorageError> {
+        record::read(self.0, Table::Unspent, &at.to_bytes())
+    }
+}
+
+impl Coins for Overlay<'_> {
+    fn unspent(&self, at: &OutPoint) -> Result<Option<Unspent>, StorageError> {
+        match self.changes.get(at) {
+            Some(change) => Ok(change.now),
+            None => StoredCoins(self.storage).unspent(at),
+        }
+    }
+}
+
+/// Checks what a payment shows by itself.
+pub(crate) fn check_form(transaction: &Transaction, rules: &LedgerRules) -> Result<(), TransactionError> {
+    check_outputs(transaction, rules)?;
+    let bytes = transaction.size();
+    if transaction.inputs.is_empty() {
+        return Err(TransactionError::NoInputs);
+    }
+    if transaction.outputs.is_empty() {
+        return Err(TransactionError::NoOutputs);
+    }
+    if bytes > rules.block_bytes_max {
+        return Err(TransactionError::Size { bytes, max: rules.block_bytes_max });
+    }
+    let mut seen = BTreeSet::new();
+    match transaction.inputs.iter().find(|input| !seen.insert(input.previous)) {
+        Some(input) => Err(TransactionError::SpentTwice { previous: input.previous }),
+        None => Ok(()),
+    }
+}
+
+/// Checks version, outputs and data: of a coinbase too.
+fn check_outputs(transaction: &Transaction, rules: &LedgerRules) -> Result<(), TransactionError> {
+    let Transaction { version, outputs, data, .. } = transaction;
+    if *version != crate::transaction::TRANSACTION_VERSION {
+        return Err(TransactionError::Version { version: *version });
+    }
+    if data.len() > rules.data_bytes_max {
+        return Err(TransactionError::Data { bytes: data.len(), max: rules.data_bytes_max });
+    }
+    if let Some(index) = outputs.iter().position(|output| output.amount == Amount::ZERO) {
+        return Err(TransactionError::ZeroOutput { index });
+    }
+    match transaction.output_sum() {
+        Some(sum) if sum <= rules.money_max => Ok(()),
+        _ => Err(TransactionError::Sum),
+    }
+}
+
+/// Checks a well-formed payment against the outputs it spends, for a block of the given height. Returns what it spends and its fee.
+pub(crate) fn check_payment(
+    coins: &dyn Coins,
+    law: Law<'_>,
+    transaction: &Transaction,
+    height: Height,
+    signed: bool,
+) -> Result<(Vec<Unspent>, Amount), Failure<TransactionError>> {
+    let mut spent = Vec::with_capacity(transaction.inputs.len());
+    for input in &transaction.inputs {
+        let previous = input.previous;
+        let unspent = coins.unspent(&previous)?.ok_or(TransactionError::Missing { previous })?;
+        let mature = Height(unspent.height.0.saturating_add(law.rules.coinbase_maturity));
+        if unspent.coinbase && height < mature {
+            return Err(TransactionError::Immature { previous, created: unspent.height, mature }.into());
+        }
+        spent.push(unspent);
+    }
+    let fee = fee(transaction, &spent, law.rules)?;
+    if !signed {
+        check_signatures(law.chain, transaction, &spent)?;
+    }
+    Ok((spent, fee))
+}
+
+fn fee(transaction: &Transaction, spent: &[Unspent], rules: &LedgerRules) -> Result<Amount, TransactionError> {
+    let inputs = Amount::checked_sum(spent.iter().map(|unspent| unspent.output.amount))
+        .filter(|sum| *sum <= rules.money_max)
+        .ok_or(TransactionError::Sum)?;
+    let outputs = transaction.output_sum().ok_or(TransactionError::Sum)?;
+    inputs.checked_sub(outputs).ok_or(TransactionError::Overspent { inputs, outputs })
+}
+
+fn check_signatures(chain: &Hash256, transaction: &Transaction, spent: &[Unspent]) -> Result<(), TransactionError> {
+    let outputs: Vec<Output> = spent.iter().map(|unspent| unspent.output).collect();
+    let message = transaction.signature_hash(chain, &outputs);
+    let mut signed = std::iter::zip(&transaction.inputs, &outputs);
+    match signed.position(|(input, output)| !output.key.verifies(&message, &input.signature)) {
+        Some(index) => Err(TransactionError::Signature { index }),
+        None => Ok(()),
+    }
+}
+
+/// Checks what a body shows by itself: a coinbase first and nowhere else, every transaction well-formed.
+pub(crate) fn check_body(body: &[Transaction], height: Height, rules: &LedgerRules) -> Result<(), Violation> {
+    let Some((coinbase, payments)) = body.split_first() else {
+        return Err(violation("coinbase", "the body is empty".to_owned()));
+    };
+    if !coinbase.is_coinbase() {
+        return Err(violation("coinbase", "the first transaction has inputs".to_owned()));
+    }
+    match coinbase.coinbase_data() {
+        None => return Err(violation("coinbase", "the coinbase names no height".to_owned())),
+        Some(data) if data.height != height => {
+            let detail = format!("the coinbase names height {}, the block has {height}", data.height);
+            return Err(violation("coinbase-height", detail));
+        }
+        Some(_) => {}
+    }
+    check_outputs(coinbase, rules).map_err(|error| transaction_violation(0, &error))?;
+    for (position, payment) in (1..).zip(payments) {
+        check_form(payment, rules).map_err(|error| transaction_violation(position, &error))?;
+    }
+    Ok(())
+}
+
+fn transaction_violation(position: usize, error: &TransactionError) -> Violation {
+    violation(error.rule(), format!("transaction {position}: {error}"))
+}
+
+fn violation(rule: &str, detail: String) -> Violation {
+    Violation { rule: rule.to_owned(), detail }
+}
+
+impl<'a> Overlay<'a> {
+    pub(crate) fn new(storage: &'a dyn Storage) -> Self {
+        Self { storage, changes: BTreeMap::new(), batch: Batch::default() }
+    }
+
+    /// Applies a block whose body is well-formed. After a failure the overlay is worth nothing and must be dropped.
+    pub(crate) fn apply(&mut self, law: Law<'_>, block: &Application<'_>) -> Result<(), Failure<Violation>> {
+        let mut undo = Undo::default();
+        for merged in &block.merged {
+            self.apply_merged(law, block, merged, &mut undo)?;
+        }
+        let mut fees = Amount::ZERO;
+        for (position, payment) in (0..).zip(block.body).skip(1) {
+            let id = payment.id();
+            let fee = self.apply_payment(law, block, payment, id, &mut undo).map_err(|failure| match failure {
+                Failure::Invalid(error) => Failure::Invalid(transaction_violation(position, &error)),
+                Failure::Storage(error) => Failure::Storage(error),
+            })?;
+            fees = fees.checked_add(fee).ok_or_else(|| {
+                Failure::Invalid(violation("transaction-amounts", "the fees of the block overflow".to_owned()))
+            })?;
+            self.accept(block.id, block.id, position_u32(position), id, &mut undo);
+        }
+        if let Some(coinbase) = block.body.first() {
+            let id = coinbase.id();
+            self.check_reward(coinbase, id, block.subsidy, fees)?;
+            self.create(coinbase, id, block.height, &mut undo);
+            self.accept(block.id, block.id, 0, id, &mut undo);
+        }
+        self.batch.put(Table::Undo, block.id.to_bytes(), undo.to_bytes());
+        self.batch.put(Table::Selected, record::height_key(block.height), block.id.to_bytes());
+        Ok(())
+    }
+
+    /// Undoes the newest applied block.
+    pub(crate) fn undo(&mut self, id: BlockId, height: Height) -> Result<(), StorageError> {
+        let undo: Undo =
+            self.pending_undo(id)?.ok_or_else(|| record::damaged(Table::Undo, &format!("block {id} has no record")))?;
+        for spent in undo.spent.iter().rev() {
+            self.set(spent.at, Some(spent.was))?;
+        }
+        for created in undo.created.iter().rev() {
+            self.set(*created, None)?;
+        }
+        undo.accepted.iter().for_each(|id| self.batch.delete(Table::Transactions, id.to_bytes()));
+        self.batch.delete(Table::Undo, id.to_bytes());
+        self.batch.delete(Table::Selected, record::height_key(height));
+        Ok(())
+    }
+
+    /// Returns the changes as one batch.
+    pub(crate) fn into_batch(self) -> Batch {
+        let mut batch = self.batch;
+        for (at, change) in &self.changes {
+            match (change.stored, change.now) {
+                (stored, now) if stored == now => {}
+                (_, Some(now)) => record::put_unspent(&mut batch, at, &now),
+                (Some(stored), None) => record::delete_unspent(&mut batch, at, &stored),
+                (None, None) => {}
+            }
+        }
+        batch
+    }
+
+    fn pending_undo(&self, id: BlockId) -> Result<Option<Undo>, StorageError> {
+        record::read(self.storage, Table::Undo, &id.to_bytes())
+    }
+
+    fn apply_merged(
+        &mut self,
+        law: Law<'_>,
+        block: &Application<'_>,
+        merged: &MergedBody,
+        undo: &mut Undo,
+    ) -> Result<(), StorageError> {
+        let mut fees = Amount::ZERO;
+        for (position, payment) in (0..).zip(&merged.body).skip(1) {
+            let id = payment.id();
+            match self.apply_payment(law, block, payment, id, undo) {
+                Ok(fee) => {
+                    fees = fees.checked_add(fee).unwrap_or(fees);
+                    self.accept(block.id, merged.id, position_u32(position), id, undo);
+                }
+                Err(Failure::Invalid(_)) => {}
+                Err(Failure::Storage(error)) => return Err(error),
+            }
+        }
+        let (Some(coinbase), Some(subsidy)) = (merged.body.first(), merged.subsidy) else { return Ok(()) };
+        let id = coinbase.id();
+        match self.check_reward(coinbase, id, subsidy, fees) {
+            Ok(()) => {
+                self.create(coinbase, id, block.height, undo);
+                self.accept(block.id, merged.id, 0, id, undo);
+                Ok(())
+            }
+            Err(Failure::Invalid(_)) => Ok(()),
+            Err(Failure::Storage(error)) => Err(error),
+        }
+    }
+
+    /// Checks a payment and applies it, or changes nothing. Returns its fee.
+    fn apply_payment(
+        &mut self,
+        law: Law<'_>,
+        block: &Application<'_>,
+        payment: &Transaction,
+        id: TxId,
+        undo: &mut Undo,
+    ) -> Result<Amount, Failure<TransactionError>> {
+        let signed = (block.signed)(&payment.leaf());
+        let (spent, fee) = check_payment(self, law, payment, block.height, signed)?;
+        for (input, was) in std::iter::zip(&payment.inputs, spent) {
+            let change = self.changes.entry(input.previous).or_insert(Change { stored: Some(was), now: None });
+            change.now = None;
+            undo.spent.push(SpentOutput { at: input.previous, was });
+        }
+        self.create(payment, id, block.height, undo);
+        Ok(fee)
+    }
+
+    /// Checks that a coinbase creates no more than it may, and nothing that exists already.
+    fn check_reward(
+        &self,
+        coinbase: &Transaction,
+        id: TxId,
+        subsidy: u64,
+        fees: Amount,
+    ) -> Result<(), Failure<Violation>> {
+        let claimed = coinbase.output_sum();
+        let allowed = Amount::from_atoms(subsidy).checked_add(fees);
+        if claimed.is_none() || claimed > allowed {
+            let detail = format!("the coinbase creates {claimed:?}, subsidy and fees allow {allowed:?}");
+            return Err(Failure::Invalid(violation("coinbase-value", detail)));
+        }
+        for at in Transaction::out_points(id, coinbase.outputs.len()) {
+            if self.unspent(&at)?.is_some() {
+                return Err(Failure::Invalid(violation("coinbase", format!("output {at} exists already"))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates the outputs of a transaction, none of which exists: ids of payments name outputs that existed once, coinbases were checked.
+    fn create(&mut self, transaction: &Transaction, id: TxId, height: Height, undo: &mut Undo) {
+        let coinbase = transaction.is_coinbase();
+        for (at, output) in Transaction::out_points(id, transaction.outputs.len()).zip(&transaction.outputs) {
+            let now = Some(Unspent { output: *output, height, coinbase });
+            self.changes.entry(at).or_insert(Change { stored: None, now: None }).now = now;
+            undo.created.push(at);
+        }
+    }
+
+    fn accept(&mut self, accepted_by: BlockId, block: BlockId, position: u32, id: TxId, undo: &mut Undo) {
+        let location = record::Location { accepted_by, block, position };
+        self.batch.put(Table::Transactions, id.to_bytes(), location.to_bytes());
+        undo.accepted.push(id);
+    }
+
+    fn set(&mut self, at: OutPoint, now: Option<Unspent>) -> Result<(), StorageError> {
+        if let Some(change) = self.changes.get_mut(&at) {
+            change.now = now;
+            return Ok(());
+        }
+        let stored = StoredCoins(self.storage).unspent(&at)?;
+        self.changes.insert(at, Change { stored, now });
+        Ok(())
+    }
+}
+
+fn position_u32(position: usize) -> u32 {
+    u32::try_from(position).expect("a body of bounded bytes has fewer than 2^32 transactions")
 }

@@ -1,15 +1,20 @@
 //! Questions about the chain, answered from the index and the storage by any thread.
 
 use crate::index::IndexedBlock;
-use crate::{Block, OutPoint, PublicKey, Transaction, Unspent};
+use crate::record::{self, Location};
+use crate::{Block, BlockIndex, OutPoint, PublicKey, Transaction, Unspent};
 use adit_primitives::contract::KnownBlock;
-use adit_primitives::storage::StorageError;
-use adit_primitives::{Amount, BlockId, Height, TxId};
+use adit_primitives::engine::ChainView;
+use adit_primitives::storage::{Storage, StorageError, Table};
+use adit_primitives::{Amount, BlockId, Decode, Encode, Height, TxId};
+use std::sync::Arc;
 
-/// A handle for questions. What it answers may be one block behind or ahead between two questions.
+/// A handle for questions. Between two of them the chain may have gone on.
 #[derive(Clone)]
 pub struct ChainReader {
-    _todo: (),
+    storage: Arc<dyn Storage>,
+    index: Arc<BlockIndex>,
+    coinbase_maturity: u64,
 }
 
 /// A transaction with the place where the ledger accepted it.
@@ -20,11 +25,12 @@ pub struct LocatedTransaction {
     pub accepted_by: BlockId,
     /// The block whose body holds it.
     pub block: BlockId,
+    /// The height of the accepting block.
     pub height: Height,
 }
 
 /// What a key holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holdings {
     /// Outputs that may be spent in the next block.
     pub spendable: Vec<(OutPoint, Unspent)>,
@@ -36,40 +42,87 @@ pub struct Holdings {
 }
 
 impl ChainReader {
+    pub(crate) fn new(storage: Arc<dyn Storage>, index: Arc<BlockIndex>, coinbase_maturity: u64) -> Self {
+        Self { storage, index, coinbase_maturity }
+    }
+
+    /// Returns the selected tip.
     pub fn tip(&self) -> KnownBlock {
-        todo!()
+        self.index.tip()
     }
 
-    /// Returns every tip: blocks without children, invalid ones left out. The selected one is first.
-    pub fn tips(&self) -> Vec<KnownBlock> {
-        todo!()
+    /// Returns the blocks on which nothing valid stands, at most `max`: the selected tip first, then the others, best first.
+    pub fn tips(&self, max: usize) -> Vec<KnownBlock> {
+        self.index.tips(max)
     }
 
-    pub fn block(&self, _id: BlockId) -> Result<Option<Block>, StorageError> {
-        todo!()
+    /// Returns a block whose body is known.
+    pub fn block(&self, id: BlockId) -> Result<Option<Block>, StorageError> {
+        let header: Option<record::HeaderRecord> = record::read(&*self.storage, Table::Headers, &id.to_bytes())?;
+        let body = record::read(&*self.storage, Table::Bodies, &id.to_bytes())?;
+        Ok(header.zip(body).map(|(record, body)| Block { header: record.header, body }))
     }
 
     /// Returns what the index knows of a block.
-    pub fn indexed(&self, _id: BlockId) -> Option<IndexedBlock> {
-        todo!()
+    pub fn indexed(&self, id: BlockId) -> Option<IndexedBlock> {
+        self.index.indexed(id)
     }
 
-    /// Returns the id at a height of the selected chain.
-    pub fn id_at(&self, _height: Height) -> Option<BlockId> {
-        todo!()
+    /// Returns the id of the block with exactly this height on the selected chain.
+    pub fn id_at(&self, height: Height) -> Option<BlockId> {
+        self.index.selected_at(height)
     }
 
-    /// Returns blocks of the selected chain, from a height upwards, at most `max`.
-    pub fn page(&self, _first: Height, _max: usize) -> Result<Vec<(IndexedBlock, Block)>, StorageError> {
-        todo!()
+    /// Returns blocks of the selected chain from a height upwards, at most `max`.
+    pub fn page(&self, first: Height, max: usize) -> Result<Vec<(IndexedBlock, Block)>, StorageError> {
+        let indexed = self.index.selected_page(first, max);
+        let with_body = |indexed: IndexedBlock| {
+            let block = self.block(indexed.known.id)?;
+            Ok(block.map(|block| (indexed, block)))
+        };
+        indexed.into_iter().filter_map(|indexed| with_body(indexed).transpose()).collect()
     }
 
-    pub fn transaction(&self, _id: TxId) -> Result<Option<LocatedTransaction>, StorageError> {
-        todo!()
+    /// Returns a transaction that the ledger has accepted.
+    pub fn transaction(&self, id: TxId) -> Result<Option<LocatedTransaction>, StorageError> {
+        let location: Option<Location> = record::read(&*self.storage, Table::Transactions, &id.to_bytes())?;
+        let Some(Location { accepted_by, block, position }) = location else { return Ok(None) };
+        let body: Option<Vec<Transaction>> = record::read(&*self.storage, Table::Bodies, &block.to_bytes())?;
+        let transaction = body.and_then(|body| body.into_iter().nth(position as usize));
+        let height = self.index.block(accepted_by).map(|known| known.height);
+        let found = transaction.zip(height);
+        Ok(found.map(|(transaction, height)| LocatedTransaction { transaction, accepted_by, block, height }))
+    }
+
+    /// Returns an unspent output.
+    pub fn unspent(&self, at: &OutPoint) -> Result<Option<Unspent>, StorageError> {
+        record::read(&*self.storage, Table::Unspent, &at.to_bytes())
     }
 
     /// Returns what a key holds, looking at no more than `max` outputs. Spends that wait in the mempool are not counted.
-    pub fn holdings(&self, _key: PublicKey, _max: usize) -> Result<Holdings, StorageError> {
-        todo!()
+    pub fn holdings(&self, key: PublicKey, max: usize) -> Result<Holdings, StorageError> {
+        let next = self.index.tip().height.0.saturating_add(1);
+        let entries = self.storage.scan(Table::Owned, &key.to_bytes(), max.saturating_add(1))?;
+        let owned = entries.iter().filter_map(|(entry, _)| entry.strip_prefix(key.0.as_slice()));
+        let mut holdings = Holdings::default();
+        for (position, at) in owned.enumerate() {
+            if position == max {
+                holdings.more = true;
+                break;
+            }
+            let at = OutPoint::from_bytes(at).map_err(|error| record::damaged(Table::Owned, &error.to_string()))?;
+            // An output that a block has spent since the scan is left out.
+            let Some(unspent) = self.unspent(&at)? else { continue };
+            let mature = unspent.height.0.saturating_add(self.coinbase_maturity);
+            let amount = unspent.output.amount;
+            let sum = if unspent.coinbase && next < mature {
+                &mut holdings.immature_sum
+            } else {
+                holdings.spendable.push((at, unspent));
+                &mut holdings.spendable_sum
+            };
+            *sum = sum.checked_add(amount).unwrap_or(Amount::from_atoms(u64::MAX));
+        }
+        Ok(holdings)
     }
 }

@@ -1,10 +1,18 @@
 //! What miners work on: a header without its proof, and the body that it commits to.
 
-use crate::{Pending, PublicKey, Transaction};
-use adit_primitives::contract::{PowInput, Requirements, Violation};
-use adit_primitives::engine::Fault;
-use adit_primitives::{Amount, Target, Timestamp};
+use crate::block::{first_leaf_branch, fold_branch};
+use crate::index::Version;
+use crate::{
+    Block, BlockIndex, CoinbaseData, LedgerRules, Mempool, Output, Pending, PublicKey, TemplateLimits, Transaction,
+};
+use adit_primitives::contract::{Draft, PowInput, Requirements, Violation};
+use adit_primitives::engine::{Fault, RulesEngine, SharedView};
+use adit_primitives::{Amount, BlockId, Hash256, Target, Timestamp};
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// The most tips that the rules are shown.
+const TIPS_MAX: usize = 64;
 
 /// What a miner asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,10 +67,185 @@ pub enum TemplateError {
     Refused(Violation),
     #[error("{bytes} bytes of coinbase data, {max} are allowed")]
     Extra { bytes: usize, max: usize },
-    #[error("the rules named a parent that the chain does not have")]
-    Parents,
-    #[error("subsidy and fees add up to more money than there can be")]
-    Reward,
+    #[error("the rules named parents that leave out the selected tip {tip}")]
+    Parents { tip: BlockId },
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+/// What a template is made from.
+pub(crate) struct Source<'a> {
+    pub(crate) rules: &'a dyn RulesEngine,
+    pub(crate) index: &'a Arc<BlockIndex>,
+    pub(crate) mempool: &'a Mempool,
+    pub(crate) ledger: &'a LedgerRules,
+    pub(crate) state_version: u64,
+}
+
+/// The templates handed out last, and the choice of transactions that they share.
+#[derive(Debug)]
+pub(crate) struct TemplateCache {
+    limits: TemplateLimits,
+    /// Newest last.
+    templates: VecDeque<Cached>,
+    filling: Option<Arc<Filling>>,
+    made: u64,
+}
+
+/// A template, what it was asked for, and what it was made from.
+#[derive(Debug)]
+struct Cached {
+    request: TemplateRequest,
+    stand: Stand,
+    template: Arc<WorkTemplate>,
+}
+
+/// What a template depends on: it may be used again while none of this changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stand {
+    index: Version,
+    mempool: u64,
+}
+
+/// The transactions of the next block, whoever mines it.
+#[derive(Debug)]
+struct Filling {
+    stand: Stand,
+    transactions: Arc<Vec<Arc<Pending>>>,
+    fees: Amount,
+    /// From the coinbase to the body root.
+    branch: Vec<Hash256>,
+}
+
+impl TemplateCache {
+    pub(crate) fn new(limits: TemplateLimits) -> Self {
+        Self { limits, templates: VecDeque::new(), filling: None, made: 0 }
+    }
+
+    pub(crate) fn by_id(&self, id: u64) -> Option<Arc<WorkTemplate>> {
+        self.templates.iter().rev().find(|cached| cached.template.id == id).map(|cached| cached.template.clone())
+    }
+
+    /// Returns the template made last for the same request while it stands and has not expired, or makes one.
+    pub(crate) fn template(
+        &mut self,
+        source: &Source<'_>,
+        now: Timestamp,
+        request: &TemplateRequest,
+    ) -> Result<Arc<WorkTemplate>, TemplateError> {
+        let stand = Stand { index: source.index.version(), mempool: source.mempool.version() };
+        let last = self.templates.iter().rev().find(|cached| cached.request == *request);
+        if let Some(cached) = last.filter(|cached| cached.stand == stand && now < cached.template.expires) {
+            return Ok(cached.template.clone());
+        }
+        let template = Arc::new(self.make(source, now, request, stand)?);
+        self.templates.push_back(Cached { request: request.clone(), stand, template: template.clone() });
+        while self.templates.len() > self.limits.templates_max.max(1) {
+            self.templates.pop_front();
+        }
+        Ok(template)
+    }
+
+    fn make(
+        &mut self,
+        source: &Source<'_>,
+        now: Timestamp,
+        request: &TemplateRequest,
+        stand: Stand,
+    ) -> Result<WorkTemplate, TemplateError> {
+        let bytes = CoinbaseData::HEIGHT_BYTES + request.extra.len();
+        let max = source.ledger.data_bytes_max;
+        if bytes > max {
+            return Err(TemplateError::Extra { bytes, max });
+        }
+        let requirements = requirements(source.rules, source.index, request.difficulty)?;
+        let filling = self.filling(source, stand);
+        let coinbase = coinbase(request, &requirements, filling.fees, source.ledger);
+        let time = now.max(requirements.earliest);
+        let draft = Draft {
+            parents: requirements.parents.clone(),
+            bits: requirements.bits,
+            time,
+            body_root: fold_branch(coinbase.leaf(), &filling.branch),
+        };
+        let built = source.rules.encode(&draft)?.map_err(TemplateError::Refused)?;
+        self.made += 1;
+        Ok(WorkTemplate {
+            id: self.made,
+            state_version: source.state_version,
+            created: now,
+            expires: Timestamp::from_millis(now.to_millis().saturating_add(self.limits.lifetime_ms)),
+            header: built.header,
+            pow: built.pow,
+            target: built.target,
+            time,
+            requirements,
+            fees: filling.fees,
+            coinbase,
+            transactions: filling.transactions.clone(),
+        })
+    }
+
+    fn filling(&mut self, source: &Source<'_>, stand: Stand) -> Arc<Filling> {
+        if let Some(filling) = self.filling.as_ref().filter(|filling| filling.stand == stand) {
+            return filling.clone();
+        }
+        let ledger = source.ledger;
+        // Two lengths of the block, a header and a coinbase with one output at their largest.
+        let besides = 4 + 4 + ledger.header_bytes_max + Transaction::COINBASE_BYTES + ledger.data_bytes_max;
+        let selection = source.mempool.select(ledger.block_bytes_max.saturating_sub(besides));
+        let leaves: Vec<Hash256> = selection.transactions.iter().map(|pending| pending.leaf).collect();
+        let filling = Arc::new(Filling {
+            stand,
+            branch: first_leaf_branch(&leaves),
+            transactions: Arc::new(selection.transactions),
+            fees: selection.fees,
+        });
+        self.filling = Some(filling.clone());
+        filling
+    }
+}
+
+impl WorkTemplate {
+    /// Puts a solution into the header, and the body under it.
+    pub fn assemble(&self, rules: &dyn RulesEngine, solution: Solution) -> Result<Block, TemplateError> {
+        let Solution { nonce, rolled } = solution;
+        let header = rules.seal(&self.header, nonce, rolled)?.map_err(TemplateError::Refused)?;
+        let payments = self.transactions.iter().map(|pending| pending.transaction.clone());
+        Ok(Block { header, body: std::iter::once(self.coinbase.clone()).chain(payments).collect() })
+    }
+
+    /// Returns the rolled field as it stands in the bytes to hash: what [`Solution::rolled`] is when nothing was rolled.
+    pub fn unrolled(&self) -> u32 {
+        let offset = self.pow.roll_offset as usize;
+        self.pow.bytes.get(offset..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+}
+
+/// Asks the rules what the next block must have.
+pub(crate) fn requirements(
+    rules: &dyn RulesEngine,
+    index: &Arc<BlockIndex>,
+    difficulty: Option<u64>,
+) -> Result<Requirements, TemplateError> {
+    let view: SharedView = index.clone();
+    let tips: Vec<BlockId> = index.tips(TIPS_MAX).iter().map(|known| known.id).collect();
+    let tip = tips[0];
+    let next = |tips: &[BlockId]| rules.next(&view, tips, difficulty)?.map_err(TemplateError::Refused);
+    let requirements = next(&tips)?;
+    if requirements.parents.contains(&tip) {
+        return Ok(requirements);
+    }
+    // The transactions were chosen over the selected tip. Rules that prefer an equal one, seen later, are shown this one alone.
+    let requirements = next(&[tip])?;
+    if requirements.parents.contains(&tip) { Ok(requirements) } else { Err(TemplateError::Parents { tip }) }
+}
+
+fn coinbase(request: &TemplateRequest, requirements: &Requirements, fees: Amount, ledger: &LedgerRules) -> Transaction {
+    let subsidy = Amount::from_atoms(requirements.subsidy);
+    // More than the ledger lets a transaction move is left unclaimed.
+    let amount = subsidy.checked_add(fees).unwrap_or(ledger.money_max).min(ledger.money_max);
+    let output = (amount > Amount::ZERO).then_some(Output { amount, key: request.pay_to });
+    let data = CoinbaseData { height: requirements.height, extra: request.extra.clone() };
+    Transaction::coinbase(&data, output.into_iter().collect())
 }

@@ -57,7 +57,15 @@ pub struct CoinbaseData {
     pub extra: Vec<u8>,
 }
 
+impl CoinbaseData {
+    /// The bytes of the height, which come first.
+    pub const HEIGHT_BYTES: usize = 8;
+}
+
 impl Transaction {
+    /// The bytes of a coinbase with one output, its data not counted.
+    pub const COINBASE_BYTES: usize = 4 + 4 + 4 + 40 + 4;
+
     /// Makes a coinbase. One without outputs pays nothing.
     pub fn coinbase(data: &CoinbaseData, outputs: Vec<Output>) -> Self {
         let mut bytes = data.height.to_bytes();

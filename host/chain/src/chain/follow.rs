@@ -1,0 +1,218 @@
+//! Following the best tip: undoing and applying blocks, in batches that leave the storage whole at every moment.
+//!
+//! A batch ends where the chain is better than before: what is undone and what is applied up to there happens together or not at all.
+//! So a branch that turns out invalid is left without a trace, and a crash loses no more than the step under way.
+
+use super::{Chain, next_height};
+use crate::Transaction;
+use crate::index::Path;
+use crate::ledger::{Application, Failure, Law, MergedBody, Overlay};
+use crate::mempool::Offer;
+use crate::record::{self, HeaderRecord, PendingRecord, meta};
+use adit_primitives::contract::Violation;
+use adit_primitives::storage::{Batch, StorageError, Table};
+use adit_primitives::{BlockId, Encode, Height, Timestamp, TxId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A block that is not in the storage yet.
+pub(super) struct Fresh {
+    pub(super) record: HeaderRecord,
+    pub(super) body: Vec<Transaction>,
+}
+
+/// What was undone and applied since the last commit.
+#[derive(Default)]
+struct Step {
+    /// Newest first, with the blocks' times.
+    undone: Vec<(Timestamp, Vec<Transaction>)>,
+    applied: Vec<Vec<Transaction>>,
+}
+
+/// A block that the ledger refused.
+struct Refused {
+    id: BlockId,
+    violation: Violation,
+}
+
+impl Chain {
+    /// Moves the selected tip to the best block that is valid, and commits `staged` with the first step, or by itself.
+    pub(super) fn follow(&mut self, mut staged: Batch, fresh: Option<Fresh>) -> Result<(), StorageError> {
+        loop {
+            let path = self.index.path(self.index.tip_id(), self.index.best());
+            if path.up.is_empty() {
+                break;
+            }
+            if let Some(Refused { id, violation }) = self.walk(&path, &mut staged, fresh.as_ref())? {
+                self.index.invalidate(id, &violation);
+                let mut record = self.header_record(id, fresh.as_ref())?;
+                record.violation = Some(violation);
+                staged.put(Table::Headers, id.to_bytes(), record.to_bytes());
+            }
+        }
+        if staged.changes.is_empty() { Ok(()) } else { self.storage.commit(staged) }
+    }
+
+    /// Walks a path, committing wherever the chain is better than at the last commit. Stops at a block that the ledger refuses.
+    fn walk(
+        &mut self,
+        path: &Path,
+        staged: &mut Batch,
+        fresh: Option<&Fresh>,
+    ) -> Result<Option<Refused>, StorageError> {
+        let storage = self.storage.clone();
+        let mut overlay = Overlay::new(&*storage);
+        let mut step = Step::default();
+        for id in &path.down {
+            let (height, time) = self.standing(*id)?;
+            overlay.undo(*id, height)?;
+            step.undone.push((time, self.body(*id, fresh)?));
+        }
+        for id in &path.up {
+            let body = self.body(*id, fresh)?;
+            match self.apply(&mut overlay, *id, &body, fresh) {
+                Ok(()) => step.applied.push(body),
+                Err(Failure::Invalid(violation)) => return Ok(Some(Refused { id: *id, violation })),
+                Err(Failure::Storage(error)) => return Err(error),
+            }
+            if self.index.beats_tip(*id) {
+                let done = std::mem::replace(&mut overlay, Overlay::new(&*storage));
+                self.commit_step(*id, done, std::mem::take(&mut step), std::mem::take(staged))?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn apply(
+        &self,
+        overlay: &mut Overlay<'_>,
+        id: BlockId,
+        body: &[Transaction],
+        fresh: Option<&Fresh>,
+    ) -> Result<(), Failure<Violation>> {
+        let block = self.index.indexed(id).ok_or_else(|| unknown(id))?;
+        let mut merged = Vec::with_capacity(block.placement.merge_set.len());
+        for other in &block.placement.merge_set {
+            let subsidy = self.index.indexed(other.id).ok_or_else(|| unknown(other.id))?.placement.subsidy;
+            let subsidy = other.blue.then_some(subsidy);
+            merged.push(MergedBody { id: other.id, subsidy, body: self.body(other.id, fresh)? });
+        }
+        let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
+        let signed = |leaf: &_| self.mempool.has_leaf(leaf);
+        let (height, subsidy) = (block.known.height, block.placement.subsidy);
+        overlay.apply(law, &Application { id, height, subsidy, body, merged, signed: &signed })
+    }
+
+    /// Commits a step that ends at a better tip, with what it means for the mempool.
+    fn commit_step(
+        &mut self,
+        tip: BlockId,
+        overlay: Overlay<'_>,
+        step: Step,
+        staged: Batch,
+    ) -> Result<(), StorageError> {
+        let mut batch = staged;
+        let (height, _) = self.standing(tip)?;
+        if step.undone.is_empty() {
+            let removed = step.applied.iter().flat_map(|body| self.mempool.confirm(body)).collect::<Vec<_>>();
+            removed.iter().for_each(|id| batch.delete(Table::Mempool, id.to_bytes()));
+        } else {
+            self.refill_mempool(&overlay, step, Height(height.0.saturating_add(1)), &mut batch)?;
+        }
+        batch.changes.extend(overlay.into_batch().changes);
+        let state_version = self.state_version + 1;
+        batch.put(Table::Meta, meta::TIP, tip.to_bytes());
+        batch.put(Table::Meta, meta::STATE_VERSION, state_version.to_bytes());
+        self.storage.commit(batch)?;
+        self.state_version = state_version;
+        self.index.select(tip);
+        Ok(())
+    }
+
+    /// Judges every waiting transaction anew, after those of the blocks that were undone.
+    fn refill_mempool(
+        &mut self,
+        overlay: &Overlay<'_>,
+        step: Step,
+        height: Height,
+        batch: &mut Batch,
+    ) -> Result<(), StorageError> {
+        let waited = self.mempool.drain();
+        let before: BTreeSet<TxId> = waited.iter().map(|pending| pending.id).collect();
+        let undone =
+            step.undone.into_iter().rev().flat_map(|(since, body)| body.into_iter().map(move |tx| (since, tx)));
+        let waited = waited.into_iter().map(|pending| (pending.since, Arc::unwrap_or_clone(pending).transaction));
+        // Both have had their signatures checked, which hold wherever the outputs that they spend exist.
+        let offers = undone.chain(waited).map(|(since, transaction)| Offer { transaction, since, signed: true });
+        let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
+        for offer in offers {
+            if let Err(crate::MempoolError::Storage(error)) = self.mempool.admit(overlay, law, height, offer) {
+                return Err(error);
+            }
+        }
+        for gone in before.iter().filter(|id| self.mempool.get(**id).is_none()) {
+            batch.delete(Table::Mempool, gone.to_bytes());
+        }
+        for pending in self.mempool.best_first(usize::MAX).into_iter().filter(|pending| !before.contains(&pending.id)) {
+            let record = PendingRecord { since: pending.since, transaction: pending.transaction.clone() };
+            batch.put(Table::Mempool, pending.id.to_bytes(), record.to_bytes());
+        }
+        Ok(())
+    }
+
+    /// Lets in what waited when the node last stopped; what cannot be valid any more is forgotten.
+    pub(super) fn load_mempool(&mut self) -> Result<(), StorageError> {
+        let mut open = Vec::new();
+        record::for_each(&*self.storage, Table::Mempool, |_, value| {
+            open.push(record::decode::<PendingRecord>(Table::Mempool, value)?);
+            Ok(())
+        })?;
+        open.sort_by_key(|record| record.since);
+        let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
+        let coins = crate::ledger::StoredCoins(&*self.storage);
+        let height = next_height(&self.index);
+        // Parents before children: each round lets in at least one more generation, and packages are bounded.
+        for _ in 0..self.config.mempool.package_max {
+            let mut refused = Vec::new();
+            for record in open {
+                let offer = Offer { transaction: record.transaction.clone(), since: record.since, signed: true };
+                match self.mempool.admit(&coins, law, height, offer) {
+                    Ok(_) => {}
+                    Err(crate::MempoolError::Storage(error)) => return Err(error),
+                    Err(_) => refused.push(record),
+                }
+            }
+            open = refused;
+        }
+        let mut batch = Batch::default();
+        for record in open.iter().filter(|record| self.mempool.get(record.transaction.id()).is_none()) {
+            batch.delete(Table::Mempool, record.transaction.id().to_bytes());
+        }
+        if batch.changes.is_empty() { Ok(()) } else { self.storage.commit(batch) }
+    }
+
+    fn body(&self, id: BlockId, fresh: Option<&Fresh>) -> Result<Vec<Transaction>, StorageError> {
+        if let Some(fresh) = fresh.filter(|fresh| fresh.record.view.id == id) {
+            return Ok(fresh.body.clone());
+        }
+        record::read(&*self.storage, Table::Bodies, &id.to_bytes())?
+            .ok_or_else(|| record::damaged(Table::Bodies, &format!("block {id} has no body")))
+    }
+
+    fn header_record(&self, id: BlockId, fresh: Option<&Fresh>) -> Result<HeaderRecord, StorageError> {
+        if let Some(fresh) = fresh.filter(|fresh| fresh.record.view.id == id) {
+            return Ok(fresh.record.clone());
+        }
+        record::read(&*self.storage, Table::Headers, &id.to_bytes())?
+            .ok_or_else(|| record::damaged(Table::Headers, &format!("block {id} has no header")))
+    }
+
+    fn standing(&self, id: BlockId) -> Result<(Height, Timestamp), StorageError> {
+        let block = self.index.indexed(id).ok_or_else(|| unknown(id))?;
+        Ok((block.known.height, block.known.time))
+    }
+}
+
+fn unknown(id: BlockId) -> StorageError {
+    record::damaged(Table::Headers, &format!("block {id} is not in the index"))
+}

@@ -1,0 +1,117 @@
+//! Opening a chain: from nothing, or from what the storage holds.
+
+use super::{Chain, OpenError};
+use crate::headers::{Judge, Judged};
+use crate::record::{self, FORMAT, HeaderRecord, meta};
+use crate::template::TemplateCache;
+use crate::waiting::Waiting;
+use crate::{BlockIndex, ChainConfig, Mempool};
+use adit_primitives::storage::{Batch, Storage, StorageError, Table};
+use adit_primitives::{BlockId, Encode, Hash256, Height};
+use std::sync::Arc;
+
+pub(super) fn open(config: ChainConfig, storage: Arc<dyn Storage>, mut judge: Judge) -> Result<Chain, OpenError> {
+    let genesis = judge.genesis()?.map_err(|violation| OpenError::Genesis { violation })?;
+    let (index, state_version) = match record::read::<u32>(&*storage, Table::Meta, meta::FORMAT)? {
+        None => {
+            begin(&config, &*storage, &genesis)?;
+            (genesis.root(), 0)
+        }
+        Some(FORMAT) => load(&config, &*storage, &genesis)?,
+        Some(found) => return Err(OpenError::Format { found, want: FORMAT }),
+    };
+    let mut chain = Chain {
+        mempool: Mempool::new(config.mempool.clone()),
+        waiting: Waiting::new(config.orphans.clone()),
+        templates: TemplateCache::new(config.templates.clone()),
+        config,
+        storage,
+        judge,
+        index: Arc::new(index),
+        state_version,
+        broken: None,
+    };
+    chain.load_mempool()?;
+    chain.follow(Batch::default(), None)?;
+    Ok(chain)
+}
+
+/// Writes the genesis: it has no body, and no effect on the ledger.
+fn begin(config: &ChainConfig, storage: &dyn Storage, genesis: &Judged) -> Result<(), StorageError> {
+    let Judged { header, view, placement } = genesis.clone();
+    let id = view.id;
+    let height = placement.height;
+    let record = HeaderRecord { header, sequence: 0, body: true, violation: None, view, placement };
+    let mut batch = Batch::default();
+    batch.put(Table::Meta, meta::FORMAT, FORMAT.to_bytes());
+    batch.put(Table::Meta, meta::IDENTITY, config.identity.to_bytes());
+    batch.put(Table::Meta, meta::TIP, id.to_bytes());
+    batch.put(Table::Meta, meta::STATE_VERSION, 0u64.to_bytes());
+    batch.put(Table::Headers, id.to_bytes(), record.to_bytes());
+    batch.put(Table::Bodies, id.to_bytes(), Vec::<crate::Transaction>::new().to_bytes());
+    batch.put(Table::Selected, record::height_key(height), id.to_bytes());
+    storage.commit(batch)
+}
+
+/// Reads every header into an index, and checks that ledger and headers fit each other.
+fn load(config: &ChainConfig, storage: &dyn Storage, genesis: &Judged) -> Result<(BlockIndex, u64), OpenError> {
+    let found: Hash256 = required(storage, meta::IDENTITY)?;
+    if found != config.identity {
+        return Err(OpenError::OtherChain { found, want: config.identity });
+    }
+    let index = load_headers(storage, genesis)?;
+    let tip: BlockId = required(storage, meta::TIP)?;
+    let height = match index.indexed(tip) {
+        Some(block) => block.known.height,
+        None => return Err(damaged(format!("the tip {tip} is not among the blocks"))),
+    };
+    index.select(tip);
+    let selected: Option<BlockId> = record::read(storage, Table::Selected, &record::height_key(height))?;
+    if selected != Some(tip) {
+        return Err(damaged(format!("the tip is {tip}, but the ledger has {selected:?} at its height {height}")));
+    }
+    let above = Height(height.0.saturating_add(1));
+    if let Some((key, _)) = storage.scan(Table::Selected, &record::height_key(above), 1)?.first() {
+        return Err(damaged(format!("the tip has height {height}, but the ledger goes on above it: {key:?}")));
+    }
+    Ok((index, required(storage, meta::STATE_VERSION)?))
+}
+
+fn load_headers(storage: &dyn Storage, genesis: &Judged) -> Result<BlockIndex, OpenError> {
+    let mut records: Vec<HeaderRecord> = Vec::new();
+    record::for_each(storage, Table::Headers, |_, value| {
+        records.push(record::decode(Table::Headers, value)?);
+        Ok(())
+    })?;
+    records.sort_unstable_by_key(|record| record.sequence);
+    let mut records = records.into_iter();
+    match records.next() {
+        Some(first) if first.view.id == genesis.view.id => {}
+        first => {
+            let found = first.map(|first| first.view.id);
+            return Err(damaged(format!("it begins with {found:?}, the rules' genesis is {}", genesis.view.id)));
+        }
+    }
+    let index = genesis.root();
+    for (place, record) in (1u32..).zip(records) {
+        let id = record.view.id;
+        let parents = record.view.parents.iter().chain(&record.placement.selected_parent);
+        if record.sequence != place || !parents.into_iter().all(|parent| index.contains(*parent)) {
+            return Err(damaged(format!("block {id} does not follow those before it")));
+        }
+        index.insert(&record.view, &record.placement, record.body);
+        if let Some(violation) = &record.violation {
+            index.invalidate(id, violation);
+        }
+    }
+    Ok(index)
+}
+
+fn required<T: adit_primitives::Decode>(storage: &dyn Storage, key: &[u8]) -> Result<T, OpenError> {
+    record::read(storage, Table::Meta, key)?
+        .ok_or_else(|| damaged(format!("{} is missing", String::from_utf8_lossy(key))))
+}
+
+fn damaged(detail: String) -> OpenError {
+    OpenError::Damaged { detail }
+}
