@@ -1,0 +1,179 @@
+//! A hash algorithm in the sandbox: one warm instance, dropped after any failure and started anew.
+
+use crate::abi::{HashContract, v0_1};
+use crate::breaker::Breaker;
+use crate::instance::{Instance, broken};
+use crate::load::{ConfigureError, Loaded};
+use adit_primitives::contract::{Scan, SearchJob};
+use adit_primitives::engine::{Fault, FaultClass, HashEngine};
+use adit_primitives::{Decode, Encode, Hash256};
+use std::sync::Arc;
+
+/// The hashes of a search's first slice: quick even for an algorithm that makes a hundred a second.
+const PACE_FIRST: u64 = 8;
+const DIGEST_BYTES: usize = 32;
+
+/// A hash plugin at work. One worker owns it.
+#[derive(Debug)]
+pub struct SandboxedHash {
+    plugin: Arc<Loaded>,
+    config: String,
+    epoch: Option<(u64, Hash256)>,
+    instance: Option<Instance<v0_1::Hash>>,
+    breaker: Breaker,
+    /// The hashes that take about a tick of the watchdog.
+    pace: u64,
+}
+
+impl SandboxedHash {
+    pub(crate) fn start(plugin: Arc<Loaded>, config: &str) -> Result<Self, ConfigureError> {
+        let instance = plugin.start_hash(config)?;
+        Ok(Self {
+            plugin,
+            config: config.to_owned(),
+            epoch: None,
+            instance: Some(instance),
+            breaker: Breaker::new(),
+            pace: PACE_FIRST,
+        })
+    }
+
+    /// Makes ready for an epoch, where the algorithm has them. A new instance is made ready for the same one.
+    pub fn prepare(&mut self, epoch: u64, seed: Hash256) -> Result<(), Fault> {
+        self.epoch = Some((epoch, seed));
+        self.instance = None;
+        self.ask("prepare", 0, |_, _| Ok(()), Ok)
+    }
+
+    /// What the failures so far have led to.
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// Calls a function, checks its answer, and keeps the instance only where both went well.
+    fn ask<A, T>(
+        &mut self,
+        function: &'static str,
+        rows: usize,
+        call: impl FnOnce(&v0_1::Hash, &mut wasmtime::Store<crate::instance::Guest>) -> wasmtime::Result<A>,
+        check: impl FnOnce(A) -> Result<T, String>,
+    ) -> Result<T, Fault> {
+        self.breaker.admit(&self.plugin.label, function)?;
+        let answer = self.running().and_then(|mut instance| {
+            let answer = instance.call(function, rows, call)?;
+            let checked = check(answer).map_err(|detail| broken(&self.plugin.label, function, detail))?;
+            Ok((instance, checked))
+        });
+        match answer {
+            Ok((instance, checked)) => {
+                self.breaker.succeeded();
+                if !self.plugin.sandbox.services.limits.fresh {
+                    self.instance = Some(instance);
+                }
+                Ok(checked)
+            }
+            Err(fault) => {
+                self.breaker.failed(&fault);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Takes the warm instance, or starts one in the state that the epoch asks for.
+    fn running(&mut self) -> Result<Instance<v0_1::Hash>, Fault> {
+        if let Some(instance) = self.instance.take() {
+            return Ok(instance);
+        }
+        let mut instance = self.plugin.start_hash(&self.config).map_err(|error| match error {
+            ConfigureError::Fault(fault) => fault,
+            // The same text was taken before: an instance that thinks otherwise remembers something.
+            other => broken(&self.plugin.label, "configure", other),
+        })?;
+        if let Some((epoch, seed)) = self.epoch {
+            instance.call("prepare", 0, |contract, store| contract.prepare(store, epoch, seed))?;
+        }
+        Ok(instance)
+    }
+}
+
+impl HashEngine for SandboxedHash {
+    fn digest_many(&mut self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) -> Result<(), Fault> {
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        assert!(each > 0 && inputs.len().is_multiple_of(each), "{} bytes are not inputs of {each} bytes", inputs.len());
+        let width = u32::try_from(each).map_err(|_| Fault {
+            class: FaultClass::Environment,
+            plugin: self.plugin.label.clone(),
+            function: "digest-many".to_owned(),
+            detail: format!("inputs of {each} bytes are longer than the contract can say"),
+        })?;
+        let rows_max = self.plugin.sandbox.services.limits.rows_max.max(1);
+        let mut all = Vec::with_capacity(inputs.len() / each);
+        for batch in inputs.chunks(each.saturating_mul(rows_max)) {
+            let rows = batch.len() / each;
+            self.ask(
+                "digest-many",
+                rows,
+                |contract, store| contract.digest_many(store, batch, width),
+                |answer| {
+                    let (found, left) = answer.as_chunks::<DIGEST_BYTES>();
+                    if found.len() != rows || !left.is_empty() {
+                        return Err(format!("{} bytes of digests for {rows} inputs", answer.len()));
+                    }
+                    all.extend(found.iter().copied().map(Hash256));
+                    Ok(())
+                },
+            )?;
+        }
+        digests.append(&mut all);
+        Ok(())
+    }
+
+    fn search(&mut self, job: &SearchJob, first: u64, count: u64) -> Result<Scan, Fault> {
+        let inputs = u64::try_from(job.inputs.len()).unwrap_or(u64::MAX).max(1);
+        let slice = (self.pace / inputs).max(1).min(count);
+        let packed = job.to_bytes();
+        let rows_max = self.plugin.sandbox.services.limits.rows_max;
+        let started = self.plugin.sandbox.ticker.ticks();
+        let scan = self.ask(
+            "search",
+            usize::try_from(slice.saturating_mul(inputs)).unwrap_or(usize::MAX),
+            |contract, store| contract.search(store, &packed, first, slice),
+            |answer| check_scan(&answer, job, first, slice, rows_max),
+        );
+        let ticks = self.plugin.sandbox.ticker.ticks().wrapping_sub(started);
+        self.pace = match (&scan, ticks) {
+            (Err(_), _) => (self.pace / 16).max(1),
+            (Ok(_), 0) if slice.saturating_mul(inputs) >= self.pace / 2 => self.pace.saturating_mul(2),
+            (Ok(_), 0 | 1) => self.pace,
+            (Ok(_), _) => (self.pace / 2).max(1),
+        };
+        scan
+    }
+
+    fn digest(&mut self, input: &[u8]) -> Result<Hash256, Fault> {
+        self.ask("digest", 1, |contract, store| contract.digest(store, input), Ok)
+    }
+}
+
+/// Holds a search's answer against its question. Whether the nonces meet the target is for the caller to see.
+fn check_scan(answer: &[u8], job: &SearchJob, first: u64, slice: u64, rows_max: usize) -> Result<Scan, String> {
+    let scan = Scan::from_bytes(answer).map_err(|error| error.to_string())?;
+    if scan.scanned == 0 || scan.scanned > slice {
+        return Err(format!("{} nonces tried of {slice}", scan.scanned));
+    }
+    if scan.found.len() > rows_max {
+        return Err(format!("{} nonces found, {rows_max} are allowed", scan.found.len()));
+    }
+    let mask = job.nonces().map_or(u64::MAX, |nonces| nonces - 1);
+    for found in &scan.found {
+        if found.nonce & !mask != 0 || found.nonce.wrapping_sub(first) & mask >= scan.scanned {
+            return Err(format!("nonce {} is not among the {} tried from {first}", found.nonce, scan.scanned));
+        }
+        if found.input as usize >= job.inputs.len() {
+            return Err(format!("input {} of {}", found.input, job.inputs.len()));
+        }
+    }
+    Ok(scan)
+}

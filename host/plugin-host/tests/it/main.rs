@@ -1,0 +1,5 @@
+//! Hostile and broken plugins: none takes the host down, none passes for a verdict, each is told what is wrong.
+
+mod calls;
+mod guest;
+mod loading;
