@@ -16,7 +16,10 @@ pub mod choose;
 mod equality;
 pub mod kernel;
 pub mod native;
+mod one_by_one;
+mod scrypt;
 mod sha256d;
+mod words;
 
 pub use bundled::{Algorithm, algorithm, candidates};
 pub use choose::fastest;

@@ -36,20 +36,7 @@ pub trait Words: Copy + Add<Output = Self> + BitXor<Output = Self> {
 
     /// Rotates each word towards its lowest bit. `BITS` is 1 to 31.
     fn rotate_right<const BITS: i32>(self) -> Self;
-}
 
-/// Vectors of at least four words that can be seen as groups of four, called quads: one lane group for each of several hashes.
-pub trait Quads: Words {
-    /// How many quads there are.
-    const QUADS: usize;
-
-    /// Moves each word of a quad to the place `BY` higher, around the quad's end. `BY` is 1, 2 or 3.
-    fn rotate_quads<const BY: i32>(self) -> Self;
-
-    /// Takes four vectors of which number `i` holds the `i`-th quad of several blocks of 16 words, and returns these blocks
-    /// one after another.
-    fn to_blocks(quads: [Self; 4]) -> [Self; 4];
-
-    /// Undoes [`Quads::to_blocks`].
-    fn from_blocks(blocks: [Self; 4]) -> [Self; 4];
+    /// Turns a square of [`Words::LANES`] vectors over its diagonal: word `i` of vector `j` becomes word `j` of vector `i`.
+    fn transpose(square: &mut [Self]);
 }

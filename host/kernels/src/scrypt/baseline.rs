@@ -23,7 +23,7 @@ impl Kernel for Baseline {
     }
 }
 
-fn hash(input: &[u8]) -> [u8; 32] {
+pub(super) fn hash(input: &[u8]) -> [u8; 32] {
     let params = scrypt::Params::new(10, 1, 1).expect("2^10, 1 and 1 are within scrypt's limits");
     let mut digest = [0; 32];
     scrypt::scrypt(input, input, &params, &mut digest).expect("32 bytes are a length that scrypt gives");

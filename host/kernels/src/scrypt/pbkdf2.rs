@@ -1,6 +1,6 @@
 //! PBKDF2-HMAC-SHA256 with one iteration, as scrypt uses it before and after ROMix.
 
-use super::romix::{Block, DIAGONAL, Row};
+use super::romix::{Block, Row};
 use sha2::block_api::compress256;
 
 const INITIAL: [u32; 8] =
@@ -8,7 +8,7 @@ const INITIAL: [u32; 8] =
 
 /// HMAC-SHA256 under one key: SHA-256 having read the key's inner and its outer block.
 #[derive(Clone, Copy)]
-pub struct Hmac {
+pub(super) struct Hmac {
     inner: [u32; 8],
     outer: [u32; 8],
 }
@@ -47,7 +47,7 @@ impl Midstate {
 
 impl Hmac {
     /// Takes a key of any length.
-    pub fn new(key: &[u8]) -> Self {
+    pub(super) fn new(key: &[u8]) -> Self {
         let mut block = [0; 64];
         if key.len() <= 64 {
             block[..key.len()].copy_from_slice(key);
@@ -70,24 +70,26 @@ impl Hmac {
         Midstate { state: self.outer, bytes: 64 }.finish(&to_bytes(inner), &[])
     }
 
-    /// Derives ROMix's state from a salt, its words in diagonal order.
-    pub fn expand(&self, salt: &[u8]) -> Row {
+    /// Derives ROMix's state from a salt.
+    pub(super) fn expand(&self, salt: &[u8]) -> Row {
         let mut inner = Midstate { state: self.inner, bytes: 64 };
         let rest = inner.read(salt);
         [1, 3].map(|number| {
             let halves = [self.derive(inner, rest, number), self.derive(inner, rest, number + 1)];
-            let words = halves.as_flattened();
-            Block(DIAGONAL.map(|place| words[place].swap_bytes()))
+            let mut block = Block([0; 16]);
+            for (word, half) in block.0.iter_mut().zip(halves.as_flattened()) {
+                *word = half.swap_bytes();
+            }
+            block
         })
     }
 
     /// Derives the digest from ROMix's state.
-    pub fn extract(&self, state: &Row) -> [u8; 32] {
+    pub(super) fn extract(&self, state: &Row) -> [u8; 32] {
         let mut salt = [0; 128];
-        for (block, bytes) in state.iter().zip(salt.chunks_exact_mut(64)) {
-            for (word, place) in block.0.iter().zip(DIAGONAL) {
-                bytes[4 * place..4 * place + 4].copy_from_slice(&word.to_le_bytes());
-            }
+        let words = state.iter().flat_map(|block| block.0);
+        for (bytes, word) in salt.as_chunks_mut().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
         }
         let mut inner = Midstate { state: self.inner, bytes: 64 };
         let rest = inner.read(&salt);
@@ -97,8 +99,8 @@ impl Hmac {
 
 fn to_bytes(state: [u32; 8]) -> [u8; 32] {
     let mut bytes = [0; 32];
-    for (word, bytes) in state.iter().zip(bytes.chunks_exact_mut(4)) {
-        bytes.copy_from_slice(&word.to_be_bytes());
+    for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
     }
     bytes
 }

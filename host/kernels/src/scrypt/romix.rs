@@ -1,234 +1,117 @@
-//! ROMix with N = 1024 and r = 1: fills 128 KiB with the course of a hash, then walks through it in an order that the data decide.
+//! ROMix with N = 1024 and r = 1: fills 128 KiB with the course of a hash, then walks through them in an order that the data decide.
 //!
-//! Several hashes run at once, one in each quad of a vector, in several groups of vectors: Salsa20/8 is one long chain of dependent
-//! steps, and only other hashes can fill the time in which it waits. The groups stand at different places of the chain
-//! ([`lead`]), so that the memory accesses of one fall into the arithmetic of the others.
+//! Several hashes run at once, one in each lane of vectors that hold one word of Salsa20's state each. So Salsa20 needs no shuffles
+//! and has four independent chains; only the rows, each hash's own and in one piece, are turned on the way to memory and back.
 
-use crate::words::Quads;
+use crate::words::Words;
 
 /// How many rows a hash has: scrypt's N.
-pub const ROWS: usize = 1024;
+pub(super) const ROWS: usize = 1024;
 
 /// 64 bytes, on a cache line of their own.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub struct Block(pub [u32; 16]);
+pub(super) struct Block(pub(super) [u32; 16]);
 
-/// The state of one hash at one step: scrypt's block of 2r times 64 bytes. Words are in diagonal order: see [`DIAGONAL`].
-pub type Row = [Block; 2];
+/// The state of one hash at one step: scrypt's block of 2r times 64 bytes.
+pub(super) type Row = [Block; 2];
 
 /// The working memory of `H` hashes: rows of the same number lie together.
-pub type Memory<const H: usize> = [[Row; H]; ROWS];
+pub(super) type Memory<const H: usize> = [[Row; H]; ROWS];
 
-/// Where the words of a 64-byte block stand in diagonal order, in which the four words that Salsa20 works on together are the same
-/// lane of four quads.
-pub const DIAGONAL: [usize; 16] = [0, 5, 10, 15, 4, 9, 14, 3, 8, 13, 2, 7, 12, 1, 6, 11];
+/// A block of several hashes: vector `i` holds word `i` of each.
+type Lanes<V> = [V; 16];
 
-/// Double rounds in one step of ROMix: two times Salsa20/8.
-const SLOTS: usize = 8;
-
-/// One vector group: `V::QUADS` hashes.
-#[derive(Clone, Copy)]
-struct Group<V> {
-    low: [V; 4],
-    high: [V; 4],
-    /// What Salsa20 works on.
-    core: [V; 4],
-}
-
-/// Runs its body once for each group, with the number as a constant: an index that varies would keep the state in memory.
-macro_rules! each_group {
-    ($groups:ident, $group:ident => $body:expr) => {
-        each_group!($groups, $group => $body; 0 1 2 3 4 5)
-    };
-    ($groups:ident, $group:ident => $body:expr; $($number:literal)*) => {{
-        $(if $number < $groups {
-            const $group: usize = $number;
-            $body
-        })*
-    }};
-}
-
-/// Runs ROMix on `H` hashes in `G` groups.
+/// Runs ROMix on `H` states, one in each lane.
 #[inline(always)]
-pub fn romix<V: Quads, const G: usize, const H: usize>(
-    machine: V::Machine,
-    states: &mut [Row; H],
-    memory: &mut Memory<H>,
-) {
-    const { assert!(G <= 6 && H == G * V::QUADS, "a hash for each quad of each group") };
-    let zero = [V::splat(machine, 0); 4];
-    let mut groups = [Group { low: zero, high: zero, core: zero }; G];
-    each_group!(G, N => {
-        let mut rows = [&states[0]; 4];
-        for (quad, row) in rows[..V::QUADS].iter_mut().enumerate() {
-            *row = &states[N * V::QUADS + quad];
+pub(super) fn romix<V: Words, const H: usize>(machine: V::Machine, states: &mut [Row; H], memory: &mut Memory<H>) {
+    const { assert!(H == V::LANES && 16 % H == 0, "a hash for each lane, and whole squares in a block") };
+    let zero = V::splat(machine, 0);
+    let (mut low, mut high) = ([zero; 16], [zero; 16]);
+    load(machine, &states.each_ref(), 0, &mut low);
+    load(machine, &states.each_ref(), 1, &mut high);
+    for rows in memory.iter_mut() {
+        store(&low, rows, 0);
+        store(&high, rows, 1);
+        mix(&mut low, &mut high);
+    }
+    for _ in 0..ROWS {
+        let mut numbers = [0; H];
+        high[0].store(&mut numbers);
+        let mut rows = [&memory[0][0]; H];
+        for (hash, row) in rows.iter_mut().enumerate() {
+            *row = &memory[numbers[hash] as usize % ROWS][hash];
         }
-        groups[N] = Group::load(machine, rows);
-    });
-    let groups = pass::<V, true, G, H>(machine, groups, memory);
-    let groups = pass::<V, false, G, H>(machine, groups, memory);
-    each_group!(G, N => groups[N].store(&mut states[N * V::QUADS..][..V::QUADS]));
+        let mut mask = [zero; 16];
+        load(machine, &rows, 0, &mut mask);
+        xor(&mut low, &mask);
+        load(machine, &rows, 1, &mut mask);
+        xor(&mut high, &mask);
+        mix(&mut low, &mut high);
+    }
+    store(&low, states, 0);
+    store(&high, states, 1);
 }
 
-/// Returns by how many double rounds group `number` is ahead of group 0.
-const fn lead(number: usize, groups: usize) -> usize {
-    number * SLOTS / groups
-}
-
-/// Takes all groups through all rows: to fill the memory, or to mix it in.
+/// Reads one of the two blocks of `H` rows.
 #[inline(always)]
-fn pass<V: Quads, const FILL: bool, const G: usize, const H: usize>(
-    machine: V::Machine,
-    mut groups: [Group<V>; G],
-    memory: &mut Memory<H>,
-) -> [Group<V>; G] {
-    each_group!(G, N => for slot in 0..lead(N, G) {
-        groups[N].begin::<FILL, H>(machine, memory, (0, slot), N);
-        double_round(&mut groups[N].core);
-        groups[N].end(slot);
-    });
-    for step in 0..ROWS - 1 {
-        macro_rules! slots {
-            ($($slot:literal)*) => {$(
-                each_group!(G, N => {
-                    let ahead = $slot + lead(N, G);
-                    groups[N].begin::<FILL, H>(machine, memory, (step + ahead / SLOTS, ahead % SLOTS), N);
-                });
-                double_rounds(&mut groups);
-                each_group!(G, N => groups[N].end(($slot + lead(N, G)) % SLOTS));
-            )*};
+fn load<V: Words, const H: usize>(machine: V::Machine, rows: &[&Row; H], block: usize, lanes: &mut Lanes<V>) {
+    for (part, square) in lanes.chunks_exact_mut(H).enumerate() {
+        for (vector, row) in square.iter_mut().zip(rows) {
+            *vector = V::load(machine, &row[block].0[part * H..]);
         }
-        slots!(0 1 2 3 4 5 6 7);
+        V::transpose(square);
     }
-    each_group!(G, N => for slot in lead(N, G)..SLOTS {
-        groups[N].begin::<FILL, H>(machine, memory, (ROWS - 1, slot), N);
-        double_round(&mut groups[N].core);
-        groups[N].end(slot);
-    });
-    groups
 }
 
-impl<V: Quads> Group<V> {
-    /// How many vectors a 64-byte block fills.
-    const PER_BLOCK: usize = 4 / V::QUADS;
-
-    /// Reads a row for each quad: the first `V::QUADS` of `rows`.
-    #[inline(always)]
-    fn load(machine: V::Machine, rows: [&Row; 4]) -> Self {
-        let mut halves = [[V::splat(machine, 0); 4]; 2];
-        for (half, vectors) in halves.iter_mut().enumerate() {
-            for (part, vector) in vectors.iter_mut().enumerate() {
-                let words = &rows[part / Self::PER_BLOCK][half].0;
-                *vector = V::load(machine, &words[part % Self::PER_BLOCK * V::LANES..]);
-            }
-            *vectors = V::from_blocks(*vectors);
-        }
-        let [low, high] = halves;
-        Self { low, high, core: low }
-    }
-
-    /// Writes one row for each quad.
-    #[inline(always)]
-    fn store(&self, rows: &mut [Row]) {
-        for (half, quads) in [self.low, self.high].into_iter().enumerate() {
-            for (part, vector) in V::to_blocks(quads).into_iter().enumerate() {
-                let words = &mut rows[part / Self::PER_BLOCK][half].0;
-                vector.store(&mut words[part % Self::PER_BLOCK * V::LANES..]);
-            }
-        }
-    }
-
-    /// Does what comes before a double round: the memory's part at the first slot of a step, the second block at the fifth.
-    #[inline(always)]
-    fn begin<const FILL: bool, const H: usize>(
-        &mut self,
-        machine: V::Machine,
-        memory: &mut Memory<H>,
-        (step, slot): (usize, usize),
-        number: usize,
-    ) {
-        let first = number * V::QUADS;
-        if slot == 0 {
-            if FILL {
-                self.store(&mut memory[step % ROWS][first..first + V::QUADS]);
-            } else {
-                let mut words = Block([0; 16]);
-                self.high[0].store(&mut words.0);
-                let mut rows = [&memory[0][0]; 4];
-                for (quad, row) in rows[..V::QUADS].iter_mut().enumerate() {
-                    *row = &memory[words.0[4 * quad] as usize % ROWS][first + quad];
-                }
-                let row = Self::load(machine, rows);
-                xor(&mut self.low, &row.low);
-                xor(&mut self.high, &row.high);
-            }
-            xor(&mut self.low, &self.high);
-            self.core = self.low;
-        } else if slot == SLOTS / 2 {
-            add(&mut self.low, &self.core);
-            xor(&mut self.high, &self.low);
-            self.core = self.high;
-        }
-    }
-
-    /// Does what comes after a double round: the end of a step.
-    #[inline(always)]
-    fn end(&mut self, slot: usize) {
-        if slot == SLOTS - 1 {
-            add(&mut self.high, &self.core);
+/// Writes one of the two blocks of `H` rows.
+#[inline(always)]
+fn store<V: Words, const H: usize>(lanes: &Lanes<V>, rows: &mut [Row; H], block: usize) {
+    let mut lanes = *lanes;
+    for (part, square) in lanes.chunks_exact_mut(H).enumerate() {
+        V::transpose(square);
+        for (vector, row) in square.iter().zip(rows.iter_mut()) {
+            vector.store(&mut row[block].0[part * H..]);
         }
     }
 }
 
+/// Does scrypt's BlockMix.
 #[inline(always)]
-fn add<V: Quads>(into: &mut [V; 4], more: &[V; 4]) {
-    for (into, more) in into.iter_mut().zip(more) {
-        *into = *into + *more;
+fn mix<V: Words>(low: &mut Lanes<V>, high: &mut Lanes<V>) {
+    xor(low, high);
+    salsa(low);
+    xor(high, low);
+    salsa(high);
+}
+
+#[inline(always)]
+fn xor<V: Words>(lanes: &mut Lanes<V>, mask: &Lanes<V>) {
+    for (lane, mask) in lanes.iter_mut().zip(mask) {
+        *lane = *lane ^ *mask;
     }
 }
 
+/// Does Salsa20/8: four double rounds, then the sum with what was there before.
 #[inline(always)]
-fn xor<V: Quads>(into: &mut [V; 4], mask: &[V; 4]) {
-    for (into, mask) in into.iter_mut().zip(mask) {
-        *into = *into ^ *mask;
-    }
-}
-
-#[inline(always)]
-fn double_round<V: Quads>(core: &mut [V; 4]) {
-    let mut alone = [Group { low: *core, high: *core, core: *core }];
-    double_rounds(&mut alone);
-    *core = alone[0].core;
-}
-
-/// Does a double round of Salsa20 on each group, instruction by instruction side by side.
-#[inline(always)]
-fn double_rounds<V: Quads, const G: usize>(groups: &mut [Group<V>; G]) {
-    macro_rules! quarter {
-        ($into:literal ^= ($a:literal + $b:literal) <<< $bits:literal) => {
-            each_group!(G, N => {
-                let core = &mut groups[N].core;
-                core[$into] = core[$into] ^ (core[$a] + core[$b]).rotate_left::<$bits>();
-            })
+fn salsa<V: Words>(lanes: &mut Lanes<V>) {
+    let mut x = *lanes;
+    macro_rules! step {
+        ($bits:literal: $($into:literal by $a:literal $b:literal),*) => {
+            $(x[$into] = x[$into] ^ (x[$a] + x[$b]).rotate_left::<$bits>();)*
         };
     }
-    macro_rules! turn {
-        ($($vector:literal by $places:literal),*) => {
-            each_group!(G, N => {
-                let core = &mut groups[N].core;
-                $(core[$vector] = core[$vector].rotate_quads::<$places>();)*
-            })
-        };
+    for _ in 0..4 {
+        step!(7: 4 by 0 12, 9 by 5 1, 14 by 10 6, 3 by 15 11);
+        step!(9: 8 by 4 0, 13 by 9 5, 2 by 14 10, 7 by 3 15);
+        step!(13: 12 by 8 4, 1 by 13 9, 6 by 2 14, 11 by 7 3);
+        step!(18: 0 by 12 8, 5 by 1 13, 10 by 6 2, 15 by 11 7);
+        step!(7: 1 by 0 3, 6 by 5 4, 11 by 10 9, 12 by 15 14);
+        step!(9: 2 by 1 0, 7 by 6 5, 8 by 11 10, 13 by 12 15);
+        step!(13: 3 by 2 1, 4 by 7 6, 9 by 8 11, 14 by 13 12);
+        step!(18: 0 by 3 2, 5 by 4 7, 10 by 9 8, 15 by 14 13);
     }
-    quarter!(1 ^= (0 + 3) <<< 7);
-    quarter!(2 ^= (1 + 0) <<< 9);
-    quarter!(3 ^= (2 + 1) <<< 13);
-    quarter!(0 ^= (3 + 2) <<< 18);
-    turn!(1 by 1, 2 by 2, 3 by 3);
-    quarter!(3 ^= (0 + 1) <<< 7);
-    quarter!(2 ^= (3 + 0) <<< 9);
-    quarter!(1 ^= (2 + 3) <<< 13);
-    quarter!(0 ^= (1 + 2) <<< 18);
-    turn!(1 by 3, 2 by 2, 3 by 1);
+    for (lane, more) in lanes.iter_mut().zip(x) {
+        *lane = *lane + more;
+    }
 }

@@ -1,6 +1,6 @@
 //! Eight words in an AVX2 register.
 
-use super::{Quads, Words};
+use super::Words;
 use std::arch::x86_64::*;
 use std::ops::{Add, BitXor};
 
@@ -82,46 +82,33 @@ impl Words for Words8 {
             Self(_mm256_or_si256(high, low))
         }
     }
-}
-
-impl Quads for Words8 {
-    const QUADS: usize = 2;
 
     #[inline(always)]
-    fn rotate_quads<const BY: i32>(self) -> Self {
-        // SAFETY: whoever made `self` held `Avx2`.
-        Self(unsafe {
-            match BY {
-                1 => _mm256_shuffle_epi32::<0x93>(self.0),
-                2 => _mm256_shuffle_epi32::<0x4e>(self.0),
-                _ => _mm256_shuffle_epi32::<0x39>(self.0),
+    fn transpose(square: &mut [Self]) {
+        let square: &mut [Self; 8] = square.first_chunk_mut().expect("callers pass a vector for each lane");
+        let [a, b, c, d, e, f, g, h] = *square;
+        // SAFETY: whoever made the vectors held `Avx2`.
+        unsafe {
+            let ab = (_mm256_unpacklo_epi32(a.0, b.0), _mm256_unpackhi_epi32(a.0, b.0));
+            let cd = (_mm256_unpacklo_epi32(c.0, d.0), _mm256_unpackhi_epi32(c.0, d.0));
+            let ef = (_mm256_unpacklo_epi32(e.0, f.0), _mm256_unpackhi_epi32(e.0, f.0));
+            let gh = (_mm256_unpacklo_epi32(g.0, h.0), _mm256_unpackhi_epi32(g.0, h.0));
+            let low = [
+                _mm256_unpacklo_epi64(ab.0, cd.0),
+                _mm256_unpackhi_epi64(ab.0, cd.0),
+                _mm256_unpacklo_epi64(ab.1, cd.1),
+                _mm256_unpackhi_epi64(ab.1, cd.1),
+            ];
+            let high = [
+                _mm256_unpacklo_epi64(ef.0, gh.0),
+                _mm256_unpackhi_epi64(ef.0, gh.0),
+                _mm256_unpacklo_epi64(ef.1, gh.1),
+                _mm256_unpackhi_epi64(ef.1, gh.1),
+            ];
+            for index in 0..4 {
+                square[index] = Self(_mm256_permute2x128_si256::<0x20>(low[index], high[index]));
+                square[index + 4] = Self(_mm256_permute2x128_si256::<0x31>(low[index], high[index]));
             }
-        })
-    }
-
-    #[inline(always)]
-    fn to_blocks([a, b, c, d]: [Self; 4]) -> [Self; 4] {
-        // SAFETY: whoever made the vectors held `Avx2`.
-        unsafe {
-            [
-                Self(_mm256_permute2x128_si256::<0x20>(a.0, b.0)),
-                Self(_mm256_permute2x128_si256::<0x20>(c.0, d.0)),
-                Self(_mm256_permute2x128_si256::<0x31>(a.0, b.0)),
-                Self(_mm256_permute2x128_si256::<0x31>(c.0, d.0)),
-            ]
-        }
-    }
-
-    #[inline(always)]
-    fn from_blocks([a, b, c, d]: [Self; 4]) -> [Self; 4] {
-        // SAFETY: whoever made the vectors held `Avx2`.
-        unsafe {
-            [
-                Self(_mm256_permute2x128_si256::<0x20>(a.0, c.0)),
-                Self(_mm256_permute2x128_si256::<0x31>(a.0, c.0)),
-                Self(_mm256_permute2x128_si256::<0x20>(b.0, d.0)),
-                Self(_mm256_permute2x128_si256::<0x31>(b.0, d.0)),
-            ]
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Sixteen words in an AVX-512 register.
 
-use super::{Quads, Words};
+use super::Words;
 use std::arch::x86_64::*;
 use std::ops::{Add, BitXor};
 
@@ -74,43 +74,36 @@ impl Words for Words16 {
         // SAFETY: whoever made `self` held `Avx512`.
         Self(unsafe { _mm512_ror_epi32::<BITS>(self.0) })
     }
-}
-
-impl Quads for Words16 {
-    const QUADS: usize = 4;
 
     #[inline(always)]
-    fn rotate_quads<const BY: i32>(self) -> Self {
-        // SAFETY: whoever made `self` held `Avx512`.
-        Self(unsafe {
-            match BY {
-                1 => _mm512_shuffle_epi32::<0x93>(self.0),
-                2 => _mm512_shuffle_epi32::<0x4e>(self.0),
-                _ => _mm512_shuffle_epi32::<0x39>(self.0),
+    fn transpose(square: &mut [Self]) {
+        let square: &mut [Self; 16] = square.first_chunk_mut().expect("callers pass a vector for each lane");
+        // Within quads of four vectors first, then the quads among themselves.
+        for four in square.as_chunks_mut::<4>().0 {
+            let [a, b, c, d] = *four;
+            // SAFETY: whoever made the vectors held `Avx512`.
+            unsafe {
+                let ab = (_mm512_unpacklo_epi32(a.0, b.0), _mm512_unpackhi_epi32(a.0, b.0));
+                let cd = (_mm512_unpacklo_epi32(c.0, d.0), _mm512_unpackhi_epi32(c.0, d.0));
+                *four = [
+                    Self(_mm512_unpacklo_epi64(ab.0, cd.0)),
+                    Self(_mm512_unpackhi_epi64(ab.0, cd.0)),
+                    Self(_mm512_unpacklo_epi64(ab.1, cd.1)),
+                    Self(_mm512_unpackhi_epi64(ab.1, cd.1)),
+                ];
             }
-        })
-    }
-
-    // A square of four quads in four vectors: turning it over its diagonal is its own inverse.
-    #[inline(always)]
-    fn to_blocks([a, b, c, d]: [Self; 4]) -> [Self; 4] {
-        // SAFETY: whoever made the vectors held `Avx512`.
-        unsafe {
-            let ab_even = _mm512_shuffle_i32x4::<0x88>(a.0, b.0);
-            let ab_odd = _mm512_shuffle_i32x4::<0xdd>(a.0, b.0);
-            let cd_even = _mm512_shuffle_i32x4::<0x88>(c.0, d.0);
-            let cd_odd = _mm512_shuffle_i32x4::<0xdd>(c.0, d.0);
-            [
-                Self(_mm512_shuffle_i32x4::<0x88>(ab_even, cd_even)),
-                Self(_mm512_shuffle_i32x4::<0x88>(ab_odd, cd_odd)),
-                Self(_mm512_shuffle_i32x4::<0xdd>(ab_even, cd_even)),
-                Self(_mm512_shuffle_i32x4::<0xdd>(ab_odd, cd_odd)),
-            ]
         }
-    }
-
-    #[inline(always)]
-    fn from_blocks(blocks: [Self; 4]) -> [Self; 4] {
-        Self::to_blocks(blocks)
+        for index in 0..4 {
+            let [a, b, c, d] = [square[index], square[index + 4], square[index + 8], square[index + 12]];
+            // SAFETY: whoever made the vectors held `Avx512`.
+            unsafe {
+                let ab = (_mm512_shuffle_i32x4::<0x88>(a.0, b.0), _mm512_shuffle_i32x4::<0xdd>(a.0, b.0));
+                let cd = (_mm512_shuffle_i32x4::<0x88>(c.0, d.0), _mm512_shuffle_i32x4::<0xdd>(c.0, d.0));
+                square[index] = Self(_mm512_shuffle_i32x4::<0x88>(ab.0, cd.0));
+                square[index + 4] = Self(_mm512_shuffle_i32x4::<0x88>(ab.1, cd.1));
+                square[index + 8] = Self(_mm512_shuffle_i32x4::<0xdd>(ab.0, cd.0));
+                square[index + 12] = Self(_mm512_shuffle_i32x4::<0xdd>(ab.1, cd.1));
+            }
+        }
     }
 }

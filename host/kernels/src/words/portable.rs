@@ -1,9 +1,9 @@
 //! Vectors in plain Rust, for any machine.
 
-use super::{Quads, Words};
+use super::Words;
 use std::ops::{Add, BitXor};
 
-/// `N` words. With one it is scalar code; with four the compiler makes use of SSE2 or NEON.
+/// `N` words; one makes scalar code.
 #[derive(Clone, Copy)]
 pub struct Portable<const N: usize>([u32; N]);
 
@@ -65,28 +65,13 @@ impl<const N: usize> Words for Portable<N> {
         }
         self
     }
-}
-
-impl Quads for Portable<4> {
-    const QUADS: usize = 1;
 
     #[inline(always)]
-    fn rotate_quads<const BY: i32>(self) -> Self {
-        let [a, b, c, d] = self.0;
-        Self(match BY {
-            1 => [d, a, b, c],
-            2 => [c, d, a, b],
-            _ => [b, c, d, a],
-        })
-    }
-
-    #[inline(always)]
-    fn to_blocks(quads: [Self; 4]) -> [Self; 4] {
-        quads
-    }
-
-    #[inline(always)]
-    fn from_blocks(blocks: [Self; 4]) -> [Self; 4] {
-        blocks
+    fn transpose(square: &mut [Self]) {
+        for low in 0..N {
+            for high in low + 1..N {
+                (square[low].0[high], square[high].0[low]) = (square[high].0[low], square[low].0[high]);
+            }
+        }
     }
 }
