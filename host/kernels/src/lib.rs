@@ -10,15 +10,16 @@
 #![allow(unsafe_code)]
 
 pub mod bench;
+mod blake3;
 pub mod bundled;
 pub mod choose;
 #[cfg(test)]
 mod equality;
 pub mod kernel;
 pub mod native;
-mod one_by_one;
 mod scrypt;
 mod sha256d;
+mod whole;
 mod words;
 
 pub use bundled::{Algorithm, algorithm, candidates};

@@ -11,6 +11,7 @@ mod tests;
 
 use crate::bundled::Algorithm;
 use crate::kernel::{Finds, Job, Kernel, table};
+use crate::whole;
 use crate::words::{Words, portable::Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::words::{
@@ -81,28 +82,6 @@ fn digest_many<M: Mixer>(mixer: &M, inputs: &[u8], each: usize, digests: &mut [[
     for digests in digests.chunks_mut(M::LANES) {
         digest_batch(mixer, inputs.by_ref().take(digests.len()), digests);
     }
-}
-
-fn search<M: Mixer>(mixer: &M, job: &Job<'_>, finds: &mut Finds<'_>) -> u64 {
-    let mut copies = vec![0; M::LANES * job.length()];
-    let mut digests = [[0; 32]; LANES_MAX];
-    let mut scanned = 0;
-    while scanned < job.count && finds.room() >= M::LANES * job.inputs().len() {
-        let group = usize::try_from(job.count - scanned).map_or(M::LANES, |left| left.min(M::LANES));
-        let digests = &mut digests[..group];
-        for (number, input) in (0..).zip(job.inputs()) {
-            for (step, copy) in (scanned..).zip(copies.chunks_exact_mut(job.length())) {
-                copy.copy_from_slice(input);
-                job.write_nonce(copy, job.nonce(step));
-            }
-            digest_batch(mixer, copies.chunks_exact(job.length()).take(group), digests);
-            for (step, _) in (scanned..).zip(&*digests).filter(|(_, digest)| job.is_met_by(digest)) {
-                finds.push(job.nonce(step), number);
-            }
-        }
-        scanned += group as u64;
-    }
-    scanned
 }
 
 /// Runs ROMix with one hash in each of `H` lanes.
@@ -180,7 +159,11 @@ macro_rules! kernel {
             }
 
             fn search(&self, job: &Job<'_>, finds: &mut Finds<'_>) -> u64 {
-                search(self, job, finds)
+                whole::search::<{ Self::LANES }>(
+                    |inputs, each, digests| digest_many(self, inputs, each, digests),
+                    job,
+                    finds,
+                )
             }
         }
     };

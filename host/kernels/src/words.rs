@@ -28,6 +28,9 @@ pub trait Words: Copy + Add<Output = Self> + BitXor<Output = Self> {
     /// Reads one word for each lane. Panics where there are fewer.
     fn load(machine: Self::Machine, words: &[u32]) -> Self;
 
+    /// Reads one little-endian word for each lane. Panics where there are fewer bytes.
+    fn from_le_bytes(machine: Self::Machine, bytes: &[u8]) -> Self;
+
     /// Writes one word for each lane. Panics where there is less room.
     fn store(self, words: &mut [u32]);
 
@@ -36,6 +39,9 @@ pub trait Words: Copy + Add<Output = Self> + BitXor<Output = Self> {
 
     /// Rotates each word towards its lowest bit. `BITS` is 1 to 31.
     fn rotate_right<const BITS: i32>(self) -> Self;
+
+    /// Returns a bit for each lane, the lowest for the first: set where the word is not above `bound`.
+    fn at_most(self, bound: Self) -> u32;
 
     /// Turns a square of [`Words::LANES`] vectors over its diagonal: word `i` of vector `j` becomes word `j` of vector `i`.
     fn transpose(square: &mut [Self]);

@@ -1,7 +1,7 @@
 //! The `scrypt` crate: what backends are compared with, never mined with.
 
 use crate::kernel::{Finds, Job, Kernel};
-use crate::one_by_one;
+use crate::whole;
 
 /// The comparison.
 pub(super) struct Baseline;
@@ -15,11 +15,11 @@ impl Kernel for Baseline {
     }
 
     fn digest_many(&self, inputs: &[u8], each: usize, digests: &mut [[u8; 32]]) {
-        one_by_one::digest_many(hash, inputs, each, digests);
+        whole::digest_many(hash, inputs, each, digests);
     }
 
     fn search(&self, job: &Job<'_>, finds: &mut Finds<'_>) -> u64 {
-        one_by_one::search(hash, job, finds)
+        whole::search::<1>(|inputs, each, digests| self.digest_many(inputs, each, digests), job, finds)
     }
 }
 

@@ -57,6 +57,13 @@ impl Words for Words8 {
     }
 
     #[inline(always)]
+    fn from_le_bytes(_: Avx2, bytes: &[u8]) -> Self {
+        let bytes: &[u8; 32] = bytes.first_chunk().expect("callers pass a word for each lane");
+        // SAFETY: `Avx2` proves the feature; the load needs no alignment and reads the 32 bytes of `bytes`.
+        Self(unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) })
+    }
+
+    #[inline(always)]
     fn store(self, words: &mut [u32]) {
         let words: &mut [u32; 8] = words.first_chunk_mut().expect("callers pass room for each lane");
         // SAFETY: whoever made `self` held `Avx2`; the store needs no alignment and writes the 32 bytes of `words`.
@@ -80,6 +87,15 @@ impl Words for Words8 {
             let high = _mm256_sll_epi32(self.0, _mm_cvtsi32_si128(32 - BITS));
             let low = _mm256_srl_epi32(self.0, _mm_cvtsi32_si128(BITS));
             Self(_mm256_or_si256(high, low))
+        }
+    }
+
+    #[inline(always)]
+    fn at_most(self, bound: Self) -> u32 {
+        // SAFETY: whoever made `self` held `Avx2`.
+        unsafe {
+            let is_least = _mm256_cmpeq_epi32(_mm256_min_epu32(self.0, bound.0), self.0);
+            _mm256_movemask_ps(_mm256_castsi256_ps(is_least)).cast_unsigned()
         }
     }
 

@@ -57,6 +57,13 @@ impl Words for Words16 {
     }
 
     #[inline(always)]
+    fn from_le_bytes(_: Avx512, bytes: &[u8]) -> Self {
+        let bytes: &[u8; 64] = bytes.first_chunk().expect("callers pass a word for each lane");
+        // SAFETY: `Avx512` proves the feature; the load needs no alignment and reads the 64 bytes of `bytes`.
+        Self(unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) })
+    }
+
+    #[inline(always)]
     fn store(self, words: &mut [u32]) {
         let words: &mut [u32; 16] = words.first_chunk_mut().expect("callers pass room for each lane");
         // SAFETY: whoever made `self` held `Avx512`; the store needs no alignment and writes the 64 bytes of `words`.
@@ -73,6 +80,12 @@ impl Words for Words16 {
     fn rotate_right<const BITS: i32>(self) -> Self {
         // SAFETY: whoever made `self` held `Avx512`.
         Self(unsafe { _mm512_ror_epi32::<BITS>(self.0) })
+    }
+
+    #[inline(always)]
+    fn at_most(self, bound: Self) -> u32 {
+        // SAFETY: whoever made `self` held `Avx512`.
+        u32::from(unsafe { _mm512_cmple_epu32_mask(self.0, bound.0) })
     }
 
     #[inline(always)]

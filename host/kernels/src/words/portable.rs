@@ -7,6 +7,14 @@ use std::ops::{Add, BitXor};
 #[derive(Clone, Copy)]
 pub struct Portable<const N: usize>([u32; N]);
 
+impl Portable<1> {
+    /// Returns the only word.
+    #[inline(always)]
+    pub fn word(self) -> u32 {
+        self.0[0]
+    }
+}
+
 impl<const N: usize> Add for Portable<N> {
     type Output = Self;
 
@@ -46,6 +54,15 @@ impl<const N: usize> Words for Portable<N> {
     }
 
     #[inline(always)]
+    fn from_le_bytes((): (), bytes: &[u8]) -> Self {
+        let mut words = [0; N];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        Self(words)
+    }
+
+    #[inline(always)]
     fn store(self, words: &mut [u32]) {
         *words.first_chunk_mut().expect("callers pass room for each lane") = self.0;
     }
@@ -64,6 +81,15 @@ impl<const N: usize> Words for Portable<N> {
             *word = word.rotate_right(BITS.unsigned_abs());
         }
         self
+    }
+
+    #[inline(always)]
+    fn at_most(self, bound: Self) -> u32 {
+        let mut mask = 0;
+        for (lane, (word, bound)) in self.0.into_iter().zip(bound.0).enumerate() {
+            mask |= u32::from(word <= bound) << lane;
+        }
+        mask
     }
 
     #[inline(always)]
