@@ -1,0 +1,225 @@
+//! Who searches which part: ranges of nonces and versions, none handed out twice.
+//!
+//! A job is searched in rounds. A round takes some versions at once, which share the nonce block's message schedule, and goes
+//! through every nonce with all of them. Within a round, ranges are cut one after another from a random start on, so ranges of
+//! workers are disjoint, and those of miners that share a template hardly ever meet.
+
+use crate::job::{CheckedJob, JobId};
+use adit_primitives::contract::SearchJob;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How much larger than its predecessor a slice may be: a measurement of a tiny slice is rough.
+const GROWTH_MAX: u64 = 8;
+
+/// The first slice of a worker, in hashes: under a millisecond for every algorithm but the slowest.
+const FIRST_SLICE_HASHES: u64 = 64;
+
+/// A job with the record of what has been handed out.
+#[derive(Debug)]
+pub struct Distribution {
+    job: Arc<CheckedJob>,
+    versions_per_round: u64,
+    first_nonce: u64,
+    first_round: u64,
+    rounds_begun: u64,
+    search: Arc<SearchJob>,
+    /// How many nonces of this round have been handed out.
+    handed_out: u128,
+}
+
+/// Nonces for one worker, from `first` on, wrapping at the width of the nonce field.
+#[derive(Debug, Clone)]
+pub struct Range {
+    pub job: Arc<CheckedJob>,
+    pub search: Arc<SearchJob>,
+    pub first: u64,
+    pub count: u64,
+}
+
+impl Distribution {
+    /// Begins a job at a place that `random` chooses. At most `versions_max` versions are searched at once.
+    pub fn new(job: CheckedJob, versions_max: u64, random: u64) -> Self {
+        // Powers of two on both sides: rounds then hold versions of equal number, and none is left over.
+        let versions_per_round = job.versions().min(1 << versions_max.max(1).ilog2());
+        let rounds = job.versions() / versions_per_round;
+        let first_round = random.rotate_left(32) % rounds;
+        let mask = u64::try_from(job.nonces() - 1).expect("a nonce has at most 64 bits");
+        let search = Arc::new(job.search(first_round * versions_per_round, versions_per_round));
+        let job = Arc::new(job);
+        let first_nonce = random & mask;
+        Self { job, versions_per_round, first_nonce, first_round, rounds_begun: 1, search, handed_out: 0 }
+    }
+
+    pub fn job(&self) -> JobId {
+        self.job.id()
+    }
+
+    /// Hands out about `hashes` hashes of work, at least one nonce, or `None` when nothing is left.
+    pub fn take(&mut self, hashes: u64) -> Option<Range> {
+        if self.handed_out == self.job.nonces() && !self.begin_round() {
+            return None;
+        }
+        let left = u64::try_from(self.job.nonces() - self.handed_out).unwrap_or(u64::MAX);
+        let count = (hashes / self.versions_per_round).clamp(1, left);
+        let mask = self.job.nonces() - 1;
+        let first = (u128::from(self.first_nonce) + self.handed_out) & mask;
+        self.handed_out += u128::from(count);
+        let first = u64::try_from(first).expect("a nonce has at most 64 bits");
+        Some(Range { job: self.job.clone(), search: self.search.clone(), first, count })
+    }
+
+    fn begin_round(&mut self) -> bool {
+        let rounds = self.job.versions() / self.versions_per_round;
+        if self.rounds_begun == rounds {
+            return false;
+        }
+        let round = (self.first_round + self.rounds_begun) % rounds;
+        self.search = Arc::new(self.job.search(round * self.versions_per_round, self.versions_per_round));
+        self.rounds_begun += 1;
+        self.handed_out = 0;
+        true
+    }
+}
+
+/// A worker's measured speed, and the sizes of work that follow from it.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// How long one call of the engine should take: what a stale job may still cost.
+    slice: Duration,
+    /// How many slices are fetched at once, so that workers seldom meet at the distribution.
+    slices_per_range: u64,
+    hashes_per_slice: u64,
+}
+
+impl Pace {
+    pub fn new(slice: Duration, range: Duration) -> Self {
+        let slices = range.as_nanos() / slice.as_nanos().max(1);
+        let slices_per_range = u64::try_from(slices).unwrap_or(u64::MAX).max(1);
+        Self { slice, slices_per_range, hashes_per_slice: FIRST_SLICE_HASHES }
+    }
+
+    /// Returns how many hashes one call of the engine should do.
+    pub fn hashes_per_slice(&self) -> u64 {
+        self.hashes_per_slice
+    }
+
+    /// Returns how many hashes to fetch at once.
+    pub fn hashes_per_range(&self) -> u64 {
+        self.hashes_per_slice.saturating_mul(self.slices_per_range)
+    }
+
+    /// Takes in how long a call took.
+    pub fn measured(&mut self, hashes: u64, took: Duration) {
+        let fitting = u128::from(hashes) * self.slice.as_nanos() / took.as_nanos().max(1);
+        let fitting = u64::try_from(fitting).unwrap_or(u64::MAX);
+        // Half the way: one disturbed measurement does not make the next slice useless.
+        let next = self.hashes_per_slice / 2 + fitting / 2;
+        self.hashes_per_slice = next.clamp(1, self.hashes_per_slice.saturating_mul(GROWTH_MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::MiningJob;
+    use adit_primitives::Target;
+    use adit_primitives::contract::PowInput;
+    use std::collections::BTreeSet;
+
+    fn job(nonce_bytes: u32, roll_mask: u32) -> CheckedJob {
+        let pow = PowInput { bytes: vec![0; 24], nonce_offset: 16, nonce_bytes, roll_offset: 0, roll_mask };
+        MiningJob { id: JobId(7), pow, target: Target::MAX }.check().unwrap()
+    }
+
+    /// Every (nonce, version) of a range.
+    fn tries(range: &Range) -> Vec<(u64, u32)> {
+        let mask = u64::try_from(range.job.nonces() - 1).unwrap();
+        let nonces = (0..range.count).map(|step| range.first.wrapping_add(step) & mask);
+        let rolled: Vec<u32> = range.search.inputs.iter().map(|input| range.job.rolled(input)).collect();
+        nonces.flat_map(|nonce| rolled.iter().map(move |rolled| (nonce, *rolled))).collect()
+    }
+
+    #[track_caller]
+    fn check_covered(nonce_bytes: u32, roll_mask: u32, versions_max: u64, random: u64) {
+        let job = job(nonce_bytes, roll_mask);
+        let total = usize::try_from(job.nonces() * u128::from(job.versions())).unwrap();
+        let mut distribution = Distribution::new(job, versions_max, random);
+        let mut tried = BTreeSet::new();
+        let mut hashes = 1;
+        while let Some(range) = distribution.take(hashes) {
+            for each in tries(&range) {
+                assert!(tried.insert(each), "{each:?} was handed out twice");
+            }
+            hashes = hashes * 5 % 977 + 1;
+        }
+        assert_eq!(tried.len(), total, "everything was handed out");
+        assert!(distribution.take(1).is_none(), "what is exhausted stays exhausted");
+    }
+
+    #[test]
+    fn every_nonce_with_every_version_is_handed_out_once() {
+        for random in [0, 1, 0xff, 0xdead_beef_0bad_f00d, u64::MAX] {
+            check_covered(1, 0, 16, random);
+            check_covered(1, 0x0000_0f00, 16, random);
+            check_covered(1, 0x8000_0f01, 16, random);
+            check_covered(2, 0x0000_0003, 1, random);
+            check_covered(1, 0x0000_001f, 5, random);
+        }
+    }
+
+    #[test]
+    fn a_wide_nonce_is_handed_out_from_its_random_start_past_its_wrap() {
+        let mut distribution = Distribution::new(job(8, 0), 16, u64::MAX - 9);
+        let first = distribution.take(10).unwrap();
+        assert_eq!((first.first, first.count), (u64::MAX - 9, 10));
+        let second = distribution.take(10).unwrap();
+        assert_eq!((second.first, second.count), (0, 10));
+    }
+
+    #[test]
+    fn all_of_a_64_bit_field_can_be_handed_out() {
+        let mut distribution = Distribution::new(job(8, 0), 16, 5);
+        let first = distribution.take(u64::MAX).unwrap();
+        assert_eq!((first.first, first.count), (5, u64::MAX));
+        let last = distribution.take(u64::MAX).unwrap();
+        assert_eq!((last.first, last.count), (4, 1));
+        assert!(distribution.take(1).is_none());
+    }
+
+    #[test]
+    fn miners_with_other_random_numbers_start_elsewhere() {
+        let start = |random| Distribution::new(job(4, 0xff), 16, random).take(1).unwrap();
+        assert_ne!(start(1).first, start(2).first);
+        assert_ne!(start(1).search, start(1 << 32).search);
+    }
+
+    #[test]
+    fn the_pace_comes_to_its_slice_time_and_stays() {
+        let (slice, nanos_per_hash) = (Duration::from_millis(2), 30);
+        let mut pace = Pace::new(slice, Duration::from_millis(40));
+        for _ in 0..20 {
+            let hashes = pace.hashes_per_slice();
+            pace.measured(hashes, Duration::from_nanos(hashes * nanos_per_hash));
+        }
+        let took = pace.hashes_per_slice() * nanos_per_hash;
+        assert!((1_900_000..=2_000_000).contains(&took), "a slice takes {took} ns");
+        assert_eq!(pace.hashes_per_range(), 20 * pace.hashes_per_slice());
+    }
+
+    #[test]
+    fn the_slowest_engine_gets_one_hash_at_a_time() {
+        let mut pace = Pace::new(Duration::from_millis(2), Duration::from_millis(40));
+        for _ in 0..20 {
+            pace.measured(pace.hashes_per_slice(), Duration::from_secs(1));
+        }
+        assert_eq!(pace.hashes_per_slice(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_does_not_make_a_slice_endless() {
+        let mut pace = Pace::new(Duration::from_millis(2), Duration::from_millis(40));
+        pace.measured(64, Duration::ZERO);
+        assert_eq!(pace.hashes_per_slice(), 64 * GROWTH_MAX);
+    }
+}
