@@ -5,8 +5,8 @@
 //! nothing between instances.
 //!
 //! Reading order: [`hash`] and [`consensus`] are what an author writes, [`config`] how a plugin is configured, [`judge`] how a batch
-//! of headers is judged. `glue` meets the WIT contract and exists in components
-//! alone; `build` belongs to hosts and exists behind a feature.
+//! of headers is judged, [`testing`] how both are tested natively. `glue` meets the WIT contract and exists in components
+//! alone; `build` and `scaffold` belong to hosts and exist behind features.
 //!
 //! # Fixed order
 //! Rules must give the same answer on every node, so nothing that they compute may depend on the order of a
@@ -16,9 +16,13 @@ pub mod config;
 pub mod consensus;
 pub mod hash;
 pub mod judge;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 
 #[cfg(feature = "build")]
 pub mod build;
+#[cfg(feature = "scaffold")]
+pub mod scaffold;
 
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
