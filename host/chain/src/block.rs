@@ -75,3 +75,61 @@ fn pair_hash(left: &Hash256, right: &Hash256) -> Hash256 {
     both[32..].copy_from_slice(&right.0);
     Hash256(sha256d(&both))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use adit_primitives::{Decode, Encode, TxId};
+    use proptest::prelude::*;
+
+    fn leaves(count: u8) -> Vec<Hash256> {
+        (0..count).map(|byte| Hash256([byte; 32])).collect()
+    }
+
+    #[test]
+    fn bitcoins_block_100000_has_its_root() {
+        let leaf = |text: &str| Hash256(text.parse::<TxId>().unwrap().0);
+        let leaves = vec![
+            leaf("8c14f0db3df150123e6f3dbbf30f8b955a8249b62ac1d1ff16284aefa3d06d87"),
+            leaf("fff2525b8931402dd09222c50775608f75787bd2b87e56995a7bdd30f79702c4"),
+            leaf("6359f0868171b1d194cbee1af2f16ea598ae8fad666d9b012c8ed2b79a236ec4"),
+            leaf("e9a66845e05d5abc0ad04ec80f774a7e585c6e8db975962d069a522137b80c1d"),
+        ];
+        let want = leaf("f3e94742aca4b5ef85488dc37c06c3282295ffec960994b2c0d5ac2a25a95766");
+        assert_eq!(body_root(leaves), Ok(want));
+    }
+
+    #[test]
+    fn a_list_that_repeats_its_end_is_refused() {
+        let mut repeated = leaves(3);
+        repeated.push(repeated[2]);
+        assert_eq!(body_root(repeated), Err(RootError::Mutated));
+        let mut repeated = leaves(6);
+        repeated.extend_from_within(4..6);
+        assert_eq!(body_root(repeated), Err(RootError::Mutated));
+    }
+
+    #[test]
+    fn no_leaf_has_no_root() {
+        assert_eq!(body_root(Vec::new()), Err(RootError::Empty));
+    }
+
+    #[test]
+    fn the_first_leafs_branch_leads_to_the_root() {
+        for count in 1..=33 {
+            let leaves = leaves(count);
+            let branch = first_leaf_branch(&leaves[1..]);
+            assert_eq!(Ok(fold_branch(leaves[0], &branch)), body_root(leaves), "{count} leaves");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            if let Ok(block) = Block::from_bytes(&bytes) {
+                prop_assert_eq!(block.size(), bytes.len());
+                prop_assert_eq!(block.to_bytes(), bytes);
+            }
+        }
+    }
+}

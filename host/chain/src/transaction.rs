@@ -189,3 +189,82 @@ impl fmt::Debug for OutPoint {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn transaction() -> impl Strategy<Value = Transaction> {
+        let input = (any::<[u8; 32]>(), any::<u32>(), any::<[u8; 32]>()).prop_map(|(id, index, half)| {
+            let signature = Signature([half, half].concat().try_into().unwrap());
+            Input { previous: OutPoint { transaction: TxId(id), index }, signature }
+        });
+        let output = (any::<u64>(), any::<[u8; 32]>())
+            .prop_map(|(atoms, key)| Output { amount: Amount::from_atoms(atoms), key: PublicKey(key) });
+        let (inputs, outputs) = (prop::collection::vec(input, 0..4), prop::collection::vec(output, 0..4));
+        (any::<u32>(), inputs, outputs, any::<Vec<u8>>()).prop_map(|(version, inputs, outputs, data)| Transaction {
+            version,
+            inputs,
+            outputs,
+            data,
+        })
+    }
+
+    fn coinbase(extra: &[u8]) -> Transaction {
+        let output = Output { amount: Amount::from_atoms(5), key: PublicKey([3; 32]) };
+        Transaction::coinbase(&CoinbaseData { height: Height(7), extra: extra.to_vec() }, vec![output])
+    }
+
+    #[test]
+    fn a_coinbase_splits_in_two_around_an_extranonce() {
+        let (with, without) = (coinbase(b"EXTRA and a message"), coinbase(b"extra and a message"));
+        let (bytes, other) = (with.to_bytes(), without.to_bytes());
+        let at = bytes.len() - b"EXTRA and a message".len();
+        assert_eq!(&bytes[at..at + 5], b"EXTRA");
+        assert_eq!((&bytes[..at], &bytes[at + 5..]), (&other[..at], &other[at + 5..]));
+        assert_eq!(with.leaf().0, with.id().0, "what a miner rebuilds is both leaf and id");
+        assert_eq!(with.size(), Transaction::COINBASE_BYTES + 8 + 19);
+    }
+
+    #[test]
+    fn a_coinbase_gives_back_its_data() {
+        let want = CoinbaseData { height: Height(7), extra: b"hello".to_vec() };
+        assert_eq!(coinbase(b"hello").coinbase_data(), Some(want));
+        assert_eq!(Transaction { data: vec![1; 7], ..coinbase(b"") }.coinbase_data(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_transaction_survives_its_bytes(transaction in transaction()) {
+            let bytes = transaction.to_bytes();
+            prop_assert_eq!(bytes.len(), transaction.size());
+            prop_assert_eq!(Transaction::from_bytes(&bytes), Ok(transaction));
+        }
+
+        #[test]
+        fn signatures_are_no_part_of_the_id(transaction in transaction(), byte: u8) {
+            let mut other = transaction.clone();
+            other.inputs.iter_mut().for_each(|input| input.signature = Signature([byte; 64]));
+            prop_assert_eq!(other.id(), transaction.id());
+        }
+
+        #[test]
+        fn what_is_signed_depends_on_chain_transaction_and_what_it_spends(transaction in transaction(), amount: u64) {
+            let spent = [Output { amount: Amount::from_atoms(amount), key: PublicKey([1; 32]) }];
+            let more = [Output { amount: Amount::from_atoms(amount ^ 1), key: PublicKey([1; 32]) }];
+            let hash = transaction.signature_hash(&Hash256([1; 32]), &spent);
+            prop_assert_ne!(transaction.signature_hash(&Hash256([2; 32]), &spent), hash);
+            prop_assert_ne!(transaction.signature_hash(&Hash256([1; 32]), &more), hash);
+            let other = Transaction { version: transaction.version ^ 1, ..transaction };
+            prop_assert_ne!(other.signature_hash(&Hash256([1; 32]), &spent), hash);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            if let Ok(transaction) = Transaction::from_bytes(&bytes) {
+                prop_assert_eq!(transaction.to_bytes(), bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Forks of any shape, in any order of arrival, lead to the ledger that a plain model finds.
+
+use crate::rules::{SUBSIDY, TestRules};
+use crate::world::{MATURITY, Made, World, config, key, output, plain, spend};
+use adit_chain::{BlockError, OutPoint, Output, Transaction, Unspent};
+use adit_primitives::storage::{Batch, Entries, MemoryStorage, Storage, StorageError, Table};
+use adit_primitives::{BlockId, Encode, Height};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How one block of a random forest is made.
+#[derive(Debug, Clone)]
+struct Plan {
+    parent: usize,
+    work: u32,
+    /// Which outputs it spends, to whom.
+    payments: Vec<(usize, u8)>,
+    /// Whether its coinbase claims an atom too many.
+    greedy: bool,
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let payments = prop::collection::vec((any::<usize>(), 1u8..5), 0..3);
+    (any::<usize>(), 1u32..20, payments, prop::bool::weighted(0.08)).prop_map(|(parent, work, payments, greedy)| Plan {
+        parent,
+        work,
+        payments,
+        greedy,
+    })
+}
+
+/// A block with the ledger that it leads to, found without undo and without a database.
+#[derive(Debug, Clone)]
+struct Modelled {
+    made: Made,
+    unspent: BTreeMap<OutPoint, Unspent>,
+    work: u64,
+    valid: bool,
+}
+
+fn owner(output: &Output) -> u8 {
+    (1..10).find(|seed| key(*seed).public() == output.key).unwrap()
+}
+
+fn apply(unspent: &mut BTreeMap<OutPoint, Unspent>, transaction: &Transaction, height: u64) {
+    transaction.inputs.iter().for_each(|input| assert!(unspent.remove(&input.previous).is_some()));
+    for index in 0..transaction.outputs.len() {
+        let (at, output) = output(transaction, index);
+        unspent.insert(at, Unspent { output, height: Height(height), coinbase: transaction.is_coinbase() });
+    }
+}
+
+/// Grows a forest. Parents are chosen among the newest blocks, so that branches get long.
+fn forest(genesis: Made, plans: &[Plan]) -> Vec<Modelled> {
+    let mut blocks = vec![Modelled { made: genesis, unspent: BTreeMap::new(), work: 1, valid: true }];
+    for (nonce, plan) in (0u64..).zip(plans) {
+        let newest = blocks.len().min(6);
+        let parent = blocks[blocks.len() - 1 - plan.parent % newest].clone();
+        let height = parent.made.height + 1;
+        let mut unspent = parent.unspent.clone();
+        let mut recipe = plain(&parent.made, 1 + u8::try_from(nonce % 4).unwrap());
+        (recipe.work, recipe.nonce) = (plan.work, nonce);
+        for (choice, to) in &plan.payments {
+            let mature = |unspent: &Unspent| !unspent.coinbase || unspent.height.0 + MATURITY <= height;
+            let spendable: Vec<_> = unspent.iter().filter(|(_, unspent)| mature(unspent)).collect();
+            let Some((at, from)) = spendable.get(choice % spendable.len().max(1)) else { continue };
+            let (half, fee) = (from.output.amount.to_atoms() / 2, 10);
+            if half <= fee {
+                continue;
+            }
+            let rest = from.output.amount.to_atoms() - half - fee;
+            let payment = spend(&[(**at, from.output)], owner(&from.output), &[(*to, half), (*to, rest)]);
+            apply(&mut unspent, &payment, height);
+            recipe.reward += fee;
+            recipe.payments.push(payment);
+        }
+        recipe.reward += u64::from(plan.greedy);
+        let made = recipe.make();
+        apply(&mut unspent, &made.block.body[0], height);
+        let work = parent.work + u64::from(plan.work);
+        blocks.push(Modelled { made, unspent, work, valid: parent.valid && !plan.greedy });
+    }
+    blocks
+}
+
+fn best(blocks: &[Modelled]) -> &Modelled {
+    blocks.iter().filter(|block| block.valid).max_by_key(|block| (block.work, block.made.id)).unwrap()
+}
+
+fn submit(world: &mut World, blocks: &[Modelled], order: &[usize]) {
+    for at in order {
+        match world.submit(&blocks[*at].made) {
+            Ok(_) | Err(BlockError::Orphan { .. } | BlockError::Invalid { .. } | BlockError::KnownInvalid { .. }) => {}
+            // An orphan that its parent brought in.
+            Err(BlockError::Known { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+fn check(world: &World, want: &Modelled) {
+    assert_eq!(world.chain.tip().id, want.made.id);
+    check_ledger(world, want);
+}
+
+fn check_ledger(world: &World, want: &Modelled) {
+    let stored = world.storage.scan(Table::Unspent, &[], usize::MAX).unwrap();
+    let modelled: BTreeMap<Vec<u8>, Vec<u8>> =
+        want.unspent.iter().map(|(at, unspent)| (at.to_bytes(), unspent.to_bytes())).collect();
+    assert_eq!(stored.into_iter().collect::<BTreeMap<_, _>>(), modelled);
+    // Fees come back in coinbases, so that all money is subsidies, one for each block above the genesis.
+    assert_eq!(world.money(), u128::from(want.made.height * SUBSIDY));
+    let owned = world.storage.scan(Table::Owned, &[], usize::MAX).unwrap();
+    assert_eq!(owned.len(), want.unspent.len());
+}
+
+/// Storage that fails from some commit on, as if the machine stopped there.
+struct Mortal {
+    inner: MemoryStorage,
+    commits_left: AtomicUsize,
+}
+
+impl Storage for Mortal {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.inner.get(table, key)
+    }
+
+    fn scan(&self, table: Table, first: &[u8], max: usize) -> Result<Entries, StorageError> {
+        self.inner.scan(table, first, max)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StorageError> {
+        let left = self.commits_left.load(Ordering::Relaxed);
+        if left == 0 {
+            return Err(StorageError { detail: "the machine stopped".to_owned() });
+        }
+        self.commits_left.store(left - 1, Ordering::Relaxed);
+        self.inner.commit(batch)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_of_arrival_gives_the_models_ledger(
+        plans in prop::collection::vec(plan(), 1..40),
+        order in Just((1..=40usize).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let mut world = World::new();
+        let blocks = forest(world.genesis(), &plans);
+        let order: Vec<usize> = order.into_iter().filter(|at| *at < blocks.len()).collect();
+        submit(&mut world, &blocks, &order);
+        check(&world, best(&blocks));
+        let mut straight = World::new();
+        submit(&mut straight, &blocks, &(1..blocks.len()).collect::<Vec<_>>());
+        prop_assert_eq!(world.ledger(), straight.ledger());
+        let world = world.reopened();
+        check(&world, best(&blocks));
+    }
+
+    #[test]
+    fn a_machine_that_stops_anywhere_starts_whole(
+        plans in prop::collection::vec(plan(), 1..30),
+        commits in 1usize..30,
+    ) {
+        let mortal = Arc::new(Mortal { inner: MemoryStorage::default(), commits_left: AtomicUsize::new(commits) });
+        let mut world = World::over(config(), TestRules::default(), mortal.clone());
+        let blocks = forest(world.genesis(), &plans);
+        let mut kept: Vec<BlockId> = Vec::new();
+        for block in &blocks[1..] {
+            match world.submit(&block.made) {
+                Ok(accepted) => kept.push(accepted.id),
+                Err(BlockError::Storage(_)) => break,
+                Err(_) => {}
+            }
+        }
+        mortal.commits_left.store(usize::MAX, Ordering::Relaxed);
+        let mut world = world.reopened();
+        let tip = world.chain.tip().id;
+        check_ledger(&world, blocks.iter().find(|block| block.made.id == tip).unwrap());
+        for id in kept {
+            prop_assert!(world.chain.reader().block(id).unwrap().is_some(), "an acknowledged block is gone");
+        }
+        submit(&mut world, &blocks, &(1..blocks.len()).collect::<Vec<_>>());
+        check(&world, best(&blocks));
+    }
+}
+
+#[test]
+fn the_heavier_branch_wins_and_the_lighter_ones_payments_wait_again() {
+    let mut world = World::new();
+    let base = world.mine(3, 1);
+    let payment = spend(&[base[0].reward()], 1, &[(2, SUBSIDY - 1000)]);
+    let mut light = plain(&base[2], 2);
+    light.payments = vec![payment.clone()];
+    light.reward += 1000;
+    let light = light.make();
+    world.submit(&light).unwrap();
+    let before = world.chain.state_version();
+    let side = plain(&base[2], 3).make();
+    let top = plain(&side, 3).make();
+    let first = world.submit(&side).unwrap();
+    assert_eq!(first.selected, side.id > light.id, "of equals the placement's tie decides");
+    world.submit(&top).unwrap();
+    assert_eq!(world.chain.tip().id, top.id);
+    assert!(world.chain.state_version() > before);
+    assert_eq!(world.chain.mempool().get(payment.id()).unwrap().fee.to_atoms(), 1000);
+    assert!(world.chain.reader().transaction(payment.id()).unwrap().is_none());
+    let world = world.reopened();
+    assert!(world.chain.mempool().get(payment.id()).is_some(), "it survives a restart too");
+}
+
+#[test]
+fn a_branch_that_turns_out_invalid_leaves_no_trace() {
+    let mut world = World::new();
+    let base = world.mine(3, 1);
+    let top = world.mine(2, 1).remove(1);
+    let before = world.ledger();
+    let good = plain(&base[2], 2).make();
+    let mut bad = plain(&good, 2);
+    bad.reward += 1;
+    bad.work = 5;
+    let bad = bad.make();
+    let mut heavy = plain(&bad, 2);
+    heavy.work = 100;
+    let heavy = heavy.make();
+    world.submit(&good).unwrap();
+    world.submit(&bad).unwrap();
+    assert!(matches!(world.submit(&heavy), Err(BlockError::Invalid { .. })));
+    assert_eq!((world.chain.tip().id, world.ledger()), (top.id, before));
+    let mut world = world.reopened();
+    assert!(matches!(world.submit(&heavy), Err(BlockError::KnownInvalid { .. })));
+    assert!(matches!(world.submit(&bad), Err(BlockError::KnownInvalid { .. })));
+}
+
+#[test]
+fn a_reorganisation_is_told_block_by_block() {
+    let mut world = World::new();
+    let base = world.mine(1, 1).remove(0);
+    let old = world.mine(2, 1);
+    let mut line = vec![plain(&base, 2).make()];
+    for _ in 0..2 {
+        line.push(plain(line.last().unwrap(), 2).make());
+    }
+    world.submit(&line[2]).unwrap_err();
+    world.submit(&line[1]).unwrap_err();
+    let accepted = world.submit(&line[0]).unwrap();
+    let reorg = accepted.reorg.unwrap();
+    assert_eq!(reorg.disconnected, [old[1].id, old[0].id]);
+    assert_eq!(reorg.connected, line.iter().map(|made| made.id).collect::<Vec<_>>());
+    assert!(accepted.selected);
+}
