@@ -9,10 +9,14 @@
 pub mod shapes;
 pub mod error;
 pub mod body;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod blocks;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod push;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod transactions;
 pub mod status;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod control;
 pub mod pages;
 

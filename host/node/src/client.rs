@@ -110,7 +110,14 @@ impl NodeClient {
 
     /// Compares the rules of the node whose turn it is with ours.
     pub async fn handshake(&self, patience: Patience) -> Result<NodeNumber, Failure> {
-        self.with_node(patience, async |number, attempt| self.agree(number, attempt).await.map(|()| number)).await
+        let mut rounds = Rounds::new(self, patience);
+        loop {
+            let (number, attempt) = rounds.node()?;
+            match self.agree(number, attempt).await {
+                Ok(()) => return Ok(number),
+                Err(failure) => rounds.failed(number, failure).await?,
+            }
+        }
     }
 
     /// Asks whichever node answers.
@@ -120,11 +127,30 @@ impl NodeClient {
         body: Option<&Q>,
         patience: Patience,
     ) -> Result<(NodeNumber, A), Failure> {
-        let ask = async |number, attempt| {
-            self.agree(number, attempt).await?;
-            self.send(number, path, body, attempt).await.map(|answer| (number, answer))
-        };
-        self.with_node(patience, ask).await
+        let mut rounds = Rounds::new(self, patience);
+        loop {
+            let (number, attempt) = rounds.node()?;
+            let answer = match self.agree(number, attempt).await {
+                Ok(()) => self.send(number, path, body, attempt).await,
+                Err(failure) => Err(failure),
+            };
+            match answer {
+                Ok(answer) => return Ok((number, answer)),
+                Err(failure) => rounds.failed(number, failure).await?,
+            }
+        }
+    }
+
+    /// Subscribes to templates at whichever node answers.
+    pub async fn subscribe(&self, miner_address: &str, patience: Patience) -> Result<Subscription, Failure> {
+        let mut rounds = Rounds::new(self, patience);
+        loop {
+            let (number, attempt) = rounds.node()?;
+            match self.subscribe_at(number, attempt, miner_address).await {
+                Ok(socket) => return Ok(Subscription { node: number, socket }),
+                Err(failure) => rounds.failed(number, failure).await?,
+            }
+        }
     }
 
     /// Asks one node alone, some times.
@@ -150,69 +176,21 @@ impl NodeClient {
         }
     }
 
-    /// Subscribes to templates at whichever node answers.
-    pub async fn subscribe(&self, miner_address: &str, patience: Patience) -> Result<Subscription, Failure> {
-        let subscribe = async |number, attempt| {
-            self.agree(number, attempt).await?;
-            let limit = retry::timeout(attempt);
-            let opened = tokio::time::timeout(limit, self.open(number, miner_address)).await;
-            let socket = opened.map_err(|_| Failure::Timeout { limit })??;
-            Ok(Subscription { node: number, socket })
-        };
-        self.with_node(patience, subscribe).await
-    }
-
     /// Returns the URL of a node.
     pub fn url(&self, NodeNumber(number): NodeNumber) -> &str {
         self.nodes[number].url.as_str()
     }
 
-    async fn with_node<T>(
+    async fn subscribe_at(
         &self,
-        patience: Patience,
-        ask: impl AsyncFn(NodeNumber, u32) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        // Attempts at one node lengthen its time limit; rounds over all nodes lengthen the wait between them.
-        let (mut at_node, mut in_all, mut rounds) = (0, 0, 0);
-        let mut other_chain = None;
-        loop {
-            let Some(number) = self.next_node() else {
-                return Err(other_chain.unwrap_or(Failure::OtherChain { differences: Vec::new() }));
-            };
-            let failure = match ask(number, at_node).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
-            in_all += 1;
-            let exhausted = matches!(patience, Patience::Attempts(most) if in_all >= most);
-            tracing::warn!(node = self.url(number), %failure, attempt = in_all, "a request failed");
-            let next = failure.rule(at_node, random_u32(&self.entropy));
-            if exhausted && next != Next::StrikeNode {
-                return Err(failure);
-            }
-            match next {
-                Next::GiveUp => return Err(failure),
-                Next::Again { wait } => {
-                    at_node += 1;
-                    tokio::time::sleep(wait).await;
-                }
-                Next::NextNode { wait } => {
-                    self.nodes[number.0].agreed.store(false, Ordering::Relaxed);
-                    at_node = 0;
-                    // Only at the end of the list is there reason to wait: until then another node may answer at once.
-                    if self.pass_turn(number) {
-                        rounds += 1;
-                        tokio::time::sleep(wait.max(retry::backoff(rounds, random_u32(&self.entropy)))).await;
-                    }
-                }
-                Next::StrikeNode => {
-                    self.nodes[number.0].struck.store(true, Ordering::Relaxed);
-                    at_node = 0;
-                    self.pass_turn(number);
-                    other_chain = Some(failure);
-                }
-            }
-        }
+        number: NodeNumber,
+        attempt: u32,
+        miner_address: &str,
+    ) -> Result<WebSocketStream<Box<dyn Stream>>, Failure> {
+        self.agree(number, attempt).await?;
+        let limit = retry::timeout(attempt);
+        let opened = tokio::time::timeout(limit, self.open(number, miner_address)).await;
+        opened.map_err(|_| Failure::Timeout { limit })?
     }
 
     fn next_node(&self) -> Option<NodeNumber> {
@@ -220,6 +198,11 @@ impl NodeClient {
         let count = self.nodes.len();
         let order = (first..first + count).map(|number| number % count);
         order.into_iter().find(|number| !self.nodes[*number].struck.load(Ordering::Relaxed)).map(NodeNumber)
+    }
+
+    /// Has the node's rules compared again before the next request.
+    fn forget(&self, NodeNumber(number): NodeNumber) {
+        self.nodes[number].agreed.store(false, Ordering::Relaxed);
     }
 
     /// Gives the turn to the node after this one, and tells whether that begins a new round.
@@ -295,6 +278,68 @@ impl NodeClient {
             tungstenite::Error::Io(error) => refused(error),
             other => garbled(other.to_string()),
         })
+    }
+}
+
+/// The attempts of one request, over all nodes.
+struct Rounds<'a> {
+    client: &'a NodeClient,
+    patience: Patience,
+    /// Attempts at the node whose turn it is: they lengthen its time limit.
+    at_node: u32,
+    in_all: u32,
+    /// Rounds over all nodes: they lengthen the wait between them.
+    rounds: u32,
+    /// Why the last node was struck.
+    other_chain: Option<Failure>,
+}
+
+impl<'a> Rounds<'a> {
+    fn new(client: &'a NodeClient, patience: Patience) -> Self {
+        Self { client, patience, at_node: 0, in_all: 0, rounds: 0, other_chain: None }
+    }
+
+    /// Returns which node to ask now, and for the how manieth time.
+    fn node(&mut self) -> Result<(NodeNumber, u32), Failure> {
+        let all_struck = || Failure::OtherChain { differences: Vec::new() };
+        let number = self.client.next_node();
+        number.map(|number| (number, self.at_node)).ok_or_else(|| self.other_chain.take().unwrap_or_else(all_struck))
+    }
+
+    /// Takes in a failure, and waits as long as its rule says. Returns it where there is no use in going on.
+    async fn failed(&mut self, number: NodeNumber, failure: Failure) -> Result<(), Failure> {
+        let client = self.client;
+        self.in_all += 1;
+        tracing::warn!(node = client.url(number), %failure, attempt = self.in_all, "a request failed");
+        let next = failure.rule(self.at_node, random_u32(&client.entropy));
+        let exhausted = matches!(self.patience, Patience::Attempts(most) if self.in_all >= most);
+        if exhausted && next != Next::StrikeNode {
+            client.forget(number);
+            return Err(failure);
+        }
+        match next {
+            Next::GiveUp => return Err(failure),
+            Next::Again { wait } => {
+                self.at_node += 1;
+                tokio::time::sleep(wait).await;
+            }
+            Next::NextNode { wait } => {
+                client.forget(number);
+                self.at_node = 0;
+                // Only at the end of the list is there reason to wait: until then another node may answer at once.
+                if client.pass_turn(number) {
+                    self.rounds += 1;
+                    tokio::time::sleep(wait.max(retry::backoff(self.rounds, random_u32(&client.entropy)))).await;
+                }
+            }
+            Next::StrikeNode => {
+                client.nodes[number.0].struck.store(true, Ordering::Relaxed);
+                client.pass_turn(number);
+                self.at_node = 0;
+                self.other_chain = Some(failure);
+            }
+        }
+        Ok(())
     }
 }
 

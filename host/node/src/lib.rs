@@ -4,13 +4,14 @@
 //! within bounds of size, time and number. It makes neither time nor randomness itself, and holds no lock over an `.await`.
 //!
 //! Reading order: [`settings`] is what an operator chooses; [`chain`] the thread that owns the chain; [`api`] the routes over it, [`token`],
-//! [`rate`], [`tls`] and [`server`] what stands before them; [`audit`] the record of changes and [`reload`] where they come from; [`retry`], [`client`] and
+//! [`rate`], [`tls`] and [`server`] what stands before them, [`freshness`] when a template is due; [`audit`] the record of changes and [`reload`] where they come from; [`retry`], [`client`] and
 //! [`mining`] the miner's side; [`run`] puts everything together; [`metrics`] what is counted.
 
 pub mod settings;
 pub mod clock;
 pub mod audit;
 pub mod chain;
+pub mod freshness;
 pub mod rate;
 pub mod token;
 pub mod tls;

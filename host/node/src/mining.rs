@@ -1,42 +1,309 @@
-//! The miner's connection to the chain: its own node's, or another node's over the network.
+//! The miner's connection to a chain: its own node's thread, or another node over the network.
+//!
+//! Three parts: a feed asks for work, one request at a time, and says at once when work went stale; the workers of `adit-miner` search; the
+//! [`Mining`] task stands between them, submits finds and publishes what was done. It never searches by itself and judges nothing.
+//!
+//! Reading order: this file, then [`feed`] for where work comes from, [`report`] for what is told.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+pub mod feed;
+pub mod report;
 
-/// What a miner did so far.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct MinerReport {
-    /// Whether it searches now.
-    pub running: bool,
-    /// What searches: the name of a native kernel, or `sandbox`.
+pub use feed::WorkSource;
+pub use report::{MinerReport, WorkerReport};
+
+use crate::clock::{Entropy, random_u64};
+use crate::retry::Failure;
+use crate::server::ended;
+use crate::settings::MinerSettings;
+use adit_chain::Solution;
+use adit_miner::workers::{Clock as MonotonicClock, EngineFactory};
+use adit_miner::{Event, Find, JobId, Miner, MiningJob, Shutdown, StartError, Statistics, Verdict};
+use feed::{Feed, Fed, Work};
+use std::collections::VecDeque;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// How many jobs are remembered, so that a find that comes a little late can still be submitted.
+const JOBS: usize = 16;
+
+/// How many events of workers may wait.
+const EVENTS: usize = 1024;
+
+/// How many finds may be on their way at once.
+const SUBMISSIONS_MAX: usize = 64;
+
+/// How often figures are published.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a miner is started with.
+pub struct MiningParts {
+    pub source: WorkSource,
+    pub settings: MinerSettings,
+    /// Makes each worker's engine.
+    pub factory: EngineFactory,
+    /// What searches, for people: a kernel's name, or `sandbox`.
     pub backend: String,
-    /// Averaged over the last seconds.
-    pub hashes_per_second: f64,
-    /// Since the start.
-    pub hashes: u64,
-    /// Since the start, for each block that was accepted; 0 before the first.
-    pub hashes_per_solution: f64,
-    pub blocks_accepted: u64,
-    pub blocks_stale: u64,
-    pub blocks_refused: u64,
-    pub worker_failures: u64,
-    /// Mean milliseconds until a template was there.
-    pub template_ms: f64,
-    /// Mean milliseconds until a find was judged.
-    pub submission_ms: f64,
-    pub workers: Vec<WorkerReport>,
+    /// Time since a moment of the caller's choice; it never goes back.
+    pub clock: MonotonicClock,
+    pub entropy: Entropy,
+    /// Where figures are published.
+    pub report: watch::Sender<Arc<MinerReport>>,
+    /// Settings as they change; none for a miner without a node of its own.
+    pub changes: Option<watch::Receiver<MinerSettings>>,
 }
 
-/// What one worker did so far.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct WorkerReport {
-    pub id: usize,
-    /// The core that it is bound to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub core: Option<usize>,
-    pub hashes_per_second: f64,
-    pub hashes: u64,
-    pub found: u64,
-    /// How often it was replaced after a failure.
-    pub failures: u64,
+/// Why a miner ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum MiningFailure {
+    /// No node will ever give work: it keeps another chain, or refuses the address.
+    #[error("no node gives work: {0}")]
+    NoWork(Failure),
+    #[error("the chain of this process has stopped")]
+    ChainStopped,
+    #[error("the miner panicked")]
+    Panic,
+}
+
+/// A running miner.
+pub struct Mining {
+    ending: watch::Sender<bool>,
+    task: JoinHandle<Result<Shutdown, MiningFailure>>,
+    report: watch::Receiver<Arc<MinerReport>>,
+}
+
+impl Mining {
+    /// Starts workers and feed.
+    pub fn start(parts: MiningParts) -> Result<Self, StartError> {
+        let settings = parts.settings;
+        let (miner, events) = Miner::start(config(&settings), parts.factory, parts.clock)?;
+        let (event_sender, event_receiver) = mpsc::channel(EVENTS);
+        let forward = move || {
+            // Ends with the last worker, or with the task that listens.
+            while let Ok(event) = events.recv() {
+                if event_sender.blocking_send(event).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("adit-miner-events".to_owned()).spawn(forward);
+        thread.map_err(|source| StartError::Thread { worker: 0, source })?;
+        let (ending, ending_receiver) = watch::channel(false);
+        let (_, unchanging) = watch::channel(settings.clone());
+        let report = parts.report.subscribe();
+        let task = Task {
+            miner: Arc::new(miner),
+            source: Arc::new(parts.source),
+            entropy: parts.entropy,
+            report: parts.report,
+            figures: Figures { backend: parts.backend, ..Figures::default() },
+            jobs: VecDeque::new(),
+            submissions: JoinSet::new(),
+            job_number: 0,
+            settings,
+        };
+        let changes = parts.changes.unwrap_or(unchanging);
+        let task = tokio::spawn(task.run(event_receiver, changes, ending_receiver));
+        Ok(Self { ending, task, report })
+    }
+
+    /// Returns what was done so far, and every later state of it.
+    pub fn report(&self) -> watch::Receiver<Arc<MinerReport>> {
+        self.report.clone()
+    }
+
+    /// Runs until `signal` comes or no work can be had any more; then ends.
+    pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<Shutdown, MiningFailure> {
+        tokio::select! {
+            () = signal => self.end().await,
+            ended = &mut self.task => ended.unwrap_or(Err(MiningFailure::Panic)),
+        }
+    }
+
+    /// Ends workers and feed, within a bound that grows with the number of workers.
+    pub async fn end(self) -> Result<Shutdown, MiningFailure> {
+        self.ending.send_replace(true);
+        self.task.await.unwrap_or(Err(MiningFailure::Panic))
+    }
+}
+
+/// Returns how workers work under these settings.
+pub fn config(settings: &MinerSettings) -> adit_miner::Config {
+    adit_miner::Config {
+        workers: workers(settings),
+        pin: settings.pin,
+        versions_max: 16,
+        slice: Duration::from_millis(2),
+        range: Duration::from_millis(30),
+        backoff_first: Duration::from_millis(100),
+        backoff_max: Duration::from_secs(30),
+        events_max: EVENTS,
+        rate_window: Duration::from_secs(10),
+    }
+}
+
+/// Returns how many workers the settings ask for: none while the miner is switched off.
+fn workers(settings: &MinerSettings) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    if settings.enabled { settings.threads.map_or_else(cores, usize::from) } else { 0 }
+}
+
+/// What stands between feed and workers.
+struct Task {
+    miner: Arc<Miner>,
+    source: Arc<WorkSource>,
+    entropy: Entropy,
+    report: watch::Sender<Arc<MinerReport>>,
+    figures: Figures,
+    /// The newest last.
+    jobs: VecDeque<Job>,
+    submissions: JoinSet<(Verdict, Duration)>,
+    job_number: u64,
+    settings: MinerSettings,
+}
+
+/// Work that was handed to the workers.
+struct Job {
+    id: JobId,
+    work: Arc<Work>,
+    solved: bool,
+}
+
+/// What the workers do not count themselves.
+#[derive(Default)]
+struct Figures {
+    backend: String,
+    worker_failures: u64,
+}
+
+impl Task {
+    async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut changes: watch::Receiver<MinerSettings>,
+        mut ending: watch::Receiver<bool>,
+    ) -> Result<Shutdown, MiningFailure> {
+        let mut feed = Feed::start(Arc::clone(&self.source), &self.settings, Arc::clone(&self.entropy));
+        let mut tick = tokio::time::interval(REPORT_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let outcome = loop {
+            tokio::select! {
+                () = ended(&mut ending) => break Ok(()),
+                fed = feed.next() => match fed {
+                    Some(Fed::Work { work, took }) => self.take_work(work, took),
+                    Some(Fed::Stale) => self.miner.clear_job(),
+                    Some(Fed::Over(failure)) => break Err(failure),
+                    None => break Err(MiningFailure::ChainStopped),
+                },
+                Some(event) = events.recv() => self.take_event(event, &feed),
+                Some(done) = self.submissions.join_next() => {
+                    if let Ok((verdict, took)) = done {
+                        self.miner.record_submission(verdict, took);
+                        self.publish();
+                        if verdict != Verdict::Accepted {
+                            feed.refresh();
+                        }
+                    }
+                }
+                Ok(()) = changes.changed() => {
+                    let settings = changes.borrow_and_update().clone();
+                    self.take_settings(settings);
+                }
+                _ = tick.tick() => self.publish(),
+            }
+        };
+        self.end(feed, events).await.and_then(|shutdown| outcome.map(|()| shutdown))
+    }
+
+    fn take_work(&mut self, work: Work, took: Duration) {
+        self.miner.record_template(took);
+        self.job_number += 1;
+        let id = JobId(self.job_number);
+        let job = MiningJob { id, pow: work.pow.clone(), target: work.target };
+        if let Err(error) = self.miner.set_job(job, random_u64(&self.entropy)) {
+            tracing::error!(%error, "a template cannot be searched");
+            return;
+        }
+        tracing::debug!(height = work.height, difficulty = %work.difficulty, "new work");
+        self.jobs.push_back(Job { id, work: Arc::new(work), solved: false });
+        if self.jobs.len() > JOBS {
+            self.jobs.pop_front();
+        }
+    }
+
+    fn take_event(&mut self, event: Event, feed: &Feed) {
+        match event {
+            Event::Found(find) => self.take_find(find),
+            Event::Exhausted { job } => {
+                tracing::debug!(job = job.0, "every nonce was tried");
+                feed.refresh();
+            }
+            Event::WorkerFailed { worker, reason } => {
+                self.figures.worker_failures += 1;
+                tracing::warn!(worker = worker.0, reason, "a worker failed and will be replaced");
+            }
+            Event::WorkerReplaced { worker, attempt } => tracing::info!(worker = worker.0, attempt, "a worker was replaced"),
+            Event::KernelDropped { worker, difference } => {
+                "sandbox".clone_into(&mut self.figures.backend);
+                tracing::error!(worker = worker.0, %difference, "the native kernel was wrong: the sandboxed plugin mines from now on");
+            }
+        }
+    }
+
+    /// Submits the first find of a job. A second one would only be the first one's rival.
+    fn take_find(&mut self, find: Find) {
+        let Some(job) = self.jobs.iter_mut().find(|job| job.id == find.job && !job.solved) else { return };
+        if self.submissions.len() >= SUBMISSIONS_MAX {
+            tracing::warn!("a find was thrown away: too many are on their way already");
+            return;
+        }
+        job.solved = true;
+        if self.job_number == find.job.0 {
+            self.miner.clear_job();
+        }
+        let (source, work) = (Arc::clone(&self.source), Arc::clone(&job.work));
+        let solution = Solution { nonce: find.nonce, rolled: find.rolled };
+        self.submissions.spawn(async move {
+            let began = Instant::now();
+            let verdict = source.submit(&work, solution).await;
+            (verdict, began.elapsed())
+        });
+    }
+
+    fn take_settings(&mut self, settings: MinerSettings) {
+        let count = workers(&settings);
+        if count != workers(&self.settings) {
+            match self.miner.set_workers(count) {
+                Ok(()) => tracing::info!(count, "workers set"),
+                Err(error) => tracing::warn!(%error, "the number of workers stays as it is"),
+            }
+        }
+        self.settings = settings;
+    }
+
+    fn publish(&self) {
+        let statistics: Statistics = self.miner.statistics();
+        let Figures { backend, worker_failures } = &self.figures;
+        self.report.send_replace(Arc::new(MinerReport::new(&statistics, backend, *worker_failures)));
+    }
+
+    async fn end(mut self, feed: Feed, events: mpsc::Receiver<Event>) -> Result<Shutdown, MiningFailure> {
+        feed.end();
+        // Finds on their way are money: they get as long as a commit may take.
+        let all = async { while self.submissions.join_next().await.is_some() {} };
+        if tokio::time::timeout(crate::server::FAREWELL, all).await.is_err() {
+            tracing::warn!("finds were still on their way at the end");
+        }
+        self.publish();
+        drop(events);
+        let Self { miner, .. } = self;
+        let miner = Arc::into_inner(miner).ok_or(MiningFailure::Panic)?;
+        let shutdown = tokio::task::spawn_blocking(move || miner.shutdown()).await.map_err(|_| MiningFailure::Panic)?;
+        if !shutdown.abandoned.is_empty() {
+            tracing::warn!(workers = shutdown.abandoned.len(), "workers did not end in time and were left behind");
+        }
+        Ok(shutdown)
+    }
 }

@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn one_address_does_not_pay_for_another() {
         let (mut limiter, now) = (RateLimiter::new(RATE, 16), Instant::now());
-        (0..3).for_each(|_| drop(limiter.admit(now, address(1))));
+        assert_eq!((0..3).filter(|_| limiter.admit(now, address(1)).is_ok()).count(), 2);
         assert_eq!(limiter.admit(now, address(2)), Ok(()));
     }
 

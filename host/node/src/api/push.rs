@@ -5,6 +5,7 @@ use super::blocks::MineBlockResponse;
 use super::body::QueryPart;
 use super::error::{ApiError, ErrorBody};
 use super::shapes::Hex;
+use crate::freshness::Freshness;
 use crate::server::ended;
 use adit_chain::TemplateRequest;
 use adit_primitives::Timestamp;
@@ -25,9 +26,6 @@ const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// How often a silent subscriber is asked whether it is still there; after two questions without an answer it is dropped.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
-
-/// The least time between two templates of one state: more transactions are no reason to hurry.
-const SAME_STATE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a message may take to leave: a subscriber that does not read is dropped.
 const SEND_TIME: Duration = Duration::from_secs(10);
@@ -101,12 +99,12 @@ impl Subscription {
         let mut snapshots = self.api.chain.watch();
         let mut ending = self.api.ending.clone();
         let mut unanswered = 0;
-        let mut sent: Option<Sent> = None;
+        let mut sent: Option<Freshness> = None;
         loop {
             let snapshot = snapshots.borrow_and_update().clone();
             if sent.as_ref().is_none_or(|sent| sent.is_outdated(&snapshot, (self.api.clock)())) {
                 match self.push().await {
-                    Some(expires) => sent = Some(Sent::now(&snapshot, expires)),
+                    Some(expires) => sent = Some(Freshness::new(&snapshot, expires)),
                     None => break,
                 }
             }
@@ -152,7 +150,8 @@ impl Subscription {
             }
             Err(error) => {
                 let body = ErrorBody::from(&error);
-                drop(self.send(Message::text(serde_json::to_string(&body).expect("an answer is plain data"))).await);
+                // It ends whether the subscriber hears why or not.
+                let _ = self.send(Message::text(serde_json::to_string(&body).expect("an answer is plain data"))).await;
                 return None;
             }
         };
@@ -161,40 +160,5 @@ impl Subscription {
 
     async fn send(&mut self, message: Message) -> bool {
         matches!(tokio::time::timeout(SEND_TIME, self.socket.send(message)).await, Ok(Ok(())))
-    }
-}
-
-/// What the subscriber knows.
-struct Sent {
-    state_version: u64,
-    difficulty: String,
-    pool_version: u64,
-    at: Instant,
-    expires: Timestamp,
-}
-
-impl Sent {
-    fn now(snapshot: &crate::chain::Snapshot, expires: Timestamp) -> Self {
-        Self {
-            state_version: snapshot.state_version,
-            difficulty: snapshot.next.difficulty.clone(),
-            pool_version: snapshot.pool.version,
-            at: Instant::now(),
-            expires,
-        }
-    }
-
-    fn is_outdated(&self, snapshot: &crate::chain::Snapshot, now: Timestamp) -> bool {
-        self.state_version != snapshot.state_version
-            || self.difficulty != snapshot.next.difficulty
-            || now >= self.expires
-            || (self.pool_version != snapshot.pool.version && self.at.elapsed() >= SAME_STATE_INTERVAL)
-    }
-
-    /// When to look again although nothing happens.
-    fn wake(&self, snapshot: &crate::chain::Snapshot, now: Timestamp) -> Instant {
-        let left = Duration::from_millis(self.expires.to_millis().saturating_sub(now.to_millis()).max(1));
-        let expiry = Instant::now() + left;
-        if self.pool_version == snapshot.pool.version { expiry } else { expiry.min(self.at + SAME_STATE_INTERVAL) }
     }
 }

@@ -205,7 +205,7 @@ impl From<MempoolError> for ApiError {
             MempoolError::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", message),
             MempoolError::Coinbase => Self::bad_request("coinbase", message),
             MempoolError::Fee { .. } => Self::bad_request("fee", message),
-            MempoolError::Package { .. } => Self::bad_request("package", message),
+            MempoolError::Package { .. } | MempoolError::Replaced { .. } => Self::bad_request("package", message),
             MempoolError::Invalid(_) => Self::bad_request("invalid-transaction", message),
             MempoolError::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", message),
             MempoolError::Storage(error) => Self::internal(&error),

@@ -1,0 +1,316 @@
+//! Where work comes from, and where finds go.
+//!
+//! One task asks, so there is never more than one request for a template on its way. It says [`Fed::Stale`] as soon as it knows that the work handed out
+//! is in vain, before the next is there.
+
+use super::MiningFailure;
+use crate::api::blocks::{MineBlockRequest, MineBlockResponse, SubmitBlockRequest, SubmitBlockResponse, SubmitStatus};
+use crate::chain::{ChainHandle, SubmitError, Unavailable};
+use crate::client::{NodeClient, NodeNumber, Patience};
+use crate::clock::{Clock, Entropy};
+use crate::freshness::Freshness;
+use crate::retry::Failure;
+use crate::settings::MinerSettings;
+use adit_chain::{BlockError, PublicKey, Solution, TemplateRequest};
+use adit_miner::Verdict;
+use adit_primitives::contract::PowInput;
+use adit_primitives::{Target, U256};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+
+/// How often a find is sent to the node that gave its template before it is given up.
+const SUBMIT_ATTEMPTS: u32 = 4;
+
+/// How long a node that pushes nothing is asked for templates before it is asked again to push them.
+const POLLING_TIME: Duration = Duration::from_secs(30);
+
+/// How long to wait after the chain was too busy to answer.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where work comes from.
+pub enum WorkSource {
+    /// The chain of this process.
+    Own { chain: ChainHandle, pay_to: PublicKey, clock: Clock },
+    /// Other nodes.
+    Nodes { client: NodeClient, address: String },
+}
+
+/// Work for the workers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Work {
+    pub template: u64,
+    /// The node that gave it: its find goes there. `None` for this process's own.
+    pub node: Option<NodeNumber>,
+    pub height: u64,
+    pub difficulty: String,
+    pub pow: PowInput,
+    pub target: Target,
+}
+
+/// What the feed says.
+#[derive(Debug)]
+pub enum Fed {
+    /// Here is work, and how long it took to come.
+    Work { work: Work, took: Duration },
+    /// The work handed out is in vain.
+    Stale,
+    /// There will be no more work.
+    Over(MiningFailure),
+}
+
+/// A running feed.
+pub struct Feed {
+    fed: mpsc::Receiver<Fed>,
+    refresh: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Feed {
+    /// Starts asking for work.
+    pub fn start(source: Arc<WorkSource>, settings: &MinerSettings, entropy: Entropy) -> Self {
+        let (sender, fed) = mpsc::channel(4);
+        let refresh = Arc::new(Notify::new());
+        let asking = Asking { source, sender, refresh: Arc::clone(&refresh), entropy, poll: Duration::from_millis(settings.poll_ms) };
+        Self { fed, refresh, task: tokio::spawn(asking.run()) }
+    }
+
+    /// Waits for what the feed says next.
+    pub async fn next(&mut self) -> Option<Fed> {
+        self.fed.recv().await
+    }
+
+    /// Asks for another template although this one is not stale: all of it was searched, or its find was refused.
+    pub fn refresh(&self) {
+        self.refresh.notify_one();
+    }
+
+    /// Stops asking.
+    pub fn end(self) {
+        self.task.abort();
+    }
+}
+
+struct Asking {
+    source: Arc<WorkSource>,
+    sender: mpsc::Sender<Fed>,
+    refresh: Arc<Notify>,
+    entropy: Entropy,
+    poll: Duration,
+}
+
+/// Nobody listens any more.
+struct Unheard;
+
+impl Asking {
+    async fn run(self) {
+        let outcome = match &*self.source {
+            WorkSource::Own { chain, pay_to, clock } => self.own(chain, *pay_to, clock).await,
+            WorkSource::Nodes { client, address } => self.nodes(client, address).await,
+        };
+        if let Ok(failure) = outcome {
+            drop(self.sender.send(Fed::Over(failure)).await);
+        }
+    }
+
+    async fn own(&self, chain: &ChainHandle, pay_to: PublicKey, clock: &Clock) -> Result<MiningFailure, Unheard> {
+        let mut extra = vec![0; 4];
+        (self.entropy)(&mut extra);
+        let request = TemplateRequest { pay_to, extra, difficulty: None };
+        let mut snapshots = chain.watch();
+        loop {
+            let snapshot = snapshots.borrow_and_update().clone();
+            let began = Instant::now();
+            let template = match chain.template(request.clone()).await {
+                Ok(Ok(template)) => template,
+                Err(Unavailable::Stopped) => return Ok(MiningFailure::ChainStopped),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the chain gives no work");
+                    tokio::time::sleep(self.poll).await;
+                    continue;
+                }
+                Err(Unavailable::Busy) => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                    continue;
+                }
+            };
+            let freshness = Freshness::new(&snapshot, template.expires);
+            let work = Work {
+                template: template.id,
+                node: None,
+                height: template.requirements.height.0,
+                difficulty: template.requirements.difficulty.clone(),
+                pow: template.pow.clone(),
+                target: template.target,
+            };
+            self.say(Fed::Work { work, took: began.elapsed() }).await?;
+            loop {
+                let snapshot = snapshots.borrow_and_update().clone();
+                if freshness.is_stale(&snapshot) {
+                    self.say(Fed::Stale).await?;
+                    break;
+                }
+                if freshness.is_outdated(&snapshot, clock()) {
+                    break;
+                }
+                tokio::select! {
+                    changed = snapshots.changed() => if changed.is_err() { return Ok(MiningFailure::ChainStopped) },
+                    () = tokio::time::sleep_until(freshness.wake(&snapshot, clock())) => {}
+                    () = self.refresh.notified() => break,
+                }
+            }
+        }
+    }
+
+    async fn nodes(&self, client: &NodeClient, address: &str) -> Result<MiningFailure, Unheard> {
+        loop {
+            let began = Instant::now();
+            match client.subscribe(address, Patience::Attempts(1)).await {
+                Ok(subscription) => self.listen(subscription, began).await?,
+                Err(failure @ Failure::OtherChain { .. }) => return Ok(MiningFailure::NoWork(failure)),
+                Err(failure) => {
+                    tracing::warn!(%failure, "no node pushes templates: asking for them");
+                    if let Some(failure) = self.ask(client, address).await? {
+                        return Ok(MiningFailure::NoWork(failure));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn listen(&self, mut subscription: crate::client::Subscription, mut began: Instant) -> Result<(), Unheard> {
+        loop {
+            let pushed = tokio::select! {
+                pushed = subscription.next() => pushed,
+                // A fresh subscription begins with a fresh template.
+                () = self.refresh.notified() => return Ok(()),
+            };
+            match pushed.and_then(|response| work_of(&response, subscription.node())) {
+                Ok(work) => self.say(Fed::Work { work, took: began.elapsed() }).await?,
+                Err(failure) => {
+                    tracing::warn!(%failure, "the subscription ended");
+                    return Ok(());
+                }
+            }
+            began = Instant::now();
+        }
+    }
+
+    /// Asks for templates for a while. Returns a failure that no patience mends.
+    async fn ask(&self, client: &NodeClient, address: &str) -> Result<Option<Failure>, Unheard> {
+        let mut extra = vec![0; 8];
+        (self.entropy)(&mut extra);
+        let request = MineBlockRequest {
+            miner_address: address.to_owned(),
+            client_version: Some(concat!("adit ", env!("CARGO_PKG_VERSION")).to_owned()),
+            timestamp: None,
+            extra: Some(crate::api::shapes::Hex(extra)),
+            compact: true,
+        };
+        let (until, mut last) = (Instant::now() + POLLING_TIME, None);
+        while Instant::now() < until {
+            let began = Instant::now();
+            let asked = client.ask::<_, MineBlockResponse>("mine_block", Some(&request), Patience::Endless).await;
+            match asked.and_then(|(node, response)| work_of(&response, node)) {
+                Ok(work) if last.as_ref() != Some(&work) => {
+                    last = Some(work.clone());
+                    self.say(Fed::Work { work, took: began.elapsed() }).await?;
+                }
+                Ok(_) => {}
+                Err(failure @ (Failure::OtherChain { .. } | Failure::Rejected { .. })) => return Ok(Some(failure)),
+                Err(failure) => tracing::warn!(%failure, "no work"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.poll) => {}
+                () = self.refresh.notified() => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn say(&self, fed: Fed) -> Result<(), Unheard> {
+        self.sender.send(fed).await.map_err(|_| Unheard)
+    }
+}
+
+impl WorkSource {
+    /// Submits a find, and returns what became of it.
+    pub async fn submit(&self, work: &Work, solution: Solution) -> Verdict {
+        match (self, work.node) {
+            (Self::Own { chain, .. }, _) => submit_own(chain, work, solution).await,
+            (Self::Nodes { client, .. }, Some(node)) => submit_to(client, node, work, solution).await,
+            (Self::Nodes { .. }, None) => Verdict::Rejected,
+        }
+    }
+}
+
+async fn submit_own(chain: &ChainHandle, work: &Work, solution: Solution) -> Verdict {
+    let outcome = loop {
+        match chain.submit_solution(work.template, solution).await {
+            Ok(outcome) => break outcome,
+            Err(Unavailable::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
+            Err(Unavailable::Stopped) => return Verdict::Rejected,
+        }
+    };
+    match outcome {
+        Ok(taken) if taken.accepted.selected => {
+            tracing::info!(height = taken.accepted.height.0, hash = %taken.accepted.id, "block mined");
+            Verdict::Accepted
+        }
+        Ok(_) | Err(SubmitError::UnknownTemplate { .. } | SubmitError::Block(BlockError::Known { .. })) => Verdict::Stale,
+        Err(error) => {
+            tracing::warn!(%error, "a find was refused");
+            Verdict::Rejected
+        }
+    }
+}
+
+async fn submit_to(client: &NodeClient, node: NodeNumber, work: &Work, solution: Solution) -> Verdict {
+    let request = SubmitBlockRequest {
+        template_id: Some(work.template),
+        nonce: solution.nonce,
+        rolled: Some(solution.rolled),
+        ..SubmitBlockRequest::default()
+    };
+    let sent = client.ask_node::<_, SubmitBlockResponse>(node, "submit_block", Some(&request), SUBMIT_ATTEMPTS).await;
+    match sent {
+        Ok(SubmitBlockResponse { status: SubmitStatus::Accepted, block_index, hash, .. }) => {
+            tracing::info!(height = block_index, hash, "block mined");
+            Verdict::Accepted
+        }
+        Ok(_) => Verdict::Stale,
+        // An answer that was lost on the way: the block is there.
+        Err(Failure::Rejected { code, .. }) if code == "known" => Verdict::Accepted,
+        Err(Failure::Rejected { code, .. }) if code == "unknown-template" => Verdict::Stale,
+        Err(failure) => {
+            tracing::warn!(%failure, "a find was refused");
+            Verdict::Rejected
+        }
+    }
+}
+
+fn work_of(response: &MineBlockResponse, node: NodeNumber) -> Result<Work, Failure> {
+    let garbled = |detail: &str| Failure::Garbled { detail: detail.to_owned() };
+    let template = &response.block_template;
+    let work = &template.work;
+    let target = U256::from_str_radix(&work.target, 16).map_err(|_| garbled("the target is no hexadecimal number"))?;
+    let pow = PowInput {
+        bytes: work.bytes.0.clone(),
+        nonce_offset: work.nonce_offset,
+        nonce_bytes: work.nonce_bytes,
+        roll_offset: work.roll_offset,
+        roll_mask: work.roll_mask,
+    };
+    if pow.bytes.is_empty() || !pow.is_sound() {
+        return Err(garbled("the nonce does not lie in the bytes to hash"));
+    }
+    Ok(Work {
+        template: template.template_id,
+        node: Some(node),
+        height: template.index,
+        difficulty: template.target_difficulty.to_string(),
+        pow,
+        target: Target(target),
+    })
+}

@@ -1,0 +1,11 @@
+//! The node as its users meet it: real HTTP over loopback, over a chain with the longest-chain rules run natively. Nothing waits for time to pass.
+
+mod support;
+
+mod bounds;
+mod control;
+mod mining;
+mod push;
+mod settings;
+mod tls;
+mod transactions;

@@ -1,0 +1,332 @@
+//! A node on a port of its own, and a miner that searches by hand.
+
+use adit_chain::{AddressPrefix, LedgerRules, SecretKey};
+use adit_node::api::blocks::{MineBlockResponse, SubmitBlockRequest};
+use adit_node::clock::{Clock, Entropy};
+use adit_node::mining::MinerReport;
+use adit_node::reload::{Diagnostic, Loaded, SettingsSource, Severity};
+use adit_node::run::{Node, NodeParts};
+use adit_node::settings::Settings;
+use adit_plugin_longest_chain::LongestChain;
+use adit_plugin_sdk::{Consensus, judge};
+use adit_primitives::contract::{
+    Candidate, Draft, Found, HeaderView, Placement, Requirements, Scan, SearchJob, Template, Violation,
+};
+use adit_primitives::engine::{Fault, HashEngine, RulesEngine, SharedView};
+use adit_primitives::identity::{RulePlugin, Rules};
+use adit_primitives::storage::MemoryStorage;
+use adit_primitives::{Amount, BlockId, Hash256, Target, Timestamp, U256, sha256d};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+/// When the tests' chain begins. The clock stands an hour later.
+const GENESIS_SECONDS: u64 = 1_700_000_000;
+
+/// The rules, without a sandbox around them.
+struct NativeRules(LongestChain);
+
+impl RulesEngine for NativeRules {
+    fn genesis(&self) -> Result<Vec<u8>, Fault> {
+        Ok(self.0.genesis())
+    }
+
+    fn decode(&self, headers: &[Vec<u8>]) -> Result<Vec<Result<HeaderView, Violation>>, Fault> {
+        Ok(headers.iter().map(|header| self.0.decode(header)).collect())
+    }
+
+    fn place(&self, view: &SharedView, candidates: &[Candidate]) -> Result<Vec<Result<Placement, Violation>>, Fault> {
+        Ok(judge::judge(&self.0, &**view, candidates))
+    }
+
+    fn next(
+        &self,
+        view: &SharedView,
+        tips: &[BlockId],
+        wish: Option<u64>,
+    ) -> Result<Result<Requirements, Violation>, Fault> {
+        Ok(self.0.next(&**view, tips, wish))
+    }
+
+    fn encode(&self, draft: &Draft) -> Result<Result<Template, Violation>, Fault> {
+        Ok(self.0.encode(draft))
+    }
+
+    fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Result<Vec<u8>, Violation>, Fault> {
+        Ok(self.0.seal(header, nonce, rolled))
+    }
+}
+
+/// Double SHA-256, one after another.
+pub struct NativeHash;
+
+impl HashEngine for NativeHash {
+    fn digest_many(&mut self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) -> Result<(), Fault> {
+        digests.extend(inputs.chunks_exact(each).map(|input| Hash256(sha256d(input))));
+        Ok(())
+    }
+
+    fn search(&mut self, job: &SearchJob, first: u64, count: u64) -> Result<Scan, Fault> {
+        let mut found = Vec::new();
+        for (input, bytes) in (0u32..).zip(&job.inputs) {
+            let mut bytes = bytes.clone();
+            for nonce in (0..count).map(|step| first.wrapping_add(step)) {
+                job.write_nonce(&mut bytes, nonce);
+                if job.target.is_met_by(&sha256d(&bytes)) {
+                    found.push(Found { nonce, input });
+                }
+            }
+        }
+        Ok(Scan { scanned: count, found })
+    }
+}
+
+/// What a test node differs in.
+pub struct Plan {
+    pub network: &'static str,
+    pub chain: &'static str,
+    /// The settings file's content.
+    pub settings: Value,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { network: "devnet", chain: "test", settings: json!({}) }
+    }
+}
+
+/// Settings in a JSON file: what the cli does with TOML.
+struct FileSource {
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl SettingsSource for FileSource {
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.path.clone()]
+    }
+
+    fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
+        let wrong = |message: String| {
+            vec![Diagnostic { severity: Severity::Error, key: "node".to_owned(), message, place: Some("test:1".into()) }]
+        };
+        let text = std::fs::read_to_string(&self.path).map_err(|error| wrong(error.to_string()))?;
+        let mut settings: Settings = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        settings.node.data_dir = self.folder.clone();
+        settings.node.api.set_port(0);
+        Ok(Loaded { settings, identity: Hash256::default(), diagnostics: Vec::new() })
+    }
+}
+
+/// A running node and what a test does with it.
+pub struct TestNode {
+    pub node: Node,
+    pub folder: TempDir,
+    pub http: reqwest::Client,
+    pub prefix: AddressPrefix,
+    pub identity: Rules,
+    pub key: SecretKey,
+}
+
+impl TestNode {
+    pub async fn start() -> Self {
+        Self::start_with(Plan::default()).await
+    }
+
+    pub async fn start_with(plan: Plan) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.json");
+        std::fs::write(&path, plan.settings.to_string()).unwrap();
+        let source = Arc::new(FileSource { path, folder: folder.path().to_owned() });
+        let rules: Arc<dyn RulesEngine> = Arc::new(NativeRules(rules()));
+        let ledger = ledger();
+        let identity = identity(&plan, &ledger, &*rules);
+        let (_, miner) = watch::channel(Arc::new(MinerReport::default()));
+        let parts = NodeParts {
+            loaded: source.load().unwrap(),
+            source,
+            identity: identity.clone(),
+            rules,
+            hash: Box::new(NativeHash),
+            ledger,
+            prefix: prefix(),
+            storage: Arc::new(MemoryStorage::default()),
+            clock: test_clock(),
+            entropy: test_entropy(),
+            set_log_level: Box::new(|_| {}),
+            miner,
+        };
+        let node = Node::start(parts).await.unwrap();
+        let http = reqwest::Client::builder().tls_backend_preconfigured(trusting_nobody()).no_proxy().build().unwrap();
+        let key = SecretKey::from_bytes([7; 32]).unwrap();
+        Self { node, folder, http, prefix: prefix(), identity, key }
+    }
+
+    /// The address that the test's miner works for.
+    pub fn address(&self) -> String {
+        self.prefix.address(self.key.public()).to_string()
+    }
+
+    pub fn token(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("token")).unwrap().trim().to_owned()
+    }
+
+    pub fn write_settings(&self, settings: &Value) {
+        std::fs::write(self.folder.path().join("settings.json"), settings.to_string()).unwrap();
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.node.url())
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::read(self.http.get(self.url(path)).send().await.unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        Answer::read(self.http.post(self.url(path)).json(body).send().await.unwrap()).await
+    }
+
+    pub async fn post_with_token(&self, path: &str, body: &Value) -> Answer {
+        let request = self.http.post(self.url(path)).bearer_auth(self.token()).json(body);
+        Answer::read(request.send().await.unwrap()).await
+    }
+
+    /// Asks for work.
+    pub async fn work(&self) -> MineBlockResponse {
+        let answer = self.post("/mine_block", &json!({ "miner_address": self.address() })).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        serde_json::from_value(answer.body).unwrap()
+    }
+
+    /// Mines a block and submits it by its template.
+    pub async fn mine(&self) -> Value {
+        let work = self.work().await;
+        let body = json!({ "template_id": work.block_template.template_id, "nonce": solve(&work) });
+        let answer = self.post("/submit_block", &body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.body
+    }
+}
+
+/// An answer with its body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub body: Value,
+}
+
+impl Answer {
+    async fn read(response: reqwest::Response) -> Self {
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Self { status, body }
+    }
+
+    /// Checks that this is a refusal with a code.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) -> &str {
+        assert_eq!((self.status.as_u16(), self.body["error"]["code"].as_str()), (status, Some(code)), "{self:?}");
+        self.body["error"]["message"].as_str().unwrap()
+    }
+}
+
+/// Finds the first nonce that solves a template.
+pub fn solve(work: &MineBlockResponse) -> u64 {
+    search(work, true)
+}
+
+/// Finds the first nonce that does not.
+pub fn fail(work: &MineBlockResponse) -> u64 {
+    search(work, false)
+}
+
+fn search(work: &MineBlockResponse, meets: bool) -> u64 {
+    let it = &work.block_template.work;
+    let target = Target(U256::from_str_radix(&it.target, 16).unwrap());
+    let (offset, length) = (it.nonce_offset as usize, it.nonce_bytes as usize);
+    let mut bytes = it.bytes.0.clone();
+    let mut nonces = 0u64..;
+    nonces
+        .find(|nonce| {
+            bytes[offset..offset + length].copy_from_slice(&nonce.to_le_bytes()[..length]);
+            target.is_met_by(&sha256d(&bytes)) == meets
+        })
+        .unwrap()
+}
+
+/// A submission with every part of the block, as ChainCore's miner sends it.
+pub fn whole(work: &MineBlockResponse) -> SubmitBlockRequest {
+    let template = work.block_template.clone();
+    SubmitBlockRequest {
+        nonce: solve(work),
+        index: Some(template.index),
+        previous_hash: Some(template.previous_hash),
+        merkle_root: Some(template.merkle_root),
+        timestamp: Some(template.timestamp),
+        target_difficulty: template.target_difficulty.as_f64(),
+        transactions: template.transactions,
+        ..SubmitBlockRequest::default()
+    }
+}
+
+pub fn test_entropy() -> Entropy {
+    let next = AtomicU64::new(1);
+    Arc::new(move |bytes| {
+        for byte in bytes {
+            let drawn = next.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            *byte = drawn.to_be_bytes()[0];
+        }
+    })
+}
+
+pub fn trusting_nobody() -> tokio_rustls::rustls::ClientConfig {
+    adit_node::tls::client(adit_node::tls::Authorities::Nobody).unwrap()
+}
+
+/// A clock that stands still: a template never expires by itself.
+fn test_clock() -> Clock {
+    Arc::new(|| Timestamp::from_secs(GENESIS_SECONDS + 3600))
+}
+
+fn prefix() -> AddressPrefix {
+    AddressPrefix::new("test").unwrap()
+}
+
+fn rules() -> LongestChain {
+    let config = json!({
+        "genesis": { "time-seconds": GENESIS_SECONDS, "difficulty": 1, "message": "test" },
+        "retarget": { "rule": "interval", "difficulty": 1, "max": 4, "spacing-seconds": 10, "free-difficulty": true },
+        "subsidy": { "initial-atoms": 5_000_000_000_u64 },
+    });
+    LongestChain::new(serde_json::from_value(config).unwrap()).unwrap()
+}
+
+fn ledger() -> LedgerRules {
+    LedgerRules {
+        coinbase_maturity: 1,
+        block_bytes_max: 1_000_000,
+        header_bytes_max: 1_000,
+        data_bytes_max: 100,
+        money_max: Amount::from_atoms(2_100_000_000_000_000),
+    }
+}
+
+fn identity(plan: &Plan, ledger: &LedgerRules, rules: &dyn RulesEngine) -> Rules {
+    let genesis = rules.genesis().unwrap();
+    let view = rules.decode(&[genesis]).unwrap().remove(0).unwrap();
+    let plugin = |name: &str| RulePlugin { name: name.into(), digest: Hash256::default(), config: "{}".into() };
+    Rules {
+        chain: plan.chain.to_owned(),
+        network: plan.network.to_owned(),
+        genesis: view.id,
+        consensus: plugin("longest-chain"),
+        hash: plugin("sha256d"),
+        ledger: ledger.canonical_json(),
+    }
+}
