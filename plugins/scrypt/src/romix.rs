@@ -23,19 +23,19 @@ impl Memory {
 
     /// Runs ROMix.
     pub fn mix(&mut self, states: &mut [Row; 4]) {
-        let (mut low, mut high) = from_rows([0, 1, 2, 3].map(|hash| quads(&states[hash])));
+        let [mut low, mut high] = from_rows([0, 1, 2, 3].map(|hash| quads(&states[hash])));
         for rows in &mut self.0 {
-            *rows = to_rows(&low, &high);
+            *rows = to_rows([low, high]);
             block_mix(&mut low, &mut high);
         }
         for _ in 0..ROWS {
             let [a, b, c, d] = high[0].words().map(|word| word as usize % ROWS);
-            let (low_mask, high_mask) = from_rows([self.0[a][0], self.0[b][1], self.0[c][2], self.0[d][3]]);
+            let [low_mask, high_mask] = from_rows([self.0[a][0], self.0[b][1], self.0[c][2], self.0[d][3]]);
             xor(&mut low, &low_mask);
             xor(&mut high, &high_mask);
             block_mix(&mut low, &mut high);
         }
-        for (state, row) in states.iter_mut().zip(to_rows(&low, &high)) {
+        for (state, row) in states.iter_mut().zip(to_rows([low, high])) {
             for (words, quad) in state.as_chunks_mut().0.iter_mut().zip(row) {
                 *words = quad.words();
             }
@@ -48,28 +48,23 @@ fn quads(row: &Row) -> [Words; 8] {
 }
 
 #[inline(always)]
-fn to_rows(low: &Block, high: &Block) -> [[Words; 8]; 4] {
-    let mut rows = [[low[0]; 8]; 4];
-    for quad in 0..8 {
-        let block = if quad < 4 { low } else { high };
-        let first = quad % 4 * 4;
-        let turned = Words::transpose([block[first], block[first + 1], block[first + 2], block[first + 3]]);
-        for hash in 0..4 {
-            rows[hash][quad] = turned[hash];
+fn to_rows(blocks: [Block; 2]) -> [[Words; 8]; 4] {
+    let mut rows = [[blocks[0][0]; 8]; 4];
+    for (quad, four) in blocks.as_flattened().as_chunks().0.iter().enumerate() {
+        for (row, words) in rows.iter_mut().zip(Words::transpose(*four)) {
+            row[quad] = words;
         }
     }
     rows
 }
 
 #[inline(always)]
-fn from_rows(rows: [[Words; 8]; 4]) -> (Block, Block) {
-    let (mut low, mut high) = ([rows[0][0]; 16], [rows[0][0]; 16]);
-    for quad in 0..8 {
-        let block = if quad < 4 { &mut low } else { &mut high };
-        let turned = Words::transpose([rows[0][quad], rows[1][quad], rows[2][quad], rows[3][quad]]);
-        block[quad % 4 * 4..][..4].copy_from_slice(&turned);
+fn from_rows(rows: [[Words; 8]; 4]) -> [Block; 2] {
+    let mut blocks = [[rows[0][0]; 16]; 2];
+    for (quad, four) in blocks.as_flattened_mut().as_chunks_mut().0.iter_mut().enumerate() {
+        *four = Words::transpose([rows[0][quad], rows[1][quad], rows[2][quad], rows[3][quad]]);
     }
-    (low, high)
+    blocks
 }
 
 /// Does scrypt's BlockMix.
