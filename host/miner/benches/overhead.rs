@@ -20,10 +20,11 @@ impl HashEngine for Sha256d {
     }
 
     fn search(&mut self, job: &SearchJob, first: u64, count: u64) -> Result<Scan, Fault> {
+        let mask = job.nonces().map_or(u64::MAX, |nonces| nonces - 1);
         let mut found = Vec::new();
         for (input, base) in (0..).zip(&job.inputs) {
             let mut bytes = base.clone();
-            for nonce in (0..count).map(|step| first.wrapping_add(step)) {
+            for nonce in (0..count).map(|step| first.wrapping_add(step) & mask) {
                 job.write_nonce(&mut bytes, nonce);
                 if job.target.is_met_by(&sha256d(&bytes)) {
                     found.push(Found { nonce, input });

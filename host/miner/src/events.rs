@@ -5,7 +5,7 @@ use crate::proof::Difference;
 
 /// The number of a worker, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkerId(pub usize);
+pub struct WorkerId(pub u32);
 
 /// A nonce that meets its job's target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -94,12 +94,14 @@ impl HashEngine for WrongEngine {
     fn digest_many(&mut self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) -> Result<(), Fault> {
         let begin = digests.len();
         self.right.digest_many(inputs, each, digests)?;
-        let lanes = digests[begin..].iter_mut().enumerate();
+        let digests_now = &mut digests[begin..];
         match self.wrong {
-            Wrong::DigestInLane(wrong) => {
-                lanes.filter(|(lane, _)| lane % 16 == wrong).for_each(|(_, digest)| digest.0[31] ^= 1)
+            Wrong::DigestInLane(lane) => {
+                digests_now.iter_mut().skip(lane).step_by(16).for_each(|digest| digest.0[31] ^= 1)
             }
-            Wrong::DigestOfLength(length) if length == each => lanes.for_each(|(_, digest)| digest.0[0] ^= 128),
+            Wrong::DigestOfLength(length) if length == each => {
+                digests_now.iter_mut().for_each(|digest| digest.0[0] ^= 128)
+            }
             Wrong::DigestMissing => drop(digests.pop()),
             Wrong::Faults => return Err(fault()),
             _ => (),

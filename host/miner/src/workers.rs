@@ -72,7 +72,7 @@ pub enum StartError {
     #[error("{asked} workers are more than {WORKERS_MAX}")]
     TooMany { asked: usize },
     #[error("the system gives no thread for worker {worker}: {source}")]
-    Thread { worker: usize, source: io::Error },
+    Thread { worker: u32, source: io::Error },
 }
 
 /// How the end went.
@@ -172,8 +172,9 @@ impl Miner {
             self.record.lock().unwrap_or_else(PoisonError::into_inner).leaving.push(worker.counters);
         }
         self.shared.wake_all();
-        for number in workers.len()..count {
-            workers.push(self.start_worker(number)?);
+        while workers.len() < count {
+            let number = u32::try_from(workers.len()).expect("at most WORKERS_MAX");
+            workers.push(self.start_worker(WorkerId(number))?);
         }
         Ok(())
     }
@@ -232,7 +233,7 @@ impl Miner {
         self.shared.wait_until_gone(at_most);
         let mut workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         let mut abandoned = Vec::new();
-        for (number, worker) in workers.drain(..).enumerate() {
+        for (number, worker) in (0..).zip(workers.drain(..)) {
             if worker.counters.gone.load(Ordering::Acquire) {
                 // The thread has said its last word: joining it takes no time. It caught its engine's panics itself.
                 let _ = worker.thread.join();
@@ -243,17 +244,18 @@ impl Miner {
         Shutdown { abandoned }
     }
 
-    fn start_worker(&self, number: usize) -> Result<Worker, StartError> {
+    fn start_worker(&self, id: WorkerId) -> Result<Worker, StartError> {
         let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::default()));
-        let core = (!self.cores.is_empty()).then(|| self.cores[number % self.cores.len()]);
+        // Workers beyond the cores share them, in turn.
+        let core = self.cores.iter().cycle().nth(id.0 as usize).copied();
         let life = thread::Life {
-            reporter: Reporter { worker: WorkerId(number), shared: self.shared.clone() },
+            reporter: Reporter { worker: id, shared: self.shared.clone() },
             factory: self.factory.clone(),
             stop: stop.clone(),
             counters: counters.clone(),
             core,
         };
-        let thread = life.begin().map_err(|source| StartError::Thread { worker: number, source })?;
+        let thread = life.begin().map_err(|source| StartError::Thread { worker: id.0, source })?;
         let rate = MovingRate::new(self.shared.config.rate_window, (self.shared.clock)(), 0);
         Ok(Worker { stop, counters, rate, thread })
     }

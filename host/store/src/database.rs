@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const KEY_BYTES_MAX: usize = u16::MAX as usize;
 
 /// The longest value: what no honest record comes near, and far from the engine's own limit of 4 GiB.
-const VALUE_BYTES_MAX: usize = 256 * MIB as usize;
+const VALUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// How much of a table's newest data is held in memory before it is written as a sorted file.
 const WRITE_BUFFER_BYTES: u64 = 16 * MIB;

@@ -140,7 +140,9 @@ fn a_job_that_is_replaced_gets_no_further_call() {
         })
     });
     assign(&search.shared, 1, 1);
-    (0..12).for_each(|_| drop(search.turn().unwrap()));
+    for _ in 0..12 {
+        search.turn().unwrap();
+    }
     let seen = seen.lock().unwrap();
     assert!(seen.len() > 3);
     assert!(seen.iter().enumerate().all(|(call, offset)| *offset == if call < 3 { 76 } else { 70 }), "{seen:?}");
@@ -281,7 +283,7 @@ fn the_other_workers_go_on_while_one_fails_forever() {
 fn a_wrong_kernel_is_dropped_and_told_once_and_mining_goes_on_rightly() {
     let trust = Arc::new(Trust::default());
     let factory: EngineFactory = Arc::new(move |reporter: &Reporter| {
-        let (to, sampling) = (reporter.clone(), Sampling { one_in: 2, seed: reporter.worker().0 as u64 });
+        let (to, sampling) = (reporter.clone(), Sampling { one_in: 2, seed: reporter.worker().0.into() });
         let native = WrongEngine::new(Wrong::MissesInLane(3));
         let on_drop = Box::new(move |difference| to.kernel_dropped(difference));
         Ok(Box::new(ProvenEngine::new(native, Sha256d::default(), trust.clone(), sampling, on_drop)))

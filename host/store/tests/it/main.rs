@@ -1,5 +1,7 @@
 //! The store through its public surface: what it keeps, what it refuses, and what a killed process leaves behind.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 mod keeping;
 mod killing;
 mod opening;
