@@ -185,9 +185,9 @@ pub fn a_time_at_the_median_is_refused(subject: &dyn Subject) {
             header
         };
         let verdicts = replay.place(&Vec::from_iter((0..64).map(with_nonce)));
-        let rules =
+        let mut rules =
             verdicts.into_iter().map(|verdict| verdict.map_or_else(|broken| broken.rule, |_| "valid".to_owned()));
-        rules.filter(|rule| rule != "proof-of-work").next()
+        rules.find(|rule| rule != "proof-of-work")
     };
     assert_eq!(verdict(1004).as_deref(), Some("time-too-old"));
     assert_eq!(verdict(1005).as_deref(), Some("valid"));
