@@ -4,21 +4,22 @@
 //! the fourth word of the last padded block: Bitcoin's header of 80 bytes and Adit's of 88 both have it there. For everything else
 //! they hash one message after another.
 //!
-//! Reading order: `plain` (one message after another), `tail` (what a job lets one compute once), `lanes` (SHA-256 in vectors of any
-//! width), then the backends.
+//! Reading order: `plain` (one message after another), `rounds` (SHA-256 itself), `tail` (what a job lets one compute once), `scan`
+//! (the search on lanes), `many` (an input in each lane), then the backends `vectors` and `sha_ni`.
 
 #[cfg(target_arch = "x86_64")]
-#[macro_use]
-mod lanes;
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
+mod many;
 mod plain;
+#[cfg(target_arch = "x86_64")]
+mod rounds;
+#[cfg(target_arch = "x86_64")]
+mod scan;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
 #[cfg(target_arch = "x86_64")]
 mod tail;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 use crate::bundled::Algorithm;
 use crate::kernel::table;
@@ -28,9 +29,9 @@ use adit_primitives::kernel::KernelTable;
 const NAME: &str = "sha256d";
 
 #[cfg(target_arch = "x86_64")]
-static AVX512: KernelTable = table::<avx512::Avx512>();
+static AVX512: KernelTable = table::<vectors::Avx512x16>();
 #[cfg(target_arch = "x86_64")]
-static AVX2: KernelTable = table::<avx2::Avx2>();
+static AVX2: KernelTable = table::<vectors::Avx2x8>();
 #[cfg(target_arch = "x86_64")]
 static SHA_NI: KernelTable = table::<sha_ni::ShaNi>();
 static PORTABLE: KernelTable = table::<plain::Portable>();

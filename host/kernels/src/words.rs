@@ -40,6 +40,15 @@ pub trait Words: Copy + Add<Output = Self> + BitXor<Output = Self> {
     /// Rotates each word towards its lowest bit. `BITS` is 1 to 31.
     fn rotate_right<const BITS: i32>(self) -> Self;
 
+    /// Shifts each word towards its lowest bit. `BITS` is 1 to 31.
+    fn shift_right<const BITS: i32>(self) -> Self;
+
+    /// Takes the bits of `yes` where those of `self` are set, and the bits of `no` elsewhere.
+    fn choose(self, yes: Self, no: Self) -> Self;
+
+    /// Takes each bit as most of the three have it.
+    fn majority(self, second: Self, third: Self) -> Self;
+
     /// Returns a bit for each lane, the lowest for the first: set where the word is not above `bound`.
     fn at_most(self, bound: Self) -> u32;
 

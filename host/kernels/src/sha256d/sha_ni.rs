@@ -2,7 +2,8 @@
 
 use super::NAME;
 use super::plain::{self, INITIAL};
-use super::tail::{self, K, Part, Start};
+use super::rounds::K;
+use super::tail::{self, Part, Start};
 use crate::kernel::{Finds, Job, Kernel};
 use std::arch::x86_64::{
     __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_blend_epi16, _mm_cvtsi128_si32, _mm_set_epi32, _mm_sha256msg1_epu32,
@@ -30,9 +31,9 @@ impl Kernel for ShaNi {
         if !tail::fits(job) {
             return plain::search(job, finds);
         }
-        tail::search(job, finds, 2, &|part, first, groups, top, hits| {
+        tail::search(job, finds, 2, &|part, range, top, hits| {
             // SAFETY: `self` exists only where the CPU has the SHA instructions, SSSE3 and SSE4.1.
-            unsafe { scan(part, first, groups, top, hits) }
+            unsafe { scan(part, range, top, hits) }
         })
     }
 }
@@ -176,7 +177,7 @@ fn second_last_words((first_x, first_y): (State, State)) -> (u32, u32) {
 
 /// The search, as [`tail::ScanGroups`] describes it.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
-fn scan(part: &Part, first_nonce: u32, groups: u32, top: u32, hits: &mut [u32; 16]) -> u32 {
+fn scan(part: &Part, (first_nonce, groups): (u32, u32), top: u32, hits: &mut [u32; 16]) -> u32 {
     for group in 0..groups {
         let nonce = first_nonce.wrapping_add(group * 2);
         let (wk_x, wk_y) = (schedule(part, nonce), schedule(part, nonce.wrapping_add(1)));

@@ -91,6 +91,25 @@ impl Words for Words8 {
     }
 
     #[inline(always)]
+    fn shift_right<const BITS: i32>(self) -> Self {
+        // SAFETY: whoever made `self` held `Avx2`.
+        Self(unsafe { _mm256_srli_epi32::<BITS>(self.0) })
+    }
+
+    #[inline(always)]
+    fn choose(self, yes: Self, no: Self) -> Self {
+        // SAFETY: whoever made `self` held `Avx2`.
+        no ^ Self(unsafe { _mm256_and_si256(self.0, (yes ^ no).0) })
+    }
+
+    // Two of the three stand in the next call too, so that the compiler has one of the differences already.
+    #[inline(always)]
+    fn majority(self, second: Self, third: Self) -> Self {
+        // SAFETY: whoever made `self` held `Avx2`.
+        second ^ Self(unsafe { _mm256_and_si256((self ^ second).0, (second ^ third).0) })
+    }
+
+    #[inline(always)]
     fn at_most(self, bound: Self) -> u32 {
         // SAFETY: whoever made `self` held `Avx2`.
         unsafe {

@@ -83,6 +83,24 @@ impl Words for Words16 {
     }
 
     #[inline(always)]
+    fn shift_right<const BITS: i32>(self) -> Self {
+        // SAFETY: whoever made `self` held `Avx512`. The count is a constant: the compiler picks the immediate form.
+        Self(unsafe { _mm512_srl_epi32(self.0, _mm_cvtsi32_si128(BITS)) })
+    }
+
+    #[inline(always)]
+    fn choose(self, yes: Self, no: Self) -> Self {
+        // SAFETY: whoever made `self` held `Avx512`. The constant is the truth table, `self` its highest bit.
+        Self(unsafe { _mm512_ternarylogic_epi32::<0xca>(self.0, yes.0, no.0) })
+    }
+
+    #[inline(always)]
+    fn majority(self, second: Self, third: Self) -> Self {
+        // SAFETY: whoever made `self` held `Avx512`. The constant is the truth table.
+        Self(unsafe { _mm512_ternarylogic_epi32::<0xe8>(self.0, second.0, third.0) })
+    }
+
+    #[inline(always)]
     fn at_most(self, bound: Self) -> u32 {
         // SAFETY: whoever made `self` held `Avx512`.
         u32::from(unsafe { _mm512_cmple_epu32_mask(self.0, bound.0) })

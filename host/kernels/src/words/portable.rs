@@ -84,6 +84,30 @@ impl<const N: usize> Words for Portable<N> {
     }
 
     #[inline(always)]
+    fn shift_right<const BITS: i32>(mut self) -> Self {
+        for word in &mut self.0 {
+            *word >>= BITS;
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn choose(mut self, yes: Self, no: Self) -> Self {
+        for (word, (yes, no)) in self.0.iter_mut().zip(yes.0.into_iter().zip(no.0)) {
+            *word = (*word & yes) | (!*word & no);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn majority(mut self, second: Self, third: Self) -> Self {
+        for (word, (second, third)) in self.0.iter_mut().zip(second.0.into_iter().zip(third.0)) {
+            *word = (*word & second) | (*word & third) | (second & third);
+        }
+        self
+    }
+
+    #[inline(always)]
     fn at_most(self, bound: Self) -> u32 {
         let mut mask = 0;
         for (lane, (word, bound)) in self.0.into_iter().zip(bound.0).enumerate() {

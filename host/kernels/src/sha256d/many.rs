@@ -1,0 +1,108 @@
+//! Inputs of one length, one in each lane.
+
+use super::plain::{self, INITIAL};
+use super::rounds::{compress, splat_all, swap_bytes};
+use crate::words::Words;
+
+/// Hashes inputs in groups of `LANES`, the lanes of `V`.
+#[inline(always)]
+pub(super) fn digest_many<V: Words, const LANES: usize>(
+    machine: V::Machine,
+    inputs: &[u8],
+    each: usize,
+    digests: &mut [[u8; 32]],
+) {
+    let mut tails = Tails::<LANES>::new(each);
+    let (whole, rest) = digests.as_chunks_mut();
+    for (number, digests) in whole.iter_mut().enumerate() {
+        digest_group::<V, LANES>(machine, &mut tails, &inputs[number * LANES * each..][..LANES * each], digests);
+    }
+    let inputs = &inputs[whole.len() * LANES * each..];
+    // A group takes as long as a few inputs one after another.
+    if rest.len() <= LANES / 4 {
+        plain::digest_many(inputs, each, rest);
+    } else {
+        let mut filled = inputs.to_vec();
+        filled.resize(LANES * each, 0);
+        let mut all = [[0; 32]; LANES];
+        digest_group::<V, LANES>(machine, &mut tails, &filled, &mut all);
+        rest.copy_from_slice(&all[..rest.len()]);
+    }
+}
+
+/// Hashes an input in each lane.
+#[inline(always)]
+fn digest_group<V: Words, const LANES: usize>(
+    machine: V::Machine,
+    tails: &mut Tails<LANES>,
+    inputs: &[u8],
+    digests: &mut [[u8; 32]; LANES],
+) {
+    tails.take(inputs);
+    let mut state = splat_all::<V, 8>(machine, INITIAL);
+    for block in 0..tails.blocks() {
+        let mut w = [V::splat(machine, 0); 16];
+        // A square of vectors at a time: one for each lane's words, then one for each word.
+        for (part, square) in w.chunks_exact_mut(LANES).enumerate() {
+            for (lane, vector) in square.iter_mut().enumerate() {
+                let bytes = &tails.block(inputs, lane, block)[4 * LANES * part..][..4 * LANES];
+                *vector = swap_bytes(machine, V::from_le_bytes(machine, bytes));
+            }
+            V::transpose(square);
+        }
+        compress(machine, &mut state, w);
+    }
+    let mut second = splat_all::<V, 16>(machine, [0, 0, 0, 0, 0, 0, 0, 0, 0x8000_0000, 0, 0, 0, 0, 0, 0, 256]);
+    second[..8].copy_from_slice(&state);
+    let mut state = splat_all::<V, 8>(machine, INITIAL);
+    compress(machine, &mut state, second);
+    let mut words = [[0; LANES]; 8];
+    for (words, state) in words.iter_mut().zip(state) {
+        state.store(words);
+    }
+    for (lane, digest) in digests.iter_mut().enumerate() {
+        for (bytes, words) in digest.as_chunks_mut().0.iter_mut().zip(&words) {
+            *bytes = words[lane].to_be_bytes();
+        }
+    }
+}
+
+/// The last blocks of an input in each lane, with the padding.
+struct Tails<const LANES: usize> {
+    /// The length of an input.
+    each: usize,
+    last: [[u8; 128]; LANES],
+}
+
+impl<const LANES: usize> Tails<LANES> {
+    /// Writes the padding of inputs of `each` bytes.
+    fn new(each: usize) -> Self {
+        let mut last = [0; 128];
+        let used = each % 64;
+        plain::pad(&mut last[..(used + 9).next_multiple_of(64)], used, each);
+        Self { each, last: [last; LANES] }
+    }
+
+    /// Takes the ends of `LANES` inputs.
+    fn take(&mut self, inputs: &[u8]) {
+        let used = self.each % 64;
+        for (lane, last) in self.last.iter_mut().enumerate() {
+            let end = (lane + 1) * self.each;
+            last[..used].copy_from_slice(&inputs[end - used..end]);
+        }
+    }
+
+    /// Returns how many blocks a padded input has.
+    fn blocks(&self) -> usize {
+        (self.each + 9).div_ceil(64)
+    }
+
+    /// Returns a block of one lane's input.
+    #[inline(always)]
+    fn block<'a>(&'a self, inputs: &'a [u8], lane: usize, block: usize) -> &'a [u8] {
+        match block.checked_sub(self.each / 64) {
+            None => &inputs[lane * self.each + 64 * block..][..64],
+            Some(last) => &self.last[lane][64 * last..][..64],
+        }
+    }
+}
