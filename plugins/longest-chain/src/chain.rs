@@ -38,6 +38,8 @@ impl Consensus for LongestChain {
 
     fn decode(&self, header: &[u8]) -> Result<HeaderView, Violation> {
         let mut view = self.config.header.decode(header)?;
+        // Rules rely on it for every block that they are shown, the first of a run from the middle included.
+        stated_target(view.bits)?;
         if view.id == self.genesis_id {
             view.parents.clear();
         }

@@ -3,8 +3,9 @@
 //! Pure functions of headers and their ancestors: no clock, no randomness, no floating point, nothing kept between calls. Never
 //! looks into a block's body, never hashes for the proof of work (the host brings the digest by the chain's hash plugin).
 //!
-//! A header is judged in this order, and the first rule that it breaks is named: `header-length`, `version`, `genesis`,
-//! `parent-unknown`, `bits`, `proof-of-work`, `time-too-old`. [`violation::Rule`] lists all names.
+//! A header is judged in this order, and the first rule that it breaks is named: `header-length`, `version`, `bits` (no target at
+//! all), `genesis`, `parent-unknown`, `bits` (not the one computed), `proof-of-work`, `time-too-old`. [`violation::Rule`] lists all
+//! names.
 //!
 //! Where history was cut off (`horizon` above 0) a rule that needs a missing block is skipped: a retarget is not computed before
 //! the run holds its whole period, and a time is refused only where no missing block could make it valid.

@@ -144,8 +144,8 @@ impl<'a> Replay<'a> {
     }
 
     fn digests(&self, headers: &[Vec<u8>]) -> Vec<Hash256> {
-        let inputs: Vec<_> =
-            self.decode(headers).into_iter().map(|view| view.map_or(Vec::new(), |view| view.pow.bytes)).collect();
+        let pairs = headers.iter().zip(self.decode(headers));
+        let inputs: Vec<_> = pairs.map(|(header, view)| view.map_or(header.clone(), |view| view.pow.bytes)).collect();
         let each = inputs.iter().map(Vec::len).max().unwrap_or(0);
         self.subject.digests(&self.hash, &inputs.concat(), each)
     }

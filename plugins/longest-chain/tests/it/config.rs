@@ -126,6 +126,10 @@ fn every_key_of_the_schema_is_documented() {
     // A reference beside `rule` would forbid `rule` itself, since no rule's table takes keys that it does not know.
     let rules_inline = |rule: &Value| rule["$ref"].is_null();
     let schema: Value = serde_json::from_str(&config::schema::<Config>()).expect("a schema is JSON");
-    assert!(schema["$defs"]["Retarget"]["oneOf"].as_array().is_some_and(|rules| rules.len() == 5 && rules.iter().all(rules_inline)));
+    assert!(
+        schema["$defs"]["Retarget"]["oneOf"]
+            .as_array()
+            .is_some_and(|rules| rules.len() == 5 && rules.iter().all(rules_inline))
+    );
     walk(&schema, "config");
 }

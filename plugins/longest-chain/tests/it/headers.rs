@@ -146,3 +146,13 @@ fn the_tip_with_the_most_work_is_built_on() {
     assert_eq!(rule(built(&[])).as_deref(), Some("parent-unknown"));
     assert_eq!(rule(built(&[BlockId([1; 32])])).as_deref(), Some("parent-unknown"));
 }
+
+#[test]
+fn a_header_whose_bits_are_no_target_does_not_decode() {
+    let rules = chain(&Example::read("bitcoin").config);
+    let mut header = rules.genesis();
+    for bits in [0u32, 64, 255, 0x0100_0000, 0x1d80_ffff, 0xff00_ffff] {
+        header[72..76].copy_from_slice(&bits.to_le_bytes());
+        assert_eq!(rule(rules.decode(&header)).as_deref(), Some("bits"), "{bits:#x}");
+    }
+}
