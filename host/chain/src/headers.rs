@@ -36,6 +36,9 @@ pub(crate) struct Judged {
     pub(crate) placement: Placement,
 }
 
+/// A header's place in its batch, and what it says.
+type Decoded = (usize, HeaderView);
+
 /// The plugins that judge headers.
 pub(crate) struct Judge {
     pub(crate) rules: Arc<dyn RulesEngine>,
@@ -198,12 +201,12 @@ impl Judge {
         &self,
         index: &BlockIndex,
         headers: &[Vec<u8>],
-    ) -> Result<(Vec<(usize, HeaderView)>, Option<HeaderError>), Fault> {
+    ) -> Result<(Vec<Decoded>, Option<HeaderError>), Fault> {
         let views = self.rules.decode(headers)?;
         if views.len() != headers.len() {
             return Err(broken("decode", "the number of answers is not that of the headers"));
         }
-        let mut decoded: Vec<(usize, HeaderView)> = Vec::with_capacity(views.len());
+        let mut decoded: Vec<Decoded> = Vec::with_capacity(views.len());
         let mut fresh = BTreeMap::new();
         for (position, view) in views.into_iter().enumerate() {
             let view = match view {

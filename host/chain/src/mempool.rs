@@ -238,7 +238,7 @@ impl Mempool {
 
     /// Takes everything out, parents before children.
     pub(crate) fn drain(&mut self) -> Vec<Arc<Pending>> {
-        let mut all: Vec<(u64, u64, Arc<Pending>)> =
+        let mut all: Vec<(usize, u64, Arc<Pending>)> =
             self.entries.values().map(|entry| (entry.above.count, entry.arrival, entry.pending.clone())).collect();
         all.sort_unstable_by_key(|(count, arrival, _)| (*count, *arrival));
         let version = self.version + 1;
@@ -293,7 +293,7 @@ impl Mempool {
                 open.extend(&self.entries[&id].parents);
             }
         }
-        let below = ancestors.iter().map(|id| self.entries[id].below.count as usize + 1).max().unwrap_or(1);
+        let below = ancestors.iter().map(|id| self.entries[id].below.count + 1).max().unwrap_or(1);
         let count = below.max(ancestors.len() + 1);
         let max = self.limits.package_max;
         if count > max { Err(MempoolError::Package { count, max }) } else { Ok(ancestors) }

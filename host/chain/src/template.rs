@@ -1,6 +1,6 @@
 //! What miners work on: a header without its proof, and the body that it commits to.
 
-use crate::block::{first_leaf_branch, fold_branch};
+use crate::block::{OpenTree, fold_branch};
 use crate::index::Version;
 use crate::{
     Block, BlockIndex, CoinbaseData, LedgerRules, Mempool, Output, Pending, PublicKey, TemplateLimits, Transaction,
@@ -89,6 +89,7 @@ pub(crate) struct TemplateCache {
     /// Newest last.
     templates: VecDeque<Cached>,
     filling: Option<Arc<Filling>>,
+    tree: OpenTree,
     made: u64,
 }
 
@@ -107,10 +108,10 @@ struct Stand {
     mempool: u64,
 }
 
-/// The transactions of the next block, whoever mines it.
+/// The transactions of the next block, whoever mines it. They depend on the mempool alone, which follows the tip.
 #[derive(Debug)]
 struct Filling {
-    stand: Stand,
+    mempool: u64,
     transactions: Arc<Vec<Arc<Pending>>>,
     fees: Amount,
     /// From the coinbase to the body root.
@@ -119,7 +120,7 @@ struct Filling {
 
 impl TemplateCache {
     pub(crate) fn new(limits: TemplateLimits) -> Self {
-        Self { limits, templates: VecDeque::new(), filling: None, made: 0 }
+        Self { limits, templates: VecDeque::new(), filling: None, tree: OpenTree::default(), made: 0 }
     }
 
     pub(crate) fn by_id(&self, id: u64) -> Option<Arc<WorkTemplate>> {
@@ -138,7 +139,7 @@ impl TemplateCache {
         if let Some(cached) = last.filter(|cached| cached.stand == stand && now < cached.template.expires) {
             return Ok(cached.template.clone());
         }
-        let template = Arc::new(self.make(source, now, request, stand)?);
+        let template = Arc::new(self.make(source, now, request)?);
         self.templates.push_back(Cached { request: request.clone(), stand, template: template.clone() });
         while self.templates.len() > self.limits.templates_max.max(1) {
             self.templates.pop_front();
@@ -151,7 +152,6 @@ impl TemplateCache {
         source: &Source<'_>,
         now: Timestamp,
         request: &TemplateRequest,
-        stand: Stand,
     ) -> Result<WorkTemplate, TemplateError> {
         let bytes = CoinbaseData::HEIGHT_BYTES + request.extra.len();
         let max = source.ledger.data_bytes_max;
@@ -159,7 +159,7 @@ impl TemplateCache {
             return Err(TemplateError::Extra { bytes, max });
         }
         let requirements = requirements(source.rules, source.index, request.difficulty)?;
-        let filling = self.filling(source, stand);
+        let filling = self.filling(source);
         let coinbase = coinbase(request, &requirements, filling.fees, source.ledger);
         let time = now.max(requirements.earliest);
         let draft = Draft {
@@ -186,18 +186,19 @@ impl TemplateCache {
         })
     }
 
-    fn filling(&mut self, source: &Source<'_>, stand: Stand) -> Arc<Filling> {
-        if let Some(filling) = self.filling.as_ref().filter(|filling| filling.stand == stand) {
+    fn filling(&mut self, source: &Source<'_>) -> Arc<Filling> {
+        let mempool = source.mempool.version();
+        if let Some(filling) = self.filling.as_ref().filter(|filling| filling.mempool == mempool) {
             return filling.clone();
         }
         let ledger = source.ledger;
         // Two lengths of the block, a header and a coinbase with one output at their largest.
         let besides = 4 + 4 + ledger.header_bytes_max + Transaction::COINBASE_BYTES + ledger.data_bytes_max;
         let selection = source.mempool.select(ledger.block_bytes_max.saturating_sub(besides));
-        let leaves: Vec<Hash256> = selection.transactions.iter().map(|pending| pending.leaf).collect();
+        self.tree.set_leaves(selection.transactions.iter().map(|pending| pending.leaf).collect());
         let filling = Arc::new(Filling {
-            stand,
-            branch: first_leaf_branch(&leaves),
+            mempool,
+            branch: self.tree.branch(),
             transactions: Arc::new(selection.transactions),
             fees: selection.fees,
         });

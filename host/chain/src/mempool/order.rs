@@ -16,7 +16,7 @@ pub(crate) struct Rate {
 pub(crate) struct Sums {
     fee: u128,
     pub(crate) size: u64,
-    pub(crate) count: u64,
+    pub(crate) count: usize,
 }
 
 /// The greatest is mined first: the highest rate, and of equals the earliest.

@@ -1,5 +1,7 @@
 //! The published surface of the chain, under rules made for tests.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod blocks;
 mod forks;
 mod ledger;

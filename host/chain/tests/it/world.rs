@@ -5,7 +5,7 @@ use adit_chain::{
     Accepted, Block, BlockError, Chain, ChainConfig, CoinbaseData, Input, LedgerRules, MempoolLimits, OrphanLimits,
     OutPoint, Output, PublicKey, SecretKey, Signature, TemplateLimits, Transaction,
 };
-use adit_primitives::storage::{MemoryStorage, Storage, Table};
+use adit_primitives::storage::{Entries, MemoryStorage, Storage, Table};
 use adit_primitives::{Amount, BlockId, Encode, Hash256, Height, Timestamp, sha256d};
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// Returns everything that the ledger keeps.
-    pub fn ledger(&self) -> Vec<(Table, Vec<(Vec<u8>, Vec<u8>)>)> {
+    pub fn ledger(&self) -> Vec<(Table, Entries)> {
         let tables = [Table::Unspent, Table::Owned, Table::Undo, Table::Selected, Table::Transactions];
         tables.into_iter().map(|table| (table, self.storage.scan(table, &[], usize::MAX).unwrap())).collect()
     }
