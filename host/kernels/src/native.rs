@@ -38,6 +38,9 @@ const FOUND_ROOM: usize = 2 * FOUND_ROOM_MIN;
 /// A search ends early once it holds this many finds: an easy target is no reason to fill the memory.
 const FOUND_MAX: usize = 4096;
 
+/// The most finds for one input that a kernel may claim in one call of the host's choosing, which brings about a thousand.
+const CLAIMS_MAX: usize = 4096;
+
 /// The most nonces in one native call; fewer where the target is so easy that they would bring thousands of finds.
 const SPAN_MAX_LOG2: u32 = 24;
 
@@ -93,6 +96,7 @@ impl NativeEngine {
     /// Runs the kernel over one span until each of its nonces has been tried. `base` is the number of the first input.
     fn search_span(&mut self, mut input: SearchInput, base: u32, found: &mut Vec<Found>) -> Result<(), Fault> {
         let mask = u64::MAX >> (64 - 8 * input.nonce_bytes);
+        let claims_max = found.len() + CLAIMS_MAX * input.count;
         while input.nonce_count > 0 {
             let mut output = SearchOutput {
                 found: self.found.as_mut_ptr(),
@@ -117,6 +121,9 @@ impl NativeEngine {
                     return Err(self.fault("search", detail));
                 }
                 found.push(Found { nonce: entry.nonce, input: base + entry.input });
+            }
+            if found.len() > claims_max {
+                return Err(self.fault("search", "more finds than the target allows".to_owned()));
             }
             input.nonce_first = input.nonce_first.wrapping_add(output.scanned) & mask;
             input.nonce_count -= output.scanned;
@@ -211,3 +218,131 @@ fn clear_upper_halves() {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn clear_upper_halves() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choose::sample_job;
+    use crate::kernel::{Finds, Job, Kernel, table};
+    use adit_primitives::{Target, U256};
+
+    /// Answers what a test wants answered.
+    struct Liar;
+
+    impl Kernel for Liar {
+        const ALGORITHM: &'static str = "any";
+        const BACKEND: &'static str = "liar";
+
+        fn detect() -> Option<Self> {
+            Some(Self)
+        }
+
+        fn digest_many(&self, _: &[u8], each: usize, _: &mut [[u8; 32]]) {
+            assert_eq!(each, 80, "a panic has to stay inside");
+        }
+
+        /// Takes the first nonce for the lie to tell.
+        fn search(&self, job: &Job<'_>, finds: &mut Finds<'_>) -> u64 {
+            match job.first {
+                0 => return 0,
+                1 => return job.count + 1,
+                2 => finds.push(1, 0),
+                3 => finds.push(3, 1),
+                4 => finds.push(4 + job.count, 0),
+                _ => (0..finds.room()).for_each(|_| finds.push(job.first, 0)),
+            }
+            1
+        }
+    }
+
+    static LIAR: KernelTable = table::<Liar>();
+
+    #[track_caller]
+    fn check_refused(table: KernelTable, want: &str) {
+        let error = NativeEngine::new(Box::leak(Box::new(table))).unwrap_err();
+        assert_eq!(error.to_string(), want);
+    }
+
+    #[track_caller]
+    fn check_fault(job: &SearchJob, first: u64, want: &str) {
+        let fault = NativeEngine::new(&LIAR).unwrap().search(job, first, 10).unwrap_err();
+        assert_eq!(fault.to_string(), format!("any (liar): search: {want}"));
+        assert_eq!(fault.class, FaultClass::Plugin);
+    }
+
+    #[test]
+    fn a_table_of_another_abi_is_refused() {
+        check_refused(KernelTable { abi: 2, ..LIAR }, "kernel any (liar) has ABI 2, this host has 1");
+    }
+
+    #[test]
+    fn a_table_cut_short_is_refused() {
+        let needed = size_of::<KernelTable>();
+        let want = format!("the table of kernel any (liar) has 40 bytes, this host needs {needed}");
+        check_refused(KernelTable { size: 40, ..LIAR }, &want);
+    }
+
+    #[test]
+    fn a_kernel_for_another_machine_is_refused() {
+        extern "C" fn no() -> u32 {
+            0
+        }
+        check_refused(KernelTable { supported: no, ..LIAR }, "kernel any (liar) cannot run on this CPU");
+    }
+
+    #[test]
+    fn answers_that_break_the_abi_are_faults() {
+        let job = sample_job(1);
+        check_fault(&job, 0, "0 nonces tried of 10");
+        check_fault(&job, 1, "11 nonces tried of 10");
+        check_fault(&job, 2, "nonce 1 of input 0 was not asked for");
+        check_fault(&job, 3, "nonce 3 of input 1 was not asked for");
+        check_fault(&job, 4, "nonce 14 of input 0 was not asked for");
+        check_fault(&job, 5, "more finds than the target allows");
+    }
+
+    #[test]
+    fn jobs_that_make_no_sense_never_reach_a_kernel() {
+        let job = sample_job(2);
+        check_fault(&SearchJob { nonce_bytes: 0, ..job.clone() }, 9, "a nonce of 0 bytes at 76 does not fit 80 bytes");
+        check_fault(&SearchJob { nonce_bytes: 9, ..job.clone() }, 9, "a nonce of 9 bytes at 76 does not fit 80 bytes");
+        let nonce_offset = u32::MAX;
+        check_fault(
+            &SearchJob { nonce_offset, ..job.clone() },
+            9,
+            "a nonce of 4 bytes at 4294967295 does not fit 80 bytes",
+        );
+        check_fault(&SearchJob { inputs: vec![], ..job.clone() }, 9, "a nonce of 4 bytes at 76 does not fit 0 bytes");
+        check_fault(
+            &SearchJob { inputs: vec![vec![0; 80], vec![0; 81]], ..job },
+            9,
+            "the job's inputs differ in length",
+        );
+    }
+
+    #[test]
+    fn a_panic_in_a_kernel_is_a_fault() {
+        let mut engine = NativeEngine::new(&LIAR).unwrap();
+        assert_eq!(engine.digest(&[0; 79]).unwrap_err().detail, "the kernel returned 3");
+        assert!(engine.digest(&[0; 80]).is_ok());
+    }
+
+    #[test]
+    fn inputs_that_are_not_whole_are_refused() {
+        let mut engine = NativeEngine::new(&LIAR).unwrap();
+        let mut digests = Vec::new();
+        assert!(engine.digest_many(&[0; 81], 80, &mut digests).is_err());
+        assert!(engine.digest_many(&[0; 1], 0, &mut digests).is_err());
+        assert_eq!(engine.digest_many(&[], 80, &mut digests), Ok(()));
+    }
+
+    #[test]
+    fn an_easy_target_ends_a_search_early() {
+        for table in crate::candidates("sha256d") {
+            let job = SearchJob { target: Target(U256::MAX), ..sample_job(1) };
+            let scan = NativeEngine::new(table).unwrap().search(&job, 0, u64::MAX).unwrap();
+            assert!(scan.found.len() >= FOUND_MAX && scan.found.len() < 2 * FOUND_MAX);
+            assert_eq!(scan.found.len() as u64, scan.scanned);
+        }
+    }
+}

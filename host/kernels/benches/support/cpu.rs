@@ -78,5 +78,17 @@ pub fn compare(name: &str, criterion: &mut Criterion<CpuTime>) {
         let mut engine = NativeEngine::new(table).expect("a candidate runs here");
         group.bench_function(engine.backend(), |bencher| bencher.iter(|| engine.search(&job, 0, count)));
     }
+    let headers = vec![7; 80 * 1024];
+    group.throughput(Throughput::Elements(1024));
+    for table in candidates(name) {
+        let mut engine = NativeEngine::new(table).expect("a candidate runs here");
+        let id = format!("{} whole headers", engine.backend());
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                let mut digests = Vec::new();
+                engine.digest_many(&headers, 80, &mut digests).map(|()| digests)
+            });
+        });
+    }
     group.finish();
 }
