@@ -90,6 +90,8 @@ fn config(limits: &Limits) -> Config {
         .consume_fuel(limits.fuel.is_some())
         .operator_cost(operator_cost())
         .epoch_interruption(true)
+        // Concurrent calls would make every call almost four times as dear.
+        .concurrency_support(false)
         // A memory is reserved whole, so that growing fails by the limit and not by what the system has free.
         .memory_may_move(false);
     config
@@ -179,5 +181,24 @@ impl Hasher for DigestOfHash {
             .map(|(head, rest)| (*head, rest))
             .expect("a digest has 32 bytes");
         u64::from_le_bytes(head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engines_async_feature_is_not_built_in() {
+        let engine = Engine::new(&Config::new()).unwrap();
+        assert!(!engine.get_concurrency_support(), "take component-model-async out of the build");
+    }
+
+    #[test]
+    fn the_watchdog_ends_with_the_sandbox() {
+        let sandbox = Sandbox::new(Settings::STANDARD).unwrap();
+        let ticks = Arc::downgrade(&sandbox.ticker.ticks);
+        drop(sandbox);
+        assert_eq!(ticks.strong_count(), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::fault::Refusal;
 use crate::limits::Limits;
-use adit_primitives::contract::{KnownBlock, read_rows, rows};
+use adit_primitives::contract::{read_rows, rows};
 use adit_primitives::engine::SharedView;
 use adit_primitives::{BlockId, Encode, Height};
 use std::fmt;
@@ -40,9 +40,7 @@ impl Window {
     pub fn blocks(&mut self, ids: &[u8]) -> Result<Vec<u8>, Refusal> {
         let ids: Vec<BlockId> =
             read_rows(ids).map_err(|error| Refusal::Question { detail: format!("blocks: {error}") })?;
-        let view = self.look(ids.len())?;
-        let blocks: Vec<Option<KnownBlock>> = ids.iter().map(|id| view.block(*id)).collect();
-        Ok(rows(&blocks))
+        Ok(rows(&self.look(ids.len())?.blocks(&ids)))
     }
 
     pub fn is_ancestor_many(&mut self, pairs: &[u8]) -> Result<Vec<u8>, Refusal> {

@@ -1,0 +1,358 @@
+//! Consensus plugins that trap, remember, or answer what nobody asked.
+
+use crate::guest::{load, sandbox, settings, with_world};
+use adit_plugin_host::{Limits, Sandbox, SandboxedRules, Settings};
+use adit_primitives::contract::{Candidate, Draft, HeaderView, KnownBlock, Placement, PowInput, Violation, rows};
+use adit_primitives::engine::{ChainView, FaultClass, RulesEngine, SharedView};
+use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
+use std::sync::Arc;
+
+/// A consensus plugin, function by function. `$list` gives the pointer to a pair of pointer and length.
+#[derive(Clone, Default)]
+struct RulesGuest {
+    genesis: Option<&'static str>,
+    decode: Option<&'static str>,
+    place: Option<&'static str>,
+    next: Option<&'static str>,
+    encode: Option<&'static str>,
+    seal: Option<&'static str>,
+    /// Bytes at address 4096.
+    data: Vec<u8>,
+}
+
+/// The whole of `data`, as a list of bytes.
+const DATA: &str = "(call $list (i32.const 4096) (global.get $data))";
+
+impl RulesGuest {
+    fn bytes(&self) -> Vec<u8> {
+        let body = |body: Option<&'static str>| body.unwrap_or("unreachable");
+        let data: String = self.data.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let text = format!(
+            r#"(module
+            (import "adit:plugin/diagnostics@0.1.0" "panicked" (func $panicked (param i32 i32)))
+            (import "adit:plugin/chain-view@0.1.0" "horizon" (func $horizon (result i64)))
+            (import "adit:plugin/chain-view@0.1.0" "blocks" (func $blocks (param i32 i32 i32)))
+            (import "adit:plugin/chain-view@0.1.0" "is-ancestor-many" (func $ancestors (param i32 i32 i32)))
+            (import "adit:plugin/chain-view@0.1.0" "selected-past" (func $past (param i64 i64 i64 i64 i32 i32)))
+            (import "adit:plugin/chain-view@0.1.0" "selected-ancestor" (func $ancestor (param i64 i64 i64 i64 i64 i32)))
+            (memory (export "memory") 4)
+            (global $data i32 (i32.const {length}))
+            (global $heap (mut i32) (i32.const 65536))
+            (global $calls (mut i32) (i32.const 0))
+            (data (i32.const 1024) "\00\08\00\00\05\00\00\00\20\08\00\00\05\00\00\00\01\00\00\00\20\08\00\00\05\00\00\00")
+            (data (i32.const 1060) "\40\08\00\00\02\00\00\00")
+            (data (i32.const 2048) "rules")
+            (data (i32.const 2080) "0.0.1")
+            (data (i32.const 2112) "{{}}")
+            (data (i32.const 4096) "{data}")
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+                (local $at i32)
+                (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 15)) (i32.const -16)))
+                (global.set $heap (i32.add (local.get $at) (local.get 3)))
+                (local.get $at))
+            (func $list (param $at i32) (param $length i32) (result i32)
+                (i32.store (i32.const 1300) (local.get $at))
+                (i32.store (i32.const 1304) (local.get $length))
+                (i32.const 1300))
+            (func (export "adit:plugin/plugin@0.1.0#describe") (result i32) (i32.const 1024))
+            (func (export "adit:plugin/plugin@0.1.0#schema") (result i32) (i32.const 1060))
+            (func (export "adit:plugin/plugin@0.1.0#configure") (param i32 i32) (result i32) (i32.const 1100))
+            (func (export "adit:plugin/rules@0.1.0#genesis") (result i32) {genesis})
+            (func (export "adit:plugin/rules@0.1.0#decode-many") (param i32 i32) (result i32) {decode})
+            (func (export "adit:plugin/rules@0.1.0#place-many") (param i32 i32) (result i32) {place})
+            (func (export "adit:plugin/rules@0.1.0#next") (param i32 i32 i32 i64) (result i32) {next})
+            (func (export "adit:plugin/rules@0.1.0#encode") (param i32 i32 i32 i64 i64 i64 i64 i64) (result i32) {encode})
+            (func (export "adit:plugin/rules@0.1.0#seal") (param i32 i32 i64 i32) (result i32) {seal}))"#,
+            length = self.data.len(),
+            genesis = body(self.genesis),
+            decode = body(self.decode),
+            place = body(self.place),
+            next = body(self.next),
+            encode = body(self.encode),
+            seal = body(self.seal),
+        );
+        with_world(&text, "consensus-plugin")
+    }
+
+    #[track_caller]
+    fn rules(&self) -> SandboxedRules {
+        self.rules_in(&sandbox())
+    }
+
+    #[track_caller]
+    fn rules_in(&self, sandbox: &Arc<Sandbox>) -> SandboxedRules {
+        load(sandbox, self.bytes()).unwrap().rules("{}").unwrap()
+    }
+
+    fn decoding(views: &[Result<HeaderView, Violation>]) -> Self {
+        Self { decode: Some(DATA), data: rows(views), ..Self::default() }
+    }
+
+    fn placing(placements: &[Result<Placement, Violation>]) -> Self {
+        Self { place: Some(DATA), data: rows(placements), ..Self::default() }
+    }
+}
+
+fn id(byte: u8) -> BlockId {
+    BlockId([byte; 32])
+}
+
+fn view() -> HeaderView {
+    let pow = PowInput { bytes: vec![0; 80], nonce_offset: 76, nonce_bytes: 4, roll_offset: 0, roll_mask: 0 };
+    HeaderView {
+        id: id(1),
+        parents: vec![id(2)],
+        time: Timestamp::from_millis(3),
+        bits: 4,
+        body_root: Hash256([5; 32]),
+        pow,
+    }
+}
+
+fn placement() -> Placement {
+    Placement {
+        selected_parent: Some(id(2)),
+        merge_set: Vec::new(),
+        height: Height(1),
+        work: Work::ZERO,
+        tie: Hash256([0; 32]),
+        valid_from: Timestamp::from_millis(0),
+        subsidy: 0,
+        state: Vec::new(),
+    }
+}
+
+/// A chain of which every block is known and nothing else is.
+struct EndlessChain;
+
+impl ChainView for EndlessChain {
+    fn horizon(&self) -> Height {
+        Height(0)
+    }
+
+    fn block(&self, id: BlockId) -> Option<KnownBlock> {
+        Some(KnownBlock {
+            id,
+            parents: Vec::new(),
+            selected_parent: None,
+            time: Timestamp::from_millis(0),
+            bits: 0,
+            height: Height(0),
+            work: Work::ZERO,
+            state: Vec::new(),
+        })
+    }
+
+    fn is_ancestor(&self, _: BlockId, _: BlockId) -> bool {
+        true
+    }
+
+    fn selected_past(&self, from: BlockId, count: u32) -> Vec<KnownBlock> {
+        (0..count).filter_map(|_| self.block(from)).collect()
+    }
+
+    fn selected_ancestor(&self, from: BlockId, _: Height) -> Option<KnownBlock> {
+        self.block(from)
+    }
+}
+
+fn chain() -> SharedView {
+    Arc::new(EndlessChain)
+}
+
+#[track_caller]
+fn check_decode(guest: &RulesGuest, want: &str) {
+    let fault = guest.rules().decode(&[vec![0; 80]]).expect_err("a broken answer is no verdict");
+    assert_eq!((fault.class, fault.function.as_str()), (FaultClass::Plugin, "decode-many"), "{fault}");
+    assert!(fault.detail.contains(want), "{:?} does not say {want:?}", fault.detail);
+}
+
+#[track_caller]
+fn check_place(place: &'static str, want_class: FaultClass, want: &str) {
+    let guest = RulesGuest { place: Some(place), ..RulesGuest::default() };
+    let candidate = Candidate { header: vec![0; 80], pow: Hash256([0; 32]) };
+    let fault = guest.rules().place(&chain(), &[candidate]).expect_err("a broken answer is no verdict");
+    assert_eq!(fault.class, want_class, "{fault}");
+    assert!(fault.detail.contains(want), "{:?} does not say {want:?}", fault.detail);
+}
+
+#[test]
+fn sound_answers_pass() {
+    let violation = Violation { rule: "bits".to_owned(), detail: "one expected".to_owned() };
+    let answers = [Ok(view()), Err(violation)];
+    let rules = RulesGuest::decoding(&answers).rules();
+    assert_eq!(rules.decode(&[vec![1], vec![2]]), Ok(answers.to_vec()));
+    let candidate = Candidate { header: vec![0; 80], pow: Hash256([0; 32]) };
+    assert_eq!(
+        RulesGuest::placing(&[Ok(placement())]).rules().place(&chain(), &[candidate]),
+        Ok(vec![Ok(placement())])
+    );
+}
+
+#[test]
+fn more_rows_than_questions_are_refused() {
+    check_decode(&RulesGuest::decoding(&[Ok(view()), Ok(view())]), "2 rows for 1 questions");
+    check_decode(&RulesGuest::decoding(&[]), "0 rows for 1 questions");
+}
+
+#[test]
+fn a_count_of_four_milliards_reserves_nothing() {
+    check_decode(&RulesGuest { decode: Some(DATA), data: vec![0xff; 4], ..RulesGuest::default() }, "4294967295 rows");
+}
+
+#[test]
+fn rows_whose_inner_lengths_lie_are_refused() {
+    let sound = rows::<Result<HeaderView, Violation>>(&[Ok(view())]);
+    for place in 0..sound.len() {
+        let mut data = sound.clone();
+        data[place] = 0xff;
+        let answer = RulesGuest { decode: Some(DATA), data, ..RulesGuest::default() }.rules().decode(&[vec![0; 80]]);
+        if let Err(fault) = answer {
+            assert_eq!(fault.class, FaultClass::Plugin, "{fault}");
+        }
+    }
+}
+
+#[test]
+fn bytes_left_over_are_refused() {
+    let mut data = rows::<Result<HeaderView, Violation>>(&[Ok(view())]);
+    data.push(0);
+    check_decode(&RulesGuest { decode: Some(DATA), data, ..RulesGuest::default() }, "left over");
+}
+
+#[test]
+fn a_nonce_outside_its_bytes_is_refused() {
+    let pow = PowInput { nonce_offset: 77, ..view().pow };
+    check_decode(&RulesGuest::decoding(&[Ok(HeaderView { pow, ..view() })]), "does not lie in them");
+}
+
+#[test]
+fn too_many_parents_are_refused() {
+    let parents = vec![id(9); 257];
+    check_decode(&RulesGuest::decoding(&[Ok(HeaderView { parents, ..view() })]), "parents: 257");
+}
+
+#[test]
+fn a_rule_named_in_prose_is_refused() {
+    let violation = |rule: &str, detail: &str| Violation { rule: rule.to_owned(), detail: detail.to_owned() };
+    check_decode(&RulesGuest::decoding(&[Err(violation("Not a rule!", ""))]), "lower-case words");
+    check_decode(&RulesGuest::decoding(&[Err(violation("bits", "\u{1b}[2J"))]), "control characters");
+}
+
+#[test]
+fn a_trap_is_a_fault_and_no_verdict() {
+    check_place("unreachable", FaultClass::Plugin, "unreachable");
+}
+
+#[test]
+fn an_endless_loop_runs_out_of_fuel() {
+    check_place("(loop $again (br $again)) unreachable", FaultClass::Plugin, "fuel");
+}
+
+#[test]
+fn without_fuel_the_watchdog_stops_an_endless_loop() {
+    let rules = Limits { fuel: None, ticks_per_call: 200, ..Limits::RULES };
+    let sandbox = Sandbox::new(Settings { rules, ..settings() }).unwrap();
+    let guest = RulesGuest { genesis: Some("(loop $again (br $again)) unreachable"), ..RulesGuest::default() };
+    let fault = guest.rules_in(&sandbox).genesis().unwrap_err();
+    assert_eq!(fault.class, FaultClass::Environment, "{fault}");
+}
+
+#[test]
+fn a_trap_in_each_function_is_a_fault() {
+    let rules = RulesGuest::default().rules();
+    let draft = Draft { parents: Vec::new(), bits: 0, time: Timestamp::from_millis(0), body_root: Hash256([0; 32]) };
+    let classes = [
+        rules.genesis().map(drop),
+        rules.decode(&[]).map(drop),
+        rules.place(&chain(), &[]).map(drop),
+        rules.next(&chain(), &[], None).map(drop),
+        rules.encode(&draft).map(drop),
+        rules.seal(&[], 0, 0).map(drop),
+    ]
+    .map(|answer| answer.unwrap_err().class);
+    assert_eq!(classes, [FaultClass::Plugin; 6]);
+}
+
+#[test]
+fn what_an_instance_remembers_does_not_leak_into_the_next_answer() {
+    let count = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+        (i32.store (i32.const 4096) (global.get $calls)) (call $list (i32.const 4096) (i32.const 4))";
+    let guest = RulesGuest { genesis: Some(count), ..RulesGuest::default() };
+    let rules = guest.rules();
+    assert_eq!(rules.genesis(), Ok(vec![1, 0, 0, 0]));
+    assert_eq!(rules.genesis(), Ok(vec![1, 0, 0, 0]));
+
+    let rules = Limits { fresh: false, ..Limits::RULES };
+    let rules = guest.rules_in(&Sandbox::new(Settings { rules, ..settings() }).unwrap());
+    assert_eq!(rules.genesis(), Ok(vec![1, 0, 0, 0]));
+    assert_eq!(rules.genesis(), Ok(vec![2, 0, 0, 0]));
+}
+
+#[test]
+fn the_chain_is_shown_only_where_it_is_asked_about() {
+    let look = "(drop (call $horizon)) (call $list (i32.const 4096) (i32.const 4))";
+    let fault = RulesGuest { genesis: Some(look), ..RulesGuest::default() }.rules().genesis().unwrap_err();
+    assert!(fault.detail.contains("none to show"), "{fault}");
+}
+
+#[test]
+fn a_plugin_reads_a_bounded_part_of_the_chain() {
+    check_place(
+        "(call $past (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 0) (i32.const -1) (i32.const 1400)) unreachable",
+        FaultClass::Plugin,
+        "4294967295 rows at once",
+    );
+    let rules = Limits { view_blocks_max: 100, ..Limits::RULES };
+    let sandbox = Sandbox::new(Settings { rules, ..settings() }).unwrap();
+    let place = "(loop $again
+        (call $ancestor (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 7) (i32.const 1400))
+        (global.set $heap (i32.const 65536))
+        (br $again)) unreachable";
+    let guest = RulesGuest { place: Some(place), ..RulesGuest::default() };
+    let fault = guest.rules_in(&sandbox).place(&chain(), &[]).unwrap_err();
+    assert!(fault.detail.contains("more than 100 blocks"), "{fault}");
+}
+
+#[test]
+fn questions_that_do_not_decode_are_the_plugins_fault() {
+    check_place(
+        "(call $blocks (i32.const 0) (i32.const 5) (i32.const 1400)) unreachable",
+        FaultClass::Plugin,
+        "does not decode",
+    );
+    check_place(
+        "(call $ancestors (i32.const 0) (i32.const 65) (i32.const 1400)) unreachable",
+        FaultClass::Plugin,
+        "left over",
+    );
+}
+
+#[test]
+fn parents_that_are_none_of_the_tips_are_refused() {
+    // result ok; one parent (32 zero bytes at 5000), bits, target, difficulty "1" at 5100.
+    let next = "(i32.store (i32.const 1408) (i32.const 5000)) (i32.store (i32.const 1412) (i32.const 1))
+        (i32.store8 (i32.const 5100) (i32.const 49))
+        (i32.store (i32.const 1456) (i32.const 5100)) (i32.store (i32.const 1460) (i32.const 1)) (i32.const 1400)";
+    let rules = RulesGuest { next: Some(next), ..RulesGuest::default() }.rules();
+    assert_eq!(rules.next(&chain(), &[id(0)], None).unwrap().unwrap().parents, [id(0)]);
+    let fault = rules.next(&chain(), &[id(1)], None).unwrap_err();
+    assert!(fault.detail.contains("none of the tips"), "{fault}");
+}
+
+#[test]
+fn an_empty_header_is_refused() {
+    let seal = "(call $list (i32.const 1300) (i32.const 0))";
+    let genesis = RulesGuest { genesis: Some(seal), ..RulesGuest::default() };
+    assert!(genesis.rules().genesis().unwrap_err().detail.contains("empty"));
+}
+
+#[test]
+fn many_threads_ask_one_plugin() {
+    let rules = RulesGuest::decoding(&[Ok(view())]).rules();
+    std::thread::scope(|scope| {
+        let ask = || (0..50).all(|_| rules.decode(&[vec![0; 80]]) == Ok(vec![Ok(view())]));
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
+    });
+}
