@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use wit_component::DecodedWasm;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -51,7 +52,9 @@ pub enum BuildError {
     NoModule { name: String },
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{name} does not fit the plugin contract (does its crate call an export macro?): {detail}")]
+    #[error("{name} exports no plugin: its crate needs `export_hash!(…)` or `export_consensus!(…)`")]
+    NoExport { name: String },
+    #[error("{name} does not fit the plugin contract: {detail}")]
     Encode { name: String, detail: String },
 }
 
@@ -62,12 +65,18 @@ pub fn build_component(manifest_dir: &Path, options: &Options) -> Result<Compone
     let manifest = manifest.canonicalize().map_err(|source| BuildError::Read { path: manifest, source })?;
     let workspace = Workspace::read(&manifest)?;
     let package = workspace.package(&manifest).ok_or_else(|| BuildError::NoCrate { dir: manifest_dir.to_owned() })?;
-    let flags = flags(&toolchain, &workspace, &options.target_dir);
-    let module = build_module(&manifest, package, flags, options)?;
-    let bytes = encode(&module)
-        .map_err(|error| BuildError::Encode { name: package.name.clone(), detail: format!("{error:#}") })?;
+    let target_dir = std::path::absolute(&options.target_dir)
+        .map_err(|source| BuildError::Read { path: options.target_dir.clone(), source })?;
+    let flags = flags(&toolchain, &workspace, &target_dir);
+    let module = build_module(&manifest, package, &target_dir, flags, options.show_progress)?;
+    let name = &package.name;
+    let unfit = |error| BuildError::Encode { name: name.clone(), detail: format!("{error:#}") };
+    let bytes = encode(&module).map_err(unfit)?;
+    if !has_exports(&bytes).map_err(unfit)? {
+        return Err(BuildError::NoExport { name: name.clone() });
+    }
     Ok(Component {
-        name: package.name.clone(),
+        name: name.clone(),
         digest: Hash256(*blake3::hash(&bytes).as_bytes()),
         bytes,
         sources: workspace.local_dirs(package),
@@ -195,13 +204,19 @@ const PROFILE: [&str; 9] = [
     "profile.plugin.incremental=false",
 ];
 
-fn build_module(manifest: &Path, package: &Package, flags: OsString, options: &Options) -> Result<Vec<u8>, BuildError> {
+fn build_module(
+    manifest: &Path,
+    package: &Package,
+    target_dir: &Path,
+    flags: OsString,
+    show_progress: bool,
+) -> Result<Vec<u8>, BuildError> {
     let mut command = cargo(manifest, "build");
-    command.args(["--lib", "--target", TARGET, "--profile", "plugin", "--target-dir"]).arg(&options.target_dir);
+    command.args(["--lib", "--target", TARGET, "--profile", "plugin", "--target-dir"]).arg(target_dir);
     command.args(PROFILE.iter().flat_map(|setting| ["--config", setting]));
     command.args(["--message-format", "json-render-diagnostics"]);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags);
-    if options.show_progress {
+    if show_progress {
         command.stderr(std::process::Stdio::inherit());
     }
     let output = run(&mut command)?;
@@ -225,8 +240,15 @@ fn module_path(messages: &[u8], package: &Package) -> Option<PathBuf> {
     own.flat_map(|message| message.filenames).find(|path| path.extension().is_some_and(|extension| extension == "wasm"))
 }
 
-fn encode(module: &[u8]) -> Result<Vec<u8>, impl std::fmt::Display + use<>> {
-    wit_component::ComponentEncoder::default().validate(true).module(module).and_then(|mut encoder| encoder.encode())
+fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+    wit_component::ComponentEncoder::default().validate(true).module(module)?.encode()
+}
+
+fn has_exports(component: &[u8]) -> anyhow::Result<bool> {
+    Ok(match wit_component::decode(component)? {
+        DecodedWasm::Component(resolve, world) => !resolve.worlds[world].exports.is_empty(),
+        DecodedWasm::WitPackage(..) => false,
+    })
 }
 
 fn rustc() -> Command {
