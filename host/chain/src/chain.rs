@@ -1,9 +1,9 @@
 //! The chain: blocks come in, the tip with the most work is followed, the ledger goes with it.
 //!
 //! A block's way: size, header decoded, body root, parents known, placed by the rules, time, form of the body; then it is kept, and
-//! [`follow`] moves the selected tip if the block is better. Faults of plugins and storage are never remembered against a block.
+//! `follow` moves the selected tip if the block is better. Faults of plugins and storage are never remembered against a block.
 //!
-//! Reading order: this file, [`follow`], [`open`].
+//! Reading order: this file, `follow`, `open`.
 
 mod follow;
 mod open;

@@ -6,7 +6,7 @@
 //! newcomer pays a higher rate than each it conflicts with, pays as much as all that it drives out together and the least fee for its own bytes
 //! on top, and drives out no more than [`REPLACED_MAX`]; no transaction needs to announce that it may be replaced.
 //!
-//! Reading order: [`order`] compares rates, this file lets transactions in and out, [`selection`] fills blocks.
+//! Reading order: `order` compares rates, this file lets transactions in and out, `selection` fills blocks.
 
 pub(crate) mod order;
 pub(crate) mod selection;
