@@ -6,19 +6,19 @@
 //! Reading order: [`shapes`] is what goes over the wire, [`error`] what a refusal looks like, [`body`] how requests are read; then one file for each
 //! group of routes: [`blocks`], [`push`], [`transactions`], [`status`], [`control`], [`pages`].
 
-pub mod shapes;
-pub mod error;
-pub mod body;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod blocks;
-#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
-pub mod push;
-#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
-pub mod transactions;
-pub mod status;
+pub mod body;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod control;
+pub mod error;
 pub mod pages;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
+pub mod push;
+pub mod shapes;
+pub mod status;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
+pub mod transactions;
 
 use crate::chain::ChainHandle;
 use crate::clock::Clock;

@@ -9,7 +9,7 @@ use adit_chain::{
     Accepted, Block, BlockError, Chain, ChainReader, MempoolError, Pending, Solution, TemplateError, TemplateRequest,
     Transaction, WorkTemplate,
 };
-use adit_primitives::contract::{Draft, KnownBlock, Requirements, Violation};
+use adit_primitives::contract::{Draft, KnownBlock, PowInput, Requirements, Violation};
 use adit_primitives::engine::{Fault, RulesEngine, SharedView};
 use adit_primitives::storage::{Storage, StorageError};
 use adit_primitives::{BlockId, Height, TxId};
@@ -112,8 +112,16 @@ pub struct Taken {
 pub struct BlockParts {
     pub draft: PartialDraft,
     pub height: Height,
-    pub solution: Solution,
+    pub proof: Proof,
     pub body: Vec<Transaction>,
+}
+
+/// What a miner found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    pub nonce: u64,
+    /// The rolled word as it was hashed. Without it, as the template has it.
+    pub rolled: Option<u32>,
 }
 
 /// A header's parts.
@@ -173,7 +181,7 @@ type Reply<T> = oneshot::Sender<T>;
 enum Request {
     Block { block: Block, reply: Reply<Result<Taken, SubmitError>> },
     Parts { parts: Box<BlockParts>, reply: Reply<Result<Taken, SubmitError>> },
-    Solution { template: u64, solution: Solution, reply: Reply<Result<Taken, SubmitError>> },
+    Proof { template: u64, proof: Proof, reply: Reply<Result<Taken, SubmitError>> },
     Transaction { transaction: Transaction, reply: Reply<Result<TxId, MempoolError>> },
     Template { request: TemplateRequest, reply: Reply<Result<Arc<WorkTemplate>, TemplateError>> },
     Pool { reply: Reply<Vec<Arc<Pending>>> },
@@ -296,13 +304,9 @@ impl ChainHandle {
         self.ask(|reply| Request::Parts { parts: Box::new(parts), reply }).await
     }
 
-    /// Submits the solution of a template.
-    pub async fn submit_solution(
-        &self,
-        template: u64,
-        solution: Solution,
-    ) -> Result<Result<Taken, SubmitError>, Unavailable> {
-        self.ask(|reply| Request::Solution { template, solution, reply }).await
+    /// Submits the proof for a template.
+    pub async fn submit_proof(&self, template: u64, proof: Proof) -> Result<Result<Taken, SubmitError>, Unavailable> {
+        self.ask(|reply| Request::Proof { template, proof, reply }).await
     }
 
     /// Submits a transaction.
@@ -359,6 +363,15 @@ impl ChainHandle {
     }
 }
 
+impl Proof {
+    /// Fills in the rolled word.
+    fn over(self, pow: &PowInput) -> Solution {
+        let offset = pow.roll_offset as usize;
+        let word = || pow.bytes.get(offset..)?.first_chunk::<4>().copied().map(u32::from_le_bytes);
+        Solution { nonce: self.nonce, rolled: self.rolled.or_else(word).unwrap_or_default() }
+    }
+}
+
 /// What the thread owns.
 struct Owner {
     chain: Chain,
@@ -374,9 +387,10 @@ struct Owner {
 impl Owner {
     fn new(parts: ChainParts) -> Result<Self, ChainFailure> {
         let ChainParts { chain, rules, storage, clock, difficulty } = parts;
-        let genesis = chain.reader().id_at(Height(0)).ok_or_else(|| StorageError {
-            detail: "the selected chain has no block at height 0".to_owned(),
-        })?;
+        let genesis = chain
+            .reader()
+            .id_at(Height(0))
+            .ok_or_else(|| StorageError { detail: "the selected chain has no block at height 0".to_owned() })?;
         let view: SharedView = chain.index().clone();
         let first = rules.next(&view, &[genesis], None)?.map_err(ChainFailure::Genesis)?;
         let basis = Basis { state_version: chain.state_version(), configured: difficulty, forced: None };
@@ -429,8 +443,8 @@ impl Owner {
                 };
                 send(reply, taken);
             }
-            Request::Solution { template, solution, reply } => {
-                let taken = self.take_solution(template, solution)?;
+            Request::Proof { template, proof, reply } => {
+                let taken = self.take_proof(template, proof)?;
                 send(reply, taken);
             }
             Request::Template { mut request, reply } => {
@@ -470,15 +484,11 @@ impl Owner {
         Ok(outcome.map(|accepted| Taken { accepted, made_for, state_version }).map_err(SubmitError::Block))
     }
 
-    fn take_solution(
-        &mut self,
-        id: u64,
-        solution: Solution,
-    ) -> Result<Result<Taken, SubmitError>, StorageError> {
+    fn take_proof(&mut self, id: u64, proof: Proof) -> Result<Result<Taken, SubmitError>, StorageError> {
         let Some(template) = self.chain.template_by_id(id) else {
             return Ok(Err(SubmitError::UnknownTemplate { id }));
         };
-        match self.chain.assemble(&template, solution) {
+        match self.chain.assemble(&template, proof.over(&template.pow)) {
             // A find for a state that is gone is a block all the same: fork choice decides what it is worth.
             Ok(block) => self.take_block(Some(template.state_version), block),
             Err(error) => Ok(Err(submit_error(error))),
@@ -487,7 +497,7 @@ impl Owner {
 
     /// Builds a block whose header was given by its parts.
     fn build(&self, parts: BlockParts) -> Result<Block, SubmitError> {
-        let BlockParts { draft, height, solution, body } = parts;
+        let BlockParts { draft, height, proof, body } = parts;
         let fault = |fault| SubmitError::Block(BlockError::Fault(fault));
         let parent = draft.parent;
         if self.chain.reader().indexed(parent).is_none() {
@@ -506,7 +516,8 @@ impl Owner {
         let bits = draft.bits.unwrap_or(required.bits);
         let draft = Draft { parents: required.parents, bits, time: draft.time, body_root: draft.body_root };
         let template = self.rules.encode(&draft).map_err(fault)?.map_err(SubmitError::Header)?;
-        let sealed = self.rules.seal(&template.header, solution.nonce, solution.rolled).map_err(fault)?;
+        let Solution { nonce, rolled } = proof.over(&template.pow);
+        let sealed = self.rules.seal(&template.header, nonce, rolled).map_err(fault)?;
         Ok(Block { header: sealed.map_err(SubmitError::Header)?, body })
     }
 
@@ -576,7 +587,8 @@ impl Owner {
     /// Asks the rules about the next block again where something changed that their answer depends on. A plugin that gives no answer leaves
     /// the last one standing: the next change asks again.
     fn look_ahead(&mut self) {
-        let basis = Basis { state_version: self.chain.state_version(), configured: self.configured, forced: self.forced };
+        let basis =
+            Basis { state_version: self.chain.state_version(), configured: self.configured, forced: self.forced };
         if self.outlook.basis == basis {
             return;
         }

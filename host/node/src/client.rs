@@ -386,7 +386,8 @@ fn template(text: &str) -> Result<MineBlockResponse, Failure> {
 fn node(text: &str) -> Result<Node, ClientError> {
     let wrong = || ClientError::Url { url: text.to_owned() };
     let url: Url = text.parse().map_err(|_| wrong())?;
-    let sound = matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" && url.query().is_none();
+    let sound =
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" && url.query().is_none();
     if !sound {
         return Err(wrong());
     }
@@ -412,9 +413,7 @@ fn refusal(status: StatusCode, wait: Option<Duration>, body: &[u8]) -> Failure {
         }
         status if status.is_server_error() => Failure::Broken { status: number },
         _ => match serde_json::from_slice::<ErrorBody>(body) {
-            Ok(ErrorBody { error }) => {
-                Failure::Rejected { status: number, code: error.code, message: error.message }
-            }
+            Ok(ErrorBody { error }) => Failure::Rejected { status: number, code: error.code, message: error.message },
             Err(_) => Failure::Garbled { detail: format!("status {number} without an explanation") },
         },
     }
@@ -431,9 +430,8 @@ fn classify(error: &reqwest::Error, limit: Duration) -> Failure {
     if causes.clone().any(is_tls) { Failure::Tls { detail } } else { Failure::Refused { detail } }
 }
 
-/// Tells whether rustls is the cause: it comes wrapped in an I/O error, which hides it from `source`.
+/// Tells whether rustls is the cause: it comes wrapped in I/O errors, which hide it from `source`.
 fn is_tls(cause: &(dyn std::error::Error + 'static)) -> bool {
-    use tokio_rustls::rustls::Error;
     let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    cause.is::<Error>() || wrapped.is_some_and(|inner| inner.is::<Error>())
+    cause.is::<tokio_rustls::rustls::Error>() || wrapped.is_some_and(|inner| is_tls(inner))
 }

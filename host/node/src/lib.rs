@@ -7,19 +7,19 @@
 //! [`rate`], [`tls`] and [`server`] what stands before them, [`freshness`] when a template is due; [`audit`] the record of changes and [`reload`] where they come from; [`retry`], [`client`] and
 //! [`mining`] the miner's side; [`run`] puts everything together; [`metrics`] what is counted.
 
-pub mod settings;
-pub mod clock;
+pub mod api;
 pub mod audit;
 pub mod chain;
+pub mod client;
+pub mod clock;
 pub mod freshness;
-pub mod rate;
-pub mod token;
-pub mod tls;
-pub mod server;
 pub mod metrics;
-pub mod api;
+pub mod mining;
+pub mod rate;
 pub mod reload;
 pub mod retry;
-pub mod client;
 pub mod run;
-pub mod mining;
+pub mod server;
+pub mod settings;
+pub mod tls;
+pub mod token;

@@ -199,8 +199,7 @@ impl ProcessUse {
     pub fn read() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes: u64 =
-            resident.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default();
+        let kilobytes: u64 = resident.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default();
         let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
         // The second field is the program's name in parentheses and may hold spaces: utime and stime are the 12th and 13th after it.
         let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().skip(11).take(2));

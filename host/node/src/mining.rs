@@ -11,14 +11,14 @@ pub mod report;
 pub use feed::WorkSource;
 pub use report::{MinerReport, WorkerReport};
 
+use crate::chain::Proof;
 use crate::clock::{Entropy, random_u64};
 use crate::retry::Failure;
 use crate::server::ended;
 use crate::settings::MinerSettings;
-use adit_chain::Solution;
 use adit_miner::workers::{Clock as MonotonicClock, EngineFactory};
 use adit_miner::{Event, Find, JobId, Miner, MiningJob, Shutdown, StartError, Statistics, Verdict};
-use feed::{Feed, Fed, Work};
+use feed::{Fed, Feed, Work};
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -244,7 +244,9 @@ impl Task {
                 self.figures.worker_failures += 1;
                 tracing::warn!(worker = worker.0, reason, "a worker failed and will be replaced");
             }
-            Event::WorkerReplaced { worker, attempt } => tracing::info!(worker = worker.0, attempt, "a worker was replaced"),
+            Event::WorkerReplaced { worker, attempt } => {
+                tracing::info!(worker = worker.0, attempt, "a worker was replaced")
+            }
             Event::KernelDropped { worker, difference } => {
                 "sandbox".clone_into(&mut self.figures.backend);
                 tracing::error!(worker = worker.0, %difference, "the native kernel was wrong: the sandboxed plugin mines from now on");
@@ -264,10 +266,10 @@ impl Task {
             self.miner.clear_job();
         }
         let (source, work) = (Arc::clone(&self.source), Arc::clone(&job.work));
-        let solution = Solution { nonce: find.nonce, rolled: find.rolled };
+        let proof = Proof { nonce: find.nonce, rolled: Some(find.rolled) };
         self.submissions.spawn(async move {
             let began = Instant::now();
-            let verdict = source.submit(&work, solution).await;
+            let verdict = source.submit(&work, proof).await;
             (verdict, began.elapsed())
         });
     }

@@ -10,7 +10,9 @@ use crate::server::{FAREWELL, Server, ended};
 use crate::settings::{NodeSettings, Sizes};
 use crate::tls::{self, TlsError};
 use crate::token::{Token, TokenError};
-use adit_chain::{AddressPrefix, Chain, ChainConfig, LedgerRules, MempoolLimits, OpenError, OrphanLimits, TemplateLimits};
+use adit_chain::{
+    AddressPrefix, Chain, ChainConfig, LedgerRules, MempoolLimits, OpenError, OrphanLimits, TemplateLimits,
+};
 use adit_primitives::Amount;
 use adit_primitives::engine::{HashEngine, RulesEngine};
 use adit_primitives::identity::Rules;
@@ -137,7 +139,8 @@ impl Node {
             tokio::spawn(follow_settings(Arc::clone(&state), standing.clone(), parts.set_log_level)),
             tokio::spawn(follow_chain(Arc::clone(&state))),
         ];
-        let server = Server { listener, tls, router: api::router(state), limits: settings.limits, ending: ending_receiver };
+        let server =
+            Server { listener, tls, router: api::router(state), limits: settings.limits, ending: ending_receiver };
         let server = tokio::spawn(server.run());
         tracing::info!(%address, encrypted, "the API listens");
         Ok(Self { address, encrypted, chain, ending, standing, server, tasks })

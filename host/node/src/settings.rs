@@ -420,8 +420,7 @@ mod tests {
 
     #[test]
     fn a_preset_gives_way_to_the_operators_number() {
-        let node: NodeSettings =
-            serde_json::from_str(r#"{"preset":"pool","sizes":{"template-ttl-ms":250}}"#).unwrap();
+        let node: NodeSettings = serde_json::from_str(r#"{"preset":"pool","sizes":{"template-ttl-ms":250}}"#).unwrap();
         assert_eq!(node.sizes_in_force().template_ttl_ms, 250);
         assert_eq!(node.sizes_in_force().orphans, Preset::Pool.sizes().orphans);
     }

@@ -25,7 +25,8 @@ pub enum TlsError {
 /// Returns the configuration of a server with this certificate chain and key, both PEM files.
 pub fn server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(certificate)?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File { path: key.to_owned(), source })?;
+    let private =
+        PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File { path: key.to_owned(), source })?;
     let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("ring speaks every version that rustls calls safe")
@@ -53,9 +54,7 @@ pub fn client(authorities: Authorities<'_>) -> Result<ClientConfig, TlsError> {
         Authorities::Nobody => {}
         Authorities::File(path) => {
             for certificate in certificates(path)? {
-                roots
-                    .add(certificate)
-                    .map_err(|source| TlsError::Authority { path: path.to_owned(), source })?;
+                roots.add(certificate).map_err(|source| TlsError::Authority { path: path.to_owned(), source })?;
             }
         }
         // Single entries that do not parse are the system's matter, and no reason to trust fewer of the others.

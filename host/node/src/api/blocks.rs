@@ -4,9 +4,9 @@ use super::body::{JsonBody, QueryPart};
 use super::error::{ApiError, ErrorBody};
 use super::shapes::{self, Hex, TransactionBody, WorkBody, decimal, difficulty_number, parse, seconds, time_of};
 use super::{ApiState, run_blocking};
-use crate::chain::{BlockParts, PartialDraft, SubmitError, Taken};
+use crate::chain::{BlockParts, PartialDraft, Proof, SubmitError, Taken};
 use adit_chain::index::IndexedBlock;
-use adit_chain::{Block, BlockError, Solution, TemplateError, TemplateRequest, WorkTemplate};
+use adit_chain::{Block, BlockError, TemplateError, TemplateRequest, WorkTemplate};
 use adit_primitives::contract::{HeaderView, PowInput, Template};
 use adit_primitives::{Amount, BlockId, Hash256, Height};
 use axum::Json;
@@ -103,7 +103,7 @@ pub struct MiningMetadata {
 #[serde(default)]
 pub struct SubmitBlockRequest {
     pub nonce: u64,
-    /// The rolled word as it was hashed, where the chain lets miners roll one.
+    /// The rolled word as it was hashed, where the chain lets miners roll one. Without it, as the template has it.
     pub rolled: Option<u32>,
     /// Compact form: the template that was solved.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -259,10 +259,10 @@ pub async fn submit_block(
         shapes::address(&api.prefix, "miner_address", text)?;
     }
     let claimed: Option<BlockId> = request.hash.as_deref().map(|text| parse("hash", text)).transpose()?;
-    let solution = Solution { nonce: request.nonce, rolled: request.rolled.unwrap_or_default() };
+    let proof = Proof { nonce: request.nonce, rolled: request.rolled };
     let outcome = match (request.transactions.is_some(), request.template_id) {
-        (false, Some(template)) => api.chain.submit_solution(template, solution).await?,
-        _ => api.chain.submit_parts(block_parts(&api, request, solution)?).await?,
+        (false, Some(template)) => api.chain.submit_proof(template, proof).await?,
+        _ => api.chain.submit_parts(block_parts(&api, request, proof)?).await?,
     };
     api.metrics.submission_seconds.observe(began.elapsed().as_secs_f64());
     Ok(Json(submitted(&outcome?, claimed)))
@@ -402,12 +402,10 @@ fn check_reported(reported: Option<&ReportedMining>) -> Result<(), ApiError> {
     Err(ApiError::bad_request("mining-metadata", "mining_duration and hash_rate are numbers of 0 or more"))
 }
 
-fn block_parts(
-    api: &ApiState,
-    request: SubmitBlockRequest,
-    solution: Solution,
-) -> Result<BlockParts, ApiError> {
-    let missing = |field| ApiError::bad_request("missing", format!("{field} is missing: send template_id, or every part of the block"));
+fn block_parts(api: &ApiState, request: SubmitBlockRequest, proof: Proof) -> Result<BlockParts, ApiError> {
+    let missing = |field| {
+        ApiError::bad_request("missing", format!("{field} is missing: send template_id, or every part of the block"))
+    };
     let transactions = request.transactions.ok_or_else(|| missing("transactions"))?;
     let body: Vec<_> = transactions.into_iter().map(|tx| tx.read(&api.prefix)).collect::<Result<_, _>>()?;
     let body_root: Hash256 = parse("merkle_root", &request.merkle_root.ok_or_else(|| missing("merkle_root"))?)?;
@@ -423,7 +421,7 @@ fn block_parts(
     let height = Height(request.index.ok_or_else(|| missing("index"))?);
     let difficulty = request.target_difficulty.map(whole_difficulty).transpose()?.flatten();
     let draft = PartialDraft { parent, bits: request.bits, difficulty, time, body_root };
-    Ok(BlockParts { draft, height, solution, body })
+    Ok(BlockParts { draft, height, proof, body })
 }
 
 /// Reads a difficulty: a broken one cannot be wished for, so the rules' own is left standing.
@@ -440,9 +438,8 @@ fn submitted(taken: &Taken, claimed: Option<BlockId>) -> SubmitBlockResponse {
     let (status, mut message) = match (accepted.selected, made_for) {
         (true, _) => (SubmitStatus::Accepted, "Block accepted and added to blockchain".to_owned()),
         (false, Some(made_for)) => {
-            let message = format!(
-                "Block kept on a side: it was made for state {made_for}, the chain is at {state_version}"
-            );
+            let message =
+                format!("Block kept on a side: it was made for state {made_for}, the chain is at {state_version}");
             (SubmitStatus::Stale, message)
         }
         (false, None) => (SubmitStatus::Stale, "Block kept on a side: the chain has more work elsewhere".to_owned()),

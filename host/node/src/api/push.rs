@@ -54,9 +54,8 @@ pub async fn subscribe(
 ) -> Result<Response, ApiError> {
     let extra = query.extra.map_or_else(|| api.next_extra(), |extra| extra.0);
     let wanted = api.template_request(&query.miner_address, extra)?;
-    let upgrade = upgrade.map_err(|rejection| {
-        ApiError::new(StatusCode::UPGRADE_REQUIRED, "websocket", rejection.body_text())
-    })?;
+    let upgrade =
+        upgrade.map_err(|rejection| ApiError::new(StatusCode::UPGRADE_REQUIRED, "websocket", rejection.body_text()))?;
     let full = |_| ApiError::unavailable("there are as many subscribers as this node takes");
     let place = Arc::clone(&api.subscribers).try_acquire_owned().map_err(full)?;
     let upgrade = upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);

@@ -174,9 +174,10 @@ impl InputBody {
     fn read(self) -> Result<Input, ApiError> {
         let transaction = parse("transaction_id", &self.transaction_id)?;
         let bytes = self.signature.0.len();
-        let signature = self.signature.0.try_into().map_err(|_| {
-            ApiError::bad_request("signature", format!("a signature has 64 bytes, this one {bytes}"))
-        })?;
+        let signature =
+            self.signature.0.try_into().map_err(|_| {
+                ApiError::bad_request("signature", format!("a signature has 64 bytes, this one {bytes}"))
+            })?;
         let previous = OutPoint { transaction, index: self.output_index };
         Ok(Input { previous, signature: Signature(signature) })
     }

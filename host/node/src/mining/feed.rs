@@ -5,13 +5,13 @@
 
 use super::MiningFailure;
 use crate::api::blocks::{MineBlockRequest, MineBlockResponse, SubmitBlockRequest, SubmitBlockResponse, SubmitStatus};
-use crate::chain::{ChainHandle, SubmitError, Unavailable};
+use crate::chain::{ChainHandle, Proof, SubmitError, Unavailable};
 use crate::client::{NodeClient, NodeNumber, Patience};
 use crate::clock::{Clock, Entropy};
 use crate::freshness::Freshness;
 use crate::retry::Failure;
 use crate::settings::MinerSettings;
-use adit_chain::{BlockError, PublicKey, Solution, TemplateRequest};
+use adit_chain::{BlockError, PublicKey, TemplateRequest};
 use adit_miner::Verdict;
 use adit_primitives::contract::PowInput;
 use adit_primitives::{Target, U256};
@@ -72,7 +72,13 @@ impl Feed {
     pub fn start(source: Arc<WorkSource>, settings: &MinerSettings, entropy: Entropy) -> Self {
         let (sender, fed) = mpsc::channel(4);
         let refresh = Arc::new(Notify::new());
-        let asking = Asking { source, sender, refresh: Arc::clone(&refresh), entropy, poll: Duration::from_millis(settings.poll_ms) };
+        let asking = Asking {
+            source,
+            sender,
+            refresh: Arc::clone(&refresh),
+            entropy,
+            poll: Duration::from_millis(settings.poll_ms),
+        };
         Self { fed, refresh, task: tokio::spawn(asking.run()) }
     }
 
@@ -236,18 +242,18 @@ impl Asking {
 
 impl WorkSource {
     /// Submits a find, and returns what became of it.
-    pub async fn submit(&self, work: &Work, solution: Solution) -> Verdict {
+    pub async fn submit(&self, work: &Work, proof: Proof) -> Verdict {
         match (self, work.node) {
-            (Self::Own { chain, .. }, _) => submit_own(chain, work, solution).await,
-            (Self::Nodes { client, .. }, Some(node)) => submit_to(client, node, work, solution).await,
+            (Self::Own { chain, .. }, _) => submit_own(chain, work, proof).await,
+            (Self::Nodes { client, .. }, Some(node)) => submit_to(client, node, work, proof).await,
             (Self::Nodes { .. }, None) => Verdict::Rejected,
         }
     }
 }
 
-async fn submit_own(chain: &ChainHandle, work: &Work, solution: Solution) -> Verdict {
+async fn submit_own(chain: &ChainHandle, work: &Work, proof: Proof) -> Verdict {
     let outcome = loop {
-        match chain.submit_solution(work.template, solution).await {
+        match chain.submit_proof(work.template, proof).await {
             Ok(outcome) => break outcome,
             Err(Unavailable::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
             Err(Unavailable::Stopped) => return Verdict::Rejected,
@@ -258,7 +264,9 @@ async fn submit_own(chain: &ChainHandle, work: &Work, solution: Solution) -> Ver
             tracing::info!(height = taken.accepted.height.0, hash = %taken.accepted.id, "block mined");
             Verdict::Accepted
         }
-        Ok(_) | Err(SubmitError::UnknownTemplate { .. } | SubmitError::Block(BlockError::Known { .. })) => Verdict::Stale,
+        Ok(_) | Err(SubmitError::UnknownTemplate { .. } | SubmitError::Block(BlockError::Known { .. })) => {
+            Verdict::Stale
+        }
         Err(error) => {
             tracing::warn!(%error, "a find was refused");
             Verdict::Rejected
@@ -266,11 +274,11 @@ async fn submit_own(chain: &ChainHandle, work: &Work, solution: Solution) -> Ver
     }
 }
 
-async fn submit_to(client: &NodeClient, node: NodeNumber, work: &Work, solution: Solution) -> Verdict {
+async fn submit_to(client: &NodeClient, node: NodeNumber, work: &Work, proof: Proof) -> Verdict {
     let request = SubmitBlockRequest {
         template_id: Some(work.template),
-        nonce: solution.nonce,
-        rolled: Some(solution.rolled),
+        nonce: proof.nonce,
+        rolled: proof.rolled,
         ..SubmitBlockRequest::default()
     };
     let sent = client.ask_node::<_, SubmitBlockResponse>(node, "submit_block", Some(&request), SUBMIT_ATTEMPTS).await;

@@ -70,9 +70,24 @@ async fn every_route_is_documented_and_the_page_needs_nobody_else() {
     let node = TestNode::start().await;
     let document = node.get("/openapi.json").await.body;
     for path in [
-        "/mine_block", "/submit_block", "/config/refresh", "/difficulty/set", "/difficulty/restore", "/status", "/status/detailed",
-        "/blockchain", "/transaction_pool", "/transaction", "/transaction/{id}", "/address/{address}", "/template", "/metrics",
-        "/identity", "/healthz", "/readyz", "/audit",
+        "/mine_block",
+        "/submit_block",
+        "/config/refresh",
+        "/difficulty/set",
+        "/difficulty/restore",
+        "/status",
+        "/status/detailed",
+        "/blockchain",
+        "/transaction_pool",
+        "/transaction",
+        "/transaction/{id}",
+        "/address/{address}",
+        "/template",
+        "/metrics",
+        "/identity",
+        "/healthz",
+        "/readyz",
+        "/audit",
     ] {
         assert!(document["paths"][path].is_object(), "{path}");
     }

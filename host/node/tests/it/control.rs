@@ -20,10 +20,18 @@ async fn an_override_is_mined_with_shown_recorded_and_taken_back() {
     let node = TestNode::start().await;
     let order = json!({ "difficulty": 2, "reason": "Network optimization" });
     let set = node.post_with_token("/difficulty/set", &order).await.body;
-    assert_eq!((&set["old_difficulty"], &set["new_difficulty"], &set["override_active"]), (&json!(1), &json!(2), &json!(true)));
+    assert_eq!(
+        (&set["old_difficulty"], &set["new_difficulty"], &set["override_active"]),
+        (&json!(1), &json!(2), &json!(true))
+    );
     let layers = node.get("/status/detailed").await.body["difficulty_status"].clone();
     assert_eq!(
-        (&layers["genesis_difficulty"], &layers["config_difficulty"], &layers["current_mining_difficulty"], &layers["target_difficulty"]),
+        (
+            &layers["genesis_difficulty"],
+            &layers["config_difficulty"],
+            &layers["current_mining_difficulty"],
+            &layers["target_difficulty"]
+        ),
         (&json!(1), &json!(1), &json!(2), &json!(2)),
     );
     assert_eq!(node.work().await.target_difficulty.as_u64(), Some(2));
@@ -36,7 +44,8 @@ async fn an_override_is_mined_with_shown_recorded_and_taken_back() {
     assert_eq!(node.work().await.target_difficulty.as_u64(), Some(1));
     let audit = node.http.get(node.url("/audit")).bearer_auth(node.token()).send().await.unwrap();
     let audit: serde_json::Value = serde_json::from_str(&audit.text().await.unwrap()).unwrap();
-    let actions: Vec<_> = audit["entries"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    let actions: Vec<_> =
+        audit["entries"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["difficulty-set", "difficulty-set", "difficulty-restored"]);
     assert_eq!(audit["entries"][0]["reason"], "Network optimization");
 }

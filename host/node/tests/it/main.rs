@@ -9,3 +9,4 @@ mod push;
 mod settings;
 mod tls;
 mod transactions;
+mod workers;

@@ -16,14 +16,20 @@ async fn a_solved_template_becomes_the_newest_block() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_template_has_chaincores_fields() {
     let node = TestNode::start().await;
-    let work = node.post("/mine_block", &json!({ "miner_address": node.address(), "client_version": "2.0", "timestamp": 1.5 })).await.body;
+    let work = node
+        .post("/mine_block", &json!({ "miner_address": node.address(), "client_version": "2.0", "timestamp": 1.5 }))
+        .await
+        .body;
     let template = &work["block_template"];
     for key in ["index", "previous_hash", "transactions", "timestamp", "target_difficulty", "merkle_root"] {
         assert!(!template[key].is_null(), "{key}");
     }
     assert_eq!((&work["status"], &work["target_difficulty"]), (&json!("template_created"), &json!(1)));
     let reward = &work["mining_metadata"];
-    assert_eq!((&reward["block_reward"], &reward["block_reward_atoms"]), (&json!("50.00000000"), &json!(5_000_000_000_u64)));
+    assert_eq!(
+        (&reward["block_reward"], &reward["block_reward_atoms"]),
+        (&json!("50.00000000"), &json!(5_000_000_000_u64))
+    );
     assert_eq!(template["transactions"].as_array().unwrap().len(), 1, "the coinbase");
 }
 

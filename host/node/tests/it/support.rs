@@ -112,7 +112,12 @@ impl SettingsSource for FileSource {
 
     fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
         let wrong = |message: String| {
-            vec![Diagnostic { severity: Severity::Error, key: "node".to_owned(), message, place: Some("test:1".into()) }]
+            vec![Diagnostic {
+                severity: Severity::Error,
+                key: "node".to_owned(),
+                message,
+                place: Some("test:1".into()),
+            }]
         };
         let text = std::fs::read_to_string(&self.path).map_err(|error| wrong(error.to_string()))?;
         let mut settings: Settings = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;

@@ -67,7 +67,8 @@ async fn a_node_that_speaks_no_tls_is_refused_over_https() {
     let node = TestNode::start().await;
     let url = node.node.url().replace("http:", "https:");
     let authority = Authority::new();
-    let client = NodeClient::new(&[url], Some(&authority.file("ca.pem")), node.identity.clone(), test_entropy()).unwrap();
+    let client =
+        NodeClient::new(&[url], Some(&authority.file("ca.pem")), node.identity.clone(), test_entropy()).unwrap();
     let refused = client.handshake(Patience::Attempts(1)).await.unwrap_err();
     assert!(matches!(refused, Failure::Tls { .. }), "{refused:?}");
 }
@@ -90,7 +91,8 @@ async fn a_node_of_another_chain_is_refused_with_the_differences_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_node_answers_where_the_first_is_down_or_of_another_chain() {
-    let (other, node) = (TestNode::start_with(Plan { chain: "other", ..Plan::default() }).await, TestNode::start().await);
+    let (other, node) =
+        (TestNode::start_with(Plan { chain: "other", ..Plan::default() }).await, TestNode::start().await);
     let gone = TestNode::start().await;
     let urls = [gone.node.url(), other.node.url(), node.node.url()];
     gone.node.end().await.unwrap();

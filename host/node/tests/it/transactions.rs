@@ -46,7 +46,10 @@ async fn a_payment_waits_is_mined_and_belongs_to_its_receiver() {
     assert_eq!((work.mining_metadata.transaction_count, work.mining_metadata.total_fees_atoms), (1, FEE));
     node.mine().await;
     let located = node.get(&format!("/transaction/{id}")).await.body;
-    assert_eq!((&located["status"], &located["block_index"], &located["confirmations"]), (&json!("confirmed"), &json!(3), &json!(1)));
+    assert_eq!(
+        (&located["status"], &located["block_index"], &located["confirmations"]),
+        (&json!("confirmed"), &json!(3), &json!(1))
+    );
     let held = node.get(&format!("/address/{}", node.prefix.address(to))).await.body;
     assert_eq!(held["balance_atoms"], 5_000_000_000 - FEE);
     assert_eq!(node.get("/transaction_pool").await.body["pool_size"], 0);
