@@ -1,7 +1,7 @@
 //! Vectors of 32-bit words that one algorithm is written over and each machine's instructions implement.
 //!
-//! A vector comes from [`Words::splat`] or [`Words::load`] alone, and these ask for the [`Words::Machine`]: a proof that the instructions
-//! are there, which the owner of an entry point makes once. So everything built on a vector is safe code. Functions are
+//! A vector comes from [`Words::splat`], [`Words::load`] or [`Words::from_le_bytes`] alone, and these ask for the [`Words::Machine`]: a
+//! proof that the instructions are there, which the owner of an entry point makes once. So everything built on a vector is safe code. Functions are
 //! `#[inline(always)]` down to the entry point: only there the compiler knows which instructions it may use.
 //!
 //! Reading order: this trait, `portable` (plain Rust), then `avx2` and `avx512`.
