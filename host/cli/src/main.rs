@@ -1,2 +1,87 @@
-//! The adit binary.
-fn main() {}
+//! The `adit` binary: arguments, `chain.toml`, logging, and the wiring of the host's parts.
+//!
+//! It decides nothing about blocks or money. The clock and the random generator are made here and handed down.
+//!
+//! Reading order: [`config`] reads a `chain.toml`, [`sandbox`] opens the plugins' sandbox, [`run`] wires a node or a miner; every
+//! other module is one command.
+
+mod bench;
+mod chain;
+mod config;
+mod engine;
+mod key;
+mod plugin;
+mod reference;
+mod replay;
+mod run;
+mod sandbox;
+mod terminal;
+mod wallet;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A host for chains and mining whose rules are plugins.
+#[derive(Parser)]
+#[command(name = "adit", version, max_term_width = 110)]
+struct Arguments {
+    /// Write the log as JSON lines.
+    #[arg(long, global = true)]
+    json: bool,
+    /// What is logged, in tracing's notation; over `log.level` of chain.toml.
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run node and miner in one process.
+    Up(run::UpArguments),
+    /// Run a node.
+    Node(run::NodeArguments),
+    /// Mine for one or several nodes.
+    Miner(run::MinerArguments),
+    /// Write, check, show and pin a chain.toml.
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
+    /// Write, build, test and inspect plugins.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// Judge recorded headers with a chain's own plugins.
+    Replay(replay::ReplayArguments),
+    /// Make and show keys.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Pay from a key.
+    Send(wallet::SendArguments),
+    /// Show what an address or a key holds.
+    Balance(wallet::BalanceArguments),
+    /// Measure this machine: search, checking, sandbox, templates.
+    Bench(bench::BenchArguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let log = terminal::LogFormat { json: arguments.json, filter: arguments.log };
+    let outcome = match arguments.command {
+        Command::Up(arguments) => run::up(arguments, &log),
+        Command::Node(arguments) => run::node(arguments, &log),
+        Command::Miner(arguments) => run::miner(arguments, &log),
+        Command::Chain(command) => chain::run(command),
+        Command::Plugin(command) => plugin::run(command),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Key(command) => key::run(command),
+        Command::Send(arguments) => wallet::send(&arguments),
+        Command::Balance(arguments) => wallet::balance(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

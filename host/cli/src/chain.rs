@@ -1,0 +1,132 @@
+//! `adit chain`: writing, checking, showing and pinning a `chain.toml`.
+
+use crate::config::finding::{Finding, Gravity};
+use crate::config::{self, ResolvedChain};
+use crate::{reference, sandbox};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use toml_edit::{DocumentMut, value};
+
+#[derive(clap::Subcommand)]
+pub enum ChainCommand {
+    /// Write a chain.toml to start from.
+    New {
+        /// The chain's name.
+        name: String,
+        /// The hash plugin: a bundled one, or a component's file.
+        #[arg(long, default_value = "sha256d", value_name = "PLUGIN")]
+        hash: String,
+        /// The consensus plugin: a bundled one, or a component's file.
+        #[arg(long, default_value = "longest-chain", value_name = "PLUGIN")]
+        consensus: String,
+        /// Where to write.
+        #[arg(long, default_value = "chain.toml", value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Report every wrong, missing, unknown or defaulted value with its line.
+    Check {
+        file: PathBuf,
+        /// Leave out the values that are defaults.
+        #[arg(long)]
+        quiet: bool,
+    },
+    /// Show the resolved chain and its identity.
+    Show { file: PathBuf },
+    /// Write the digests of the plugins into the file, so that no other bytes are ever taken for them.
+    Pin { file: PathBuf },
+    /// Print the reference of chain.toml.
+    #[command(hide = true)]
+    Reference,
+}
+
+/// Runs a command on a `chain.toml`.
+pub fn run(command: ChainCommand) -> Result<ExitCode> {
+    match command {
+        ChainCommand::New { name, hash, consensus, out } => new(&name, &hash, &consensus, &out),
+        ChainCommand::Check { file, quiet } => check(&file, quiet),
+        ChainCommand::Show { file } => show(&file),
+        ChainCommand::Pin { file } => pin(&file),
+        ChainCommand::Reference => {
+            print!("{}", reference::markdown()?);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn new(name: &str, hash: &str, consensus: &str, out: &Path) -> Result<ExitCode> {
+    if out.exists() {
+        bail!("{} exists already", out.display());
+    }
+    let mut document: DocumentMut = include_str!("../templates/chain.toml").parse().context("the template is TOML")?;
+    document["chain"]["name"] = value(name);
+    document["hash"]["plugin"] = value(hash);
+    document["consensus"]["plugin"] = value(consensus);
+    if consensus == "longest-chain" {
+        document["consensus"]["config"]["genesis"]["message"] = value(name);
+    } else if let Some(table) = document["consensus"].as_table_mut() {
+        // Another plugin has other settings.
+        table.remove("config");
+    }
+    std::fs::write(out, document.to_string()).with_context(|| format!("failed to write {}", out.display()))?;
+    println!("wrote {}", out.display());
+    check(out, true)
+}
+
+fn check(file: &Path, quiet: bool) -> Result<ExitCode> {
+    let report = config::read(file, &sandbox::open()?)?;
+    let mut findings: Vec<&Finding> =
+        report.findings.iter().filter(|finding| !quiet || finding.gravity != Gravity::Default).collect();
+    findings.sort_by_key(|finding| (finding.gravity, finding.place.line(&report.text)));
+    for finding in &findings {
+        println!("{}", finding.show(&report.file, &report.text));
+    }
+    let count = |gravity| report.findings.iter().filter(|finding| finding.gravity == gravity).count();
+    let errors = count(Gravity::Error);
+    match &report.chain {
+        Some(chain) => {
+            println!("{}: good ({} defaults); identity {}", report.file, count(Gravity::Default), chain.rules.identity());
+            Ok(ExitCode::SUCCESS)
+        }
+        None => {
+            println!("{}: {errors} errors", report.file);
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn show(file: &Path) -> Result<ExitCode> {
+    let ResolvedChain { rules, consensus, hash, settings, .. } = config::read(file, &sandbox::open()?)?.into_chain()?;
+    println!("chain       {} ({})", rules.chain, rules.network);
+    println!("identity    {}", rules.identity());
+    println!("genesis     {}", rules.genesis);
+    for (role, chosen) in [("consensus", &consensus), ("hash", &hash)] {
+        let info = chosen.plugin.info();
+        println!("{role:<11} {} {} blake3:{}", info.name, info.version, info.digest);
+        println!("            {}", info.summary);
+        println!("            config {}", chosen.config);
+    }
+    println!("ledger      {}", rules.ledger);
+    println!("node        {}", serde_json::to_string(&settings.node)?);
+    println!("miner       {}", serde_json::to_string(&settings.miner)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pin(file: &Path) -> Result<ExitCode> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
+    let mut document: DocumentMut = text.parse().with_context(|| format!("{} is not TOML", file.display()))?;
+    // A pin that no longer fits is what is being replaced: the file is read without any.
+    let folder = file.parent().unwrap_or(Path::new(""));
+    for table in ["consensus", "hash"] {
+        let plugin = document.get(table).and_then(|table| table.get("plugin")).and_then(|plugin| plugin.as_str());
+        let plugin = plugin.with_context(|| format!("{} names no {table}.plugin", file.display()))?;
+        let bytes = config::plugins::bytes_of(plugin, folder).map_err(anyhow::Error::msg)?;
+        let pin = format!("blake3:{}", blake3::hash(&bytes).to_hex());
+        println!("{table}: {plugin} {pin}");
+        document[table]["digest"] = value(pin);
+    }
+    let temporary = file.with_extension("toml.new");
+    std::fs::write(&temporary, document.to_string()).with_context(|| format!("failed to write {}", temporary.display()))?;
+    std::fs::rename(&temporary, file).with_context(|| format!("failed to replace {}", file.display()))?;
+    check(file, true)
+}

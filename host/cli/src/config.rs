@@ -1,0 +1,195 @@
+//! `chain.toml`: read, checked, and resolved into rules and settings.
+//!
+//! Nothing here starts anything. One check serves the host's own tables and each plugin's `config` table, by JSON Schema; every
+//! finding keeps its line. Reading order: [`file`] has the tables, [`schema`] the check, [`finding`] what it reports.
+
+pub mod file;
+pub mod finding;
+pub mod plugins;
+pub mod schema;
+pub mod source;
+
+pub use source::ChainSource;
+
+use adit_chain::{AddressPrefix, LedgerRules};
+use adit_node::settings::Settings;
+use adit_plugin_host::{Kind, Sandbox};
+use adit_primitives::identity::{RulePlugin, Rules};
+use adit_primitives::{Amount, BlockId};
+use file::{ChainFile, LedgerTable, Network};
+use finding::{Finding, Place};
+use plugins::ChosenPlugin;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use toml_edit::{Document, Item};
+
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A chain whose file is right: its rules as plugins, and this machine's settings.
+#[derive(Debug, Clone)]
+pub struct ResolvedChain {
+    pub prefix: AddressPrefix,
+    pub rules: Rules,
+    pub consensus: ChosenPlugin,
+    pub hash: ChosenPlugin,
+    pub ledger: LedgerRules,
+    /// Paths in it are absolute, or relative to the working directory.
+    pub settings: Settings,
+}
+
+/// What reading a `chain.toml` brought.
+#[derive(Debug)]
+pub struct Report {
+    /// The file's path as given.
+    pub file: String,
+    pub text: String,
+    pub findings: Vec<Finding>,
+    /// The chain, unless a finding is an error.
+    pub chain: Option<ResolvedChain>,
+}
+
+impl Report {
+    /// Returns the chain, or all errors as one message.
+    pub fn into_chain(self) -> anyhow::Result<ResolvedChain> {
+        let errors: Vec<String> =
+            self.findings.iter().filter(|finding| finding.is_error()).map(|finding| finding.show(&self.file, &self.text)).collect();
+        match self.chain {
+            Some(chain) if errors.is_empty() => Ok(chain),
+            _ => anyhow::bail!("{} cannot be used\n{}", self.file, errors.join("\n")),
+        }
+    }
+}
+
+/// Reads a `chain.toml` and loads its plugins.
+///
+/// # Errors
+/// Only where the file cannot be read: everything wrong inside it is a finding.
+pub fn read(path: &Path, sandbox: &Arc<Sandbox>) -> anyhow::Result<Report> {
+    use anyhow::Context;
+    let file = path.display().to_string();
+    let length = std::fs::metadata(path).with_context(|| format!("failed to read {file}"))?.len();
+    anyhow::ensure!(length <= FILE_BYTES_MAX, "{file} has {length} bytes; a chain.toml has at most {FILE_BYTES_MAX}");
+    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {file}"))?;
+    let mut findings = Vec::new();
+    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    let chain = resolve(&text, &folder, sandbox, &mut findings);
+    let failed = findings.iter().any(Finding::is_error);
+    Ok(Report { file, text, findings, chain: chain.filter(|_| !failed) })
+}
+
+fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec<Finding>) -> Option<ResolvedChain> {
+    let document = match Document::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            findings.push(Finding::error(Place::of(error.span()), "", format!("does not parse: {}", error.message())));
+            return None;
+        }
+    };
+    let schema = serde_json::to_value(schemars::schema_for!(ChainFile)).expect("a schema is JSON");
+    let checked = schema::check(&schema, document.as_item(), "", Place::TOP);
+    let sound = !checked.findings.iter().any(Finding::is_error);
+    findings.extend(checked.findings);
+    let file: ChainFile = match serde_json::from_value(checked.value) {
+        Ok(file) => file,
+        Err(error) => {
+            if sound {
+                findings.push(Finding::error(Place::TOP, "", error.to_string()));
+            }
+            return None;
+        }
+    };
+    let mut choose = |table: &file::PluginTable, name: &str, kind: Kind| {
+        let item = document.get(name).unwrap_or(&Item::None);
+        plugins::choose(table, item, name, kind, folder, sandbox, findings)
+    };
+    let consensus = choose(&file.consensus, "consensus", Kind::Consensus);
+    let hash = choose(&file.hash, "hash", Kind::Hash);
+    let (consensus, hash) = (consensus?, hash?);
+    if file.chain.network == Network::Mainnet {
+        for (table, chosen, name) in [(&file.consensus, &consensus, "consensus"), (&file.hash, &hash, "hash")] {
+            if table.digest.is_none() {
+                let digest = chosen.plugin.info().digest;
+                let place = place_of(&document, name);
+                let path = format!("{name}.digest");
+                let problem = format!("is missing; on mainnet plugins are pinned: \"blake3:{digest}\" (`adit chain pin` writes it)");
+                findings.push(Finding::error(place, &path, problem));
+            }
+        }
+    }
+    let prefix = AddressPrefix::new(&file.ledger.address_prefix)
+        .map_err(|error| findings.push(Finding::error(place_of(&document, "ledger"), "ledger.address-prefix", error.to_string())))
+        .ok()?;
+    let genesis = genesis(&consensus, findings, place_of(&document, "consensus"))?;
+    let ledger = ledger_rules(&file.ledger);
+    let rules = Rules {
+        chain: file.chain.name.clone(),
+        network: file.chain.network.name().to_owned(),
+        genesis,
+        consensus: rule_plugin(&consensus),
+        hash: rule_plugin(&hash),
+        ledger: ledger_json(&file.ledger, &ledger),
+    };
+    let settings = Settings { node: file.node, miner: file.miner, log: file.log };
+    Some(ResolvedChain {
+        prefix,
+        rules,
+        consensus,
+        hash,
+        ledger,
+        settings: absolute_paths(settings, folder),
+    })
+}
+
+fn place_of(document: &Document<&str>, table: &str) -> Place {
+    Place::of(document.get(table).and_then(Item::span))
+}
+
+fn rule_plugin(chosen: &ChosenPlugin) -> RulePlugin {
+    let info = chosen.plugin.info();
+    RulePlugin { name: info.name.clone(), digest: info.digest, config: chosen.config.clone() }
+}
+
+/// Asks the consensus plugin for the genesis block's id.
+fn genesis(consensus: &ChosenPlugin, findings: &mut Vec<Finding>, place: Place) -> Option<BlockId> {
+    use adit_primitives::engine::RulesEngine;
+    let id = || -> anyhow::Result<BlockId> {
+        let rules = consensus.plugin.rules(&consensus.config)?;
+        let header = rules.genesis()?;
+        let mut views = rules.decode(&[header])?;
+        let view = views.pop().ok_or_else(|| anyhow::anyhow!("the plugin does not decode its own genesis"))??;
+        Ok(view.id)
+    };
+    id().map_err(|error| findings.push(Finding::error(place, "consensus.config", format!("gives no genesis: {error:#}")))).ok()
+}
+
+fn ledger_rules(table: &LedgerTable) -> LedgerRules {
+    LedgerRules {
+        coinbase_maturity: table.coinbase_maturity,
+        block_bytes_max: table.block_bytes_max as usize,
+        header_bytes_max: table.header_bytes_max as usize,
+        data_bytes_max: table.data_bytes_max as usize,
+        money_max: Amount::from_atoms(table.money_max),
+    }
+}
+
+/// The ledger's rules with the addresses' prefix: an address means the same to everyone on the chain.
+fn ledger_json(table: &LedgerTable, rules: &LedgerRules) -> String {
+    format!("{{\"address_prefix\":\"{}\",\"rules\":{}}}", table.address_prefix, rules.canonical_json())
+}
+
+/// Paths in `chain.toml` are relative to the file.
+fn absolute_paths(mut settings: Settings, folder: &Path) -> Settings {
+    let join = |path: &mut PathBuf| *path = folder.join(&*path);
+    join(&mut settings.node.data_dir);
+    settings.node.token_file.iter_mut().for_each(join);
+    settings.miner.key_file.iter_mut().for_each(join);
+    settings.miner.ca_file.iter_mut().for_each(join);
+    if let Some(tls) = &mut settings.node.tls {
+        join(&mut tls.certificate);
+        join(&mut tls.key);
+    }
+    if let adit_node::settings::NativeKernel::File(kernel) = &mut settings.miner.native {
+        join(&mut kernel.file);
+    }
+    settings
+}

@@ -1,0 +1,143 @@
+//! The tables of `chain.toml`. Their documentation is the reference: `adit chain reference` prints it.
+
+use adit_node::settings::{LogSettings, MinerSettings, NodeSettings};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A chain: its rules, and how this machine takes part in it.
+///
+/// `chain`, `consensus`, `hash` and `ledger` are the rules: everyone on the chain has the same, and their digest is the chain's
+/// identity. `node` and `miner` are local and no part of it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ChainFile {
+    pub chain: ChainTable,
+    pub consensus: PluginTable,
+    pub hash: PluginTable,
+    #[serde(default)]
+    pub ledger: LedgerTable,
+    /// The node: where it keeps its data, where it listens, how much it lets a client ask for.
+    #[serde(default = "NodeSettings::unset")]
+    pub node: NodeSettings,
+    /// The miner: for whom it mines, with how many threads, and for which nodes.
+    #[serde(default = "MinerSettings::unset")]
+    pub miner: MinerSettings,
+    /// What is written to the log.
+    #[serde(default = "LogSettings::unset")]
+    pub log: LogSettings,
+}
+
+/// What the chain is called, and which of its networks this is.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ChainTable {
+    /// The chain's name.
+    #[schemars(length(min = 1, max = 64))]
+    pub name: String,
+    /// Which network: nodes of different networks never talk. On `mainnet` every plugin must be pinned by its digest.
+    pub network: Network,
+}
+
+/// A network of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    Mainnet,
+    Testnet,
+    Devnet,
+}
+
+impl Network {
+    /// Returns the name as `chain.toml` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mainnet => "mainnet",
+            Self::Testnet => "testnet",
+            Self::Devnet => "devnet",
+        }
+    }
+}
+
+/// A plugin of the rules, and its configuration.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PluginTable {
+    /// A bundled plugin by its name, or a component by its file: a path with a slash or the ending `.wasm`, relative to this file.
+    #[schemars(length(min = 1, max = 4096))]
+    pub plugin: String,
+    /// The BLAKE3 digest that the component must have, as `blake3:` and 64 hexadecimal digits. `adit chain pin` writes it.
+    pub digest: Option<String>,
+    /// The plugin's own settings: `adit plugin inspect` prints what a plugin knows.
+    #[serde(default)]
+    pub config: Map<String, Value>,
+}
+
+/// What the ledger holds to. Part of the chain's identity.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LedgerTable {
+    /// What addresses of this chain begin with, in lower-case letters.
+    #[serde(default = "LedgerTable::address_prefix")]
+    #[schemars(length(min = 1, max = 16))]
+    pub address_prefix: String,
+    /// How many blocks deep a coinbase must lie before its outputs can be spent.
+    #[serde(default = "LedgerTable::coinbase_maturity")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub coinbase_maturity: u64,
+    /// The largest block, header and body, in bytes.
+    #[serde(default = "LedgerTable::block_bytes_max")]
+    #[schemars(range(min = 1_000, max = 4_000_000))]
+    pub block_bytes_max: u32,
+    /// The largest header, in bytes.
+    #[serde(default = "LedgerTable::header_bytes_max")]
+    #[schemars(range(min = 64, max = 65_536))]
+    pub header_bytes_max: u32,
+    /// The most bytes of data in a transaction or a coinbase, the coinbase's 8 bytes of height among them.
+    #[serde(default = "LedgerTable::data_bytes_max")]
+    #[schemars(range(min = 8, max = 10_000))]
+    pub data_bytes_max: u32,
+    /// The most atoms that one transaction may move.
+    #[serde(default = "LedgerTable::money_max")]
+    #[schemars(range(min = 1, max = 9_000_000_000_000_000_000_u64))]
+    pub money_max: u64,
+}
+
+impl LedgerTable {
+    fn address_prefix() -> String {
+        "adit".to_owned()
+    }
+
+    fn coinbase_maturity() -> u64 {
+        100
+    }
+
+    fn block_bytes_max() -> u32 {
+        1_000_000
+    }
+
+    fn header_bytes_max() -> u32 {
+        1_000
+    }
+
+    fn data_bytes_max() -> u32 {
+        100
+    }
+
+    fn money_max() -> u64 {
+        2_100_000_000_000_000
+    }
+}
+
+impl Default for LedgerTable {
+    fn default() -> Self {
+        Self {
+            address_prefix: Self::address_prefix(),
+            coinbase_maturity: Self::coinbase_maturity(),
+            block_bytes_max: Self::block_bytes_max(),
+            header_bytes_max: Self::header_bytes_max(),
+            data_bytes_max: Self::data_bytes_max(),
+            money_max: Self::money_max(),
+        }
+    }
+}

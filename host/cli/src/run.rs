@@ -1,0 +1,276 @@
+//! `adit up`, `adit node`, `adit miner`: the parts wired together, run until Ctrl-C.
+
+use crate::config::{self, ChainSource, ResolvedChain, source};
+use crate::engine::{self, monotonic};
+use crate::terminal::{LogFormat, StatusLine};
+use crate::{key, sandbox};
+use adit_chain::{PublicKey, SecretKey};
+use adit_node::client::NodeClient;
+use adit_node::clock::{Clock, Entropy};
+use adit_node::mining::{MinerReport, Mining, MiningParts, WorkSource};
+use adit_node::reload::Loaded;
+use adit_node::run::{Node, NodeParts};
+use adit_node::settings::MinerSettings;
+use adit_plugin_host::Sandbox;
+use adit_primitives::Timestamp;
+use adit_store::{Options, Store};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// Bytes of the database's blocks that are kept in memory.
+const STORE_CACHE_BYTES: u64 = 16 << 20;
+
+#[derive(clap::Args)]
+pub struct UpArguments {
+    /// The chain.
+    chain: PathBuf,
+    #[command(flatten)]
+    miner: MinerChoice,
+}
+
+#[derive(clap::Args)]
+pub struct NodeArguments {
+    /// The chain.
+    chain: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub struct MinerArguments {
+    /// The chain.
+    chain: PathBuf,
+    /// A node to mine for; over `miner.nodes` of chain.toml. Several are tried in order.
+    #[arg(long = "node", value_name = "URL")]
+    nodes: Vec<String>,
+    #[command(flatten)]
+    miner: MinerChoice,
+}
+
+#[derive(clap::Args)]
+struct MinerChoice {
+    /// The address that is paid; over chain.toml.
+    #[arg(long, conflicts_with = "key")]
+    address: Option<String>,
+    /// A key file whose address is paid, made where there is none; over chain.toml.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Search threads; over chain.toml.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl MinerChoice {
+    fn over(self, settings: &mut MinerSettings) {
+        if self.address.is_some() {
+            settings.address = self.address;
+        }
+        if self.key.is_some() {
+            settings.address = None;
+            settings.key_file = self.key;
+        }
+        settings.threads = self.threads.or(settings.threads);
+    }
+}
+
+/// The time of day.
+fn clock() -> Clock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the clock is made")]
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Arc::new(move || Timestamp::from_millis(u64::try_from(now().as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// The system's generator of secrets.
+pub fn entropy() -> Entropy {
+    Arc::new(|bytes: &mut [u8]| getrandom::fill(bytes).expect("a system without random numbers runs nothing safely"))
+}
+
+/// Ctrl-C, or the system's request to end.
+async fn signal() {
+    let interrupt = async { drop(tokio::signal::ctrl_c().await) };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return interrupt.await };
+        tokio::select! {
+            () = interrupt => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    interrupt.await;
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().context("no runtime for tasks")
+}
+
+/// A chain that was read for running, with what reading it again needs.
+struct Opened {
+    chain: ResolvedChain,
+    loaded: Loaded,
+    sandbox: Arc<Sandbox>,
+    path: PathBuf,
+}
+
+fn open(path: PathBuf) -> Result<Opened> {
+    let sandbox = sandbox::open()?;
+    let report = config::read(&path, &sandbox)?;
+    let diagnostics = source::diagnostics(&report);
+    let chain = report.into_chain()?;
+    let loaded = Loaded { settings: chain.settings.clone(), identity: chain.rules.identity(), diagnostics };
+    Ok(Opened { chain, loaded, sandbox, path })
+}
+
+fn node_parts(opened: &Opened, log: crate::terminal::LogLevel, miner: watch::Receiver<Arc<MinerReport>>) -> Result<NodeParts> {
+    let Opened { chain, loaded, sandbox, path } = opened;
+    let node = &chain.settings.node;
+    let database = node.data_dir.join("chain");
+    std::fs::create_dir_all(&node.data_dir).with_context(|| format!("failed to make {}", node.data_dir.display()))?;
+    let store = Store::open(&Options { path: database.clone(), cache_bytes: STORE_CACHE_BYTES })
+        .with_context(|| format!("failed to open the database in {}", database.display()))?;
+    Ok(NodeParts {
+        loaded: loaded.clone(),
+        source: Arc::new(ChainSource::new(path.clone(), Arc::clone(sandbox))),
+        identity: chain.rules.clone(),
+        rules: Arc::new(chain.consensus.plugin.rules(&chain.consensus.config)?),
+        hash: Box::new(chain.hash.plugin.hash(&chain.hash.config)?),
+        ledger: chain.ledger.clone(),
+        prefix: chain.prefix.clone(),
+        storage: Arc::new(store),
+        clock: clock(),
+        entropy: entropy(),
+        set_log_level: Box::new(move |level| log.set(level)),
+        miner,
+    })
+}
+
+/// The key that is paid.
+fn pay_to(chain: &ResolvedChain) -> Result<PublicKey> {
+    let miner = &chain.settings.miner;
+    if let Some(address) = &miner.address {
+        let address = chain.prefix.parse(address).with_context(|| format!("{address} is no address of this chain"))?;
+        return Ok(address.key);
+    }
+    let file = miner.key_file.clone().unwrap_or_else(|| chain.settings.node.data_dir.join("miner.key"));
+    let fresh = !file.exists();
+    let key: SecretKey = key::read_or_create(&file)?;
+    if fresh {
+        tracing::info!(file = %file.display(), address = %chain.prefix.address(key.public()), "made a key for the miner");
+    }
+    Ok(key.public())
+}
+
+/// Runs a node without a miner.
+pub fn node(arguments: NodeArguments, log: &LogFormat) -> Result<ExitCode> {
+    let opened = open(arguments.chain)?;
+    let level = log.start(&opened.chain.settings.log.level)?;
+    let (_, silent) = watch::channel(Arc::new(MinerReport::default()));
+    let parts = node_parts(&opened, level, silent.clone())?;
+    runtime()?.block_on(async {
+        let node = Node::start(parts).await?;
+        let status = StatusLine::start(&node, silent, log);
+        let ended = node.run_until(signal()).await;
+        status.end();
+        ended.context("the node stopped")
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs node and miner in one process.
+pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
+    let mut opened = open(arguments.chain)?;
+    let level = log.start(&opened.chain.settings.log.level)?;
+    arguments.miner.over(&mut opened.chain.settings.miner);
+    opened.loaded.settings.miner = opened.chain.settings.miner.clone();
+    let settings = opened.chain.settings.miner.clone();
+    let key = pay_to(&opened.chain)?;
+    let search = search(&opened.chain)?;
+    let (report, reports) = watch::channel(Arc::new(MinerReport::default()));
+    let parts = node_parts(&opened, level, reports.clone())?;
+    runtime()?.block_on(async {
+        let node = Node::start(parts).await?;
+        let status = StatusLine::start(&node, reports, log);
+        let mining = Mining::start(MiningParts {
+            source: WorkSource::Own { chain: node.chain().clone(), pay_to: key, clock: clock() },
+            settings,
+            factory: search.factory,
+            backend: search.backend,
+            clock: Arc::new(monotonic),
+            entropy: entropy(),
+            report,
+            changes: Some(miner_settings(&node)),
+        })?;
+        // The miner ends first, so that its last find still meets a chain. A chain that fails ends the miner.
+        let mined = mining.run_until(signal()).await;
+        let ended = node.end().await;
+        status.end();
+        ended.context("the node stopped")?;
+        mined.context("the miner stopped")?;
+        anyhow::Ok(())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The miner's part of the settings as they change.
+fn miner_settings(node: &Node) -> watch::Receiver<MinerSettings> {
+    let mut standing = node.standing();
+    let (sender, receiver) = watch::channel(standing.borrow_and_update().settings.miner.clone());
+    tokio::spawn(async move {
+        while standing.changed().await.is_ok() {
+            let now = standing.borrow_and_update().settings.miner.clone();
+            sender.send_if_modified(|before| {
+                let changed = *before != now;
+                *before = now;
+                changed
+            });
+        }
+    });
+    receiver
+}
+
+fn search(chain: &ResolvedChain) -> Result<engine::Search> {
+    let search = engine::choose(&chain.hash, &chain.settings.miner.native, scratch(chain))?;
+    tracing::info!(backend = %search.backend, algorithm = %chain.hash.plugin.info().name, "the miner searches");
+    Ok(search)
+}
+
+fn scratch(chain: &ResolvedChain) -> &Path {
+    &chain.settings.node.data_dir
+}
+
+/// Mines for other nodes.
+pub fn miner(arguments: MinerArguments, log: &LogFormat) -> Result<ExitCode> {
+    let mut opened = open(arguments.chain)?;
+    log.start(&opened.chain.settings.log.level)?;
+    let chain = &mut opened.chain;
+    arguments.miner.over(&mut chain.settings.miner);
+    if !arguments.nodes.is_empty() {
+        chain.settings.miner.nodes = arguments.nodes;
+    }
+    let settings = chain.settings.miner.clone();
+    anyhow::ensure!(!settings.nodes.is_empty(), "no node to mine for: --node URL, or miner.nodes in chain.toml");
+    let address = chain.prefix.address(pay_to(chain)?).to_string();
+    let client = NodeClient::new(&settings.nodes, settings.ca_file.as_deref(), chain.rules.clone(), entropy())?;
+    let search = search(chain)?;
+    let (report, reports) = watch::channel(Arc::new(MinerReport::default()));
+    runtime()?.block_on(async {
+        let status = StatusLine::for_miner(reports, log);
+        let mining = Mining::start(MiningParts {
+            source: WorkSource::Nodes { client, address },
+            settings,
+            factory: search.factory,
+            backend: search.backend,
+            clock: Arc::new(monotonic),
+            entropy: entropy(),
+            report,
+            changes: None,
+        })?;
+        let ended = mining.run_until(signal()).await;
+        status.end();
+        ended.context("the miner stopped")
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

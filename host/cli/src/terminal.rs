@@ -1,0 +1,143 @@
+//! What a person sees: the log, and one line that says how the chain stands.
+
+use adit_node::mining::MinerReport;
+use adit_node::run::Node;
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How the log is written.
+#[derive(Debug, Clone)]
+pub struct LogFormat {
+    /// As JSON lines instead of text.
+    pub json: bool,
+    /// A filter from the command line, which stands over the one of `chain.toml`.
+    pub filter: Option<String>,
+}
+
+/// Reads a filter. The database engine's own progress is of no interest unless somebody names it.
+fn parse_filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{text}"))
+}
+
+/// Changes what is logged while the program runs.
+pub struct LogLevel {
+    handle: reload::Handle<EnvFilter, tracing_subscriber::Registry>,
+    fixed: bool,
+}
+
+impl LogFormat {
+    /// Starts the log, to standard error. `level` holds unless the command line says otherwise.
+    pub fn start(&self, level: &str) -> Result<LogLevel> {
+        let filter = self.filter.as_deref().unwrap_or(level);
+        let filter = parse_filter(filter).with_context(|| format!("{filter:?} is no log filter"))?;
+        let (filter, handle) = reload::Layer::new(filter);
+        let registry = tracing_subscriber::registry().with(filter);
+        let colours = std::io::stderr().is_terminal();
+        if self.json {
+            registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).try_init()
+        } else {
+            let layer = tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours).with_writer(std::io::stderr);
+            registry.with(layer).try_init()
+        }
+        .context("failed to start the log")?;
+        Ok(LogLevel { handle, fixed: self.filter.is_some() })
+    }
+}
+
+impl LogLevel {
+    /// Takes another level from `chain.toml`, unless the command line fixed it.
+    pub fn set(&self, level: &str) {
+        if self.fixed {
+            return;
+        }
+        match parse_filter(level) {
+            Ok(filter) => {
+                if let Err(error) = self.handle.reload(filter) {
+                    tracing::warn!(%error, "the log level stays as it is");
+                }
+            }
+            Err(error) => tracing::warn!(%error, level, "the log level is no filter and stays as it is"),
+        }
+    }
+}
+
+/// One line at the bottom of a terminal that says how the chain stands. Where there is no terminal, a line of the log now and then.
+pub struct StatusLine {
+    task: tokio::task::JoinHandle<()>,
+    bar: Option<ProgressBar>,
+}
+
+/// How often the line is written anew on a terminal, and in a log.
+const REFRESH: Duration = Duration::from_millis(500);
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
+
+impl StatusLine {
+    /// Shows a node, and its miner where there is one.
+    pub fn start(node: &Node, miner: watch::Receiver<Arc<MinerReport>>, log: &LogFormat) -> Self {
+        let chain = node.chain().watch();
+        let url = node.url();
+        Self::show(log, move || {
+            let snapshot = chain.borrow().clone();
+            let report = miner.borrow().clone();
+            let mining = if report.running { format!(" · {}", speed(&report)) } else { String::new() };
+            format!(
+                "height {} · difficulty {} · {} waiting{mining} · {url}",
+                snapshot.tip.height, snapshot.next.difficulty, snapshot.pool.transactions
+            )
+        })
+    }
+
+    /// Shows a miner that works for other nodes.
+    pub fn for_miner(miner: watch::Receiver<Arc<MinerReport>>, log: &LogFormat) -> Self {
+        Self::show(log, move || {
+            let report = miner.borrow().clone();
+            format!("{} · {} accepted · {} stale · {} refused", speed(&report), report.blocks_accepted, report.blocks_stale, report.blocks_refused)
+        })
+    }
+
+    fn show(log: &LogFormat, line: impl Fn() -> String + Send + 'static) -> Self {
+        let live = !log.json && std::io::stderr().is_terminal();
+        let bar = live.then(|| ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid")));
+        let shown = bar.clone();
+        let task = tokio::spawn(async move {
+            let mut tick = tokio::time::interval(if live { REFRESH } else { LOG_INTERVAL });
+            tick.tick().await;
+            loop {
+                match &shown {
+                    Some(bar) => {
+                        bar.set_message(line());
+                        bar.tick();
+                    }
+                    None => tracing::info!("{}", line()),
+                }
+                tick.tick().await;
+            }
+        });
+        Self { task, bar }
+    }
+
+    /// Takes the line away.
+    pub fn end(self) {
+        self.task.abort();
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn speed(report: &MinerReport) -> String {
+    let rate = report.hashes_per_second;
+    let scaled = [(1e9, "GH/s"), (1e6, "MH/s"), (1e3, "kH/s")].into_iter().find(|(unit, _)| rate >= *unit);
+    match scaled {
+        Some((unit, name)) => format!("{:.1} {name} ({})", rate / unit, report.backend),
+        None => format!("{rate:.0} H/s ({})", report.backend),
+    }
+}

@@ -1,0 +1,115 @@
+//! `adit chain`.
+
+use crate::adit::Place;
+
+#[test]
+fn a_new_chain_is_good_and_has_an_identity() {
+    let place = Place::new();
+    place.succeed(&["chain", "new", "penny"]);
+    let said = place.succeed(&["chain", "check", "chain.toml"]);
+    assert!(said.contains("good ("), "{said}");
+    let shown = place.succeed(&["chain", "show", "chain.toml"]);
+    assert!(shown.contains("penny (devnet)") && shown.contains("longest-chain") && shown.contains("sha256d"), "{shown}");
+}
+
+#[test]
+fn an_existing_file_is_not_overwritten() {
+    let place = Place::new();
+    place.write("chain.toml", "mine");
+    place.fail(&["chain", "new", "penny"]);
+    assert_eq!(std::fs::read_to_string(place.path("chain.toml")).unwrap(), "mine");
+}
+
+#[test]
+fn every_error_is_reported_at_once_with_its_line() {
+    let place = Place::new();
+    let chain = place.fast_chain("wrong", "prest = \"pool\"\n");
+    let text = std::fs::read_to_string(&chain).unwrap();
+    let text = text.replace("spacing-seconds = 1", "spacing-seconds = \"ten\"").replace("network = \"devnet\"", "network = \"moon\"");
+    std::fs::write(&chain, &text).unwrap();
+    let said = place.fail(&["chain", "check", "wrong.toml"]);
+    let line = |part: &str| text.lines().position(|line| line.contains(part)).unwrap() + 1;
+    for (line, words) in [
+        (line("moon"), "\"moon\" is not allowed; allowed: \"mainnet\", \"testnet\", \"devnet\""),
+        (line("prest"), "did you mean `preset`?"),
+    ] {
+        assert!(said.contains(&format!("wrong.toml:{line}: ")) && said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn a_plugins_own_settings_are_checked_by_its_schema() {
+    let place = Place::new();
+    let chain = place.fast_chain("wrong", "");
+    let text = std::fs::read_to_string(&chain).unwrap().replace("spacing-seconds = 1", "spacing-seconds = \"ten\"");
+    std::fs::write(&chain, text).unwrap();
+    let said = place.fail(&["chain", "check", "wrong.toml"]);
+    assert!(said.contains("`consensus.config.retarget.spacing-seconds` \"ten\" is a text in quotes; a whole number is wanted"), "{said}");
+}
+
+#[test]
+fn a_default_written_down_does_not_change_the_identity() {
+    let place = Place::new();
+    let identity = |name: &str, more: &str| {
+        let chain = place.fast_chain(name, "");
+        let text = std::fs::read_to_string(&chain).unwrap().replace(&format!("name = \"{name}\""), "name = \"same\"");
+        let text = text.replace(&format!("message = \"{name}\""), &format!("message = \"same\"\n{more}"));
+        std::fs::write(&chain, text).unwrap();
+        let shown = place.succeed(&["chain", "show", &format!("{name}.toml")]);
+        shown.lines().find_map(|line| line.strip_prefix("identity")).unwrap().trim().to_owned()
+    };
+    let short = identity("short", "");
+    assert_eq!(short, identity("long", "[consensus.config.time]\nmedian-window = 11\n"));
+    assert_ne!(short, identity("other", "[consensus.config.time]\nmedian-window = 13\n"));
+}
+
+#[test]
+fn mainnet_wants_pins_and_pin_writes_them() {
+    let place = Place::new();
+    let chain = place.fast_chain("main", "");
+    let text = std::fs::read_to_string(&chain).unwrap().replace("devnet", "mainnet");
+    std::fs::write(&chain, text).unwrap();
+    let said = place.fail(&["chain", "check", "main.toml"]);
+    assert!(said.contains("`consensus.digest` is missing") && said.contains("`hash.digest` is missing"), "{said}");
+    place.succeed(&["chain", "pin", "main.toml"]);
+    place.succeed(&["chain", "check", "main.toml"]);
+}
+
+#[test]
+fn a_pin_that_does_not_fit_stops_the_chain() {
+    let place = Place::new();
+    let chain = place.fast_chain("pinned", "");
+    let pin = format!("plugin = \"sha256d\"\ndigest = \"blake3:{}\"", "00".repeat(32));
+    let text = std::fs::read_to_string(&chain).unwrap().replace("plugin = \"sha256d\"", &pin);
+    std::fs::write(&chain, text).unwrap();
+    let said = place.fail(&["chain", "check", "pinned.toml"]);
+    assert!(said.contains("`hash.digest`") && said.contains("is pinned"), "{said}");
+}
+
+#[test]
+fn a_plugin_in_the_wrong_place_is_named() {
+    let place = Place::new();
+    let chain = place.fast_chain("swapped", "");
+    let text = std::fs::read_to_string(&chain).unwrap().replace("plugin = \"sha256d\"", "plugin = \"longest-chain\"");
+    std::fs::write(&chain, text).unwrap();
+    let said = place.fail(&["chain", "check", "swapped.toml"]);
+    assert!(said.contains("longest-chain is a consensus plugin; a hash plugin is wanted"), "{said}");
+}
+
+#[test]
+fn an_unknown_plugin_comes_with_the_bundled_ones() {
+    let place = Place::new();
+    let chain = place.fast_chain("unknown", "");
+    let text = std::fs::read_to_string(&chain).unwrap().replace("plugin = \"sha256d\"", "plugin = \"sha256\"");
+    std::fs::write(&chain, text).unwrap();
+    let said = place.fail(&["chain", "check", "unknown.toml"]);
+    assert!(said.contains("bundled: ") && said.contains("sha256d"), "{said}");
+}
+
+#[test]
+fn what_is_not_toml_is_named_with_its_line() {
+    let place = Place::new();
+    place.write("broken.toml", "[chain]\nname = \n");
+    let said = place.fail(&["chain", "check", "broken.toml"]);
+    assert!(said.contains("broken.toml:2"), "{said}");
+}

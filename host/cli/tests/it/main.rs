@@ -1,0 +1,9 @@
+//! The `adit` binary as a user runs it.
+
+mod adit;
+mod chains;
+mod kernels;
+mod kill;
+mod plugins;
+mod replay;
+mod running;

@@ -1,0 +1,141 @@
+//! Nodes, miners and wallets of a running chain.
+
+use crate::adit::{Place, Running, get, length, post, wait_for_length, wait_until, work_request};
+use serde_json::json;
+
+#[test]
+fn up_mines_blocks_and_ends_cleanly_on_an_interrupt() {
+    let place = Place::new();
+    place.fast_chain("up", "");
+    let mut node = place.start(&["up", "up.toml"]);
+    let url = node.url();
+    wait_for_length(&url, 4);
+    let (status, body) = get(&url, "/status/detailed");
+    assert_eq!(status, 200);
+    assert!(body["difficulty_status"]["genesis_difficulty"].is_number(), "{body}");
+    assert!(node.interrupt().success());
+}
+
+#[test]
+fn a_restarted_node_goes_on_where_it_ended() {
+    let place = Place::new();
+    place.fast_chain("again", "");
+    let mut node = place.start(&["up", "again.toml"]);
+    let url = node.url();
+    wait_for_length(&url, 3);
+    node.interrupt();
+    let mut node = place.start(&["node", "again.toml"]);
+    let url = node.url();
+    let blocks = length(&url);
+    assert!(blocks >= 3, "{blocks}");
+}
+
+#[test]
+fn several_miners_work_for_one_node() {
+    let place = Place::new();
+    place.fast_chain("shared", "");
+    let mut node = place.start(&["node", "shared.toml"]);
+    let url = node.url();
+    assert_eq!(length(&url), 1);
+    let miners: Vec<Running> = ["a", "b"]
+        .map(|name| {
+            let key = format!("{name}.key");
+            let address = place.succeed(&["key", "new", &key, "--chain", "shared.toml"]);
+            let address = address.split_whitespace().last().unwrap();
+            place.start(&["miner", "shared.toml", "--node", &url, "--address", address, "--threads", "1"])
+        })
+        .into();
+    let recipients = || {
+        let (_, page) = get(&url, "/blockchain?limit=1000");
+        let chain = page["chain"].as_array().unwrap().clone();
+        let to = |block: &serde_json::Value| {
+            block["transactions"][0]["outputs"][0]["recipient_address"].as_str().map(str::to_owned)
+        };
+        chain.iter().filter_map(to).collect::<std::collections::BTreeSet<_>>()
+    };
+    wait_until("a block of each miner", || (recipients().len() == 2).then_some(()));
+    for miner in miners {
+        assert!(miner.interrupt().success());
+    }
+}
+
+#[test]
+fn a_miner_of_another_chain_is_told_in_what_they_differ() {
+    let place = Place::new();
+    place.fast_chain("ours", "");
+    place.fast_chain("theirs", "");
+    let mut node = place.start(&["node", "ours.toml"]);
+    let url = node.url();
+    place.succeed(&["key", "new", "m.key"]);
+    let said = place.fail(&["miner", "theirs.toml", "--node", &url, "--key", "m.key"]);
+    assert!(said.contains("chain name: ours is theirs, theirs is ours"), "{said}");
+    assert!(said.contains("genesis"), "{said}");
+}
+
+#[test]
+fn money_is_mined_sent_and_counted() {
+    let place = Place::new();
+    place.fast_chain("money", "");
+    place.succeed(&["key", "new", "miner.key", "--chain", "money.toml"]);
+    let address = place.succeed(&["key", "new", "other.key", "--chain", "money.toml"]);
+    let address = address.split_whitespace().last().unwrap().to_owned();
+    let mut node = place.start(&["up", "money.toml", "--key", "miner.key"]);
+    let url = node.url();
+    wait_for_length(&url, 6);
+    place.succeed(&["send", "money.toml", "--node", &url, "--key", "miner.key", "--to", &address, "--amount", "12.5"]);
+    wait_until("the payment", || {
+        let said = place.succeed(&["balance", "money.toml", "--node", &url, "--address", &address]);
+        said.contains("spendable  12.50000000").then_some(())
+    });
+    let said = place.fail(&["send", "money.toml", "--node", &url, "--key", "other.key", "--to", &address, "--amount", "13"]);
+    assert!(said.contains("are needed"), "{said}");
+}
+
+#[test]
+fn bad_submissions_change_nothing() {
+    let place = Place::new();
+    place.fast_chain("bad", "");
+    let mut node = place.start(&["node", "bad.toml"]);
+    let url = node.url();
+    let address = place.succeed(&["key", "new", "m.key", "--chain", "bad.toml"]);
+    let address = address.split_whitespace().last().unwrap();
+    let (status, template) = post(&url, "/mine_block", &work_request(address));
+    assert_eq!((status, &template["status"]), (200, &json!("template_created")));
+    for body in [json!({}), json!([]), json!("x"), json!({ "template_id": 1, "nonce": -1 }), json!({ "index": 1, "nonce": "many" })] {
+        let (status, answer) = post(&url, "/submit_block", &body);
+        assert!((400..500).contains(&status), "{body}: {status} {answer}");
+    }
+    assert_eq!(length(&url), 1);
+}
+
+#[test]
+fn a_node_at_rest_stays_small() {
+    let place = Place::new();
+    place.fast_chain("small", "");
+    let mut node = place.start(&["up", "small.toml"]);
+    let url = node.url();
+    wait_for_length(&url, 3);
+    let memory = node.memory();
+    assert!(memory < 150_000_000, "{memory} bytes are resident");
+}
+
+#[test]
+fn a_second_node_on_the_same_data_is_refused() {
+    let place = Place::new();
+    place.fast_chain("twice", "");
+    let mut node = place.start(&["node", "twice.toml"]);
+    node.url();
+    let said = place.fail(&["node", "twice.toml"]);
+    assert!(said.contains("data-twice"), "{said}");
+}
+
+#[test]
+fn data_of_another_chain_is_refused() {
+    let place = Place::new();
+    place.fast_chain("one", "");
+    place.start(&["node", "one.toml"]).url();
+    let text = std::fs::read_to_string(place.path("one.toml")).unwrap().replace("message = \"one\"", "message = \"two\"");
+    place.write("one.toml", &text);
+    let said = place.fail(&["node", "one.toml"]);
+    assert!(said.contains("another chain"), "{said}");
+}
