@@ -15,6 +15,7 @@ pub mod portable;
 use std::ops::{Add, BitXor};
 
 /// Words side by side. Addition wraps.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "sha256d uses its lanes on x86-64 alone"))]
 pub trait Words: Copy + Add<Output = Self> + BitXor<Output = Self> {
     /// Proves that this machine has the instructions.
     type Machine: Copy;
