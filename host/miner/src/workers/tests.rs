@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::mpsc::channel;
 
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_secs(600);
 const ROLL_MASK: u32 = 0x0000_e000;
 
 pub fn config(workers: usize) -> Config {
