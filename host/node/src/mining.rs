@@ -14,7 +14,7 @@ pub use report::{MinerReport, WorkerReport};
 use crate::chain::Proof;
 use crate::clock::{Entropy, random_u64};
 use crate::retry::Failure;
-use crate::server::ended;
+use crate::server::{FAREWELL, ended};
 use crate::settings::MinerSettings;
 use adit_miner::workers::{Clock as MonotonicClock, EngineFactory};
 use adit_miner::{Event, Find, JobId, Miner, MiningJob, Shutdown, StartError, Statistics, Verdict};
@@ -294,8 +294,14 @@ impl Task {
     async fn end(mut self, feed: Feed, events: mpsc::Receiver<Event>) -> Result<Shutdown, MiningFailure> {
         feed.end();
         // Finds on their way are money: they get as long as a commit may take.
-        let all = async { while self.submissions.join_next().await.is_some() {} };
-        if tokio::time::timeout(crate::server::FAREWELL, all).await.is_err() {
+        let all = async {
+            while let Some(done) = self.submissions.join_next().await {
+                if let Ok((verdict, took)) = done {
+                    self.miner.record_submission(verdict, took);
+                }
+            }
+        };
+        if tokio::time::timeout(FAREWELL, all).await.is_err() {
             tracing::warn!("finds were still on their way at the end");
         }
         self.publish();

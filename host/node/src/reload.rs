@@ -2,6 +2,8 @@
 //!
 //! A file that is wrong changes nothing. Reading and checking `chain.toml` is the cli's: it comes in as a [`SettingsSource`].
 
+use crate::audit::Deed;
+use crate::chain::ChainHandle;
 use crate::settings::Settings;
 use adit_primitives::Hash256;
 use schemars::JsonSchema;
@@ -14,14 +16,10 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot, watch};
 use utoipa::ToSchema;
 
-/// How often the file is looked at.
-pub const WATCH_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Keys that change while the node runs. Every other key needs a restart.
-pub const LIVE_KEYS: [&str; 11] = [
+pub const LIVE_KEYS: [&str; 10] = [
     "log.level",
     "miner.threads",
-    "miner.poll-ms",
     "node.difficulty",
     "node.limits.request-bytes",
     "node.limits.request-ms",
@@ -114,7 +112,12 @@ pub struct Standing {
 }
 
 /// Asks the reload task to read the file now.
-pub type RefreshRequest = oneshot::Sender<Outcome>;
+#[derive(Debug)]
+pub struct RefreshRequest {
+    /// The address that asks, for the record.
+    pub from: String,
+    pub reply: oneshot::Sender<Outcome>,
+}
 
 /// The task that owns the settings.
 pub struct Reloader {
@@ -139,9 +142,10 @@ impl Reloader {
         (Self { source, standing: sender, last_read: loaded, stamps }, receiver)
     }
 
-    /// Watches the file and answers requests until every sender of `requests` is gone.
-    pub async fn run(mut self, mut requests: mpsc::Receiver<RefreshRequest>) {
-        let mut tick = tokio::time::interval(WATCH_INTERVAL);
+    /// Watches the file and answers requests until every sender of `requests` is gone. What changes is recorded with the chain.
+    pub async fn run(mut self, mut requests: mpsc::Receiver<RefreshRequest>, chain: ChainHandle) {
+        let watch_ms = self.standing.borrow().settings.node.watch_ms;
+        let mut tick = tokio::time::interval(Duration::from_millis(watch_ms.max(1)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             let request = tokio::select! {
@@ -149,7 +153,7 @@ impl Reloader {
                     Some(request) => Some(request),
                     None => return,
                 },
-                _ = tick.tick() => None,
+                _ = tick.tick(), if watch_ms > 0 => None,
             };
             let now = stamps(&self.source.files());
             let changed = now != self.stamps;
@@ -161,8 +165,14 @@ impl Reloader {
             let read = tokio::task::spawn_blocking(move || source.load()).await;
             let outcome = self.take(read.unwrap_or_else(|panic| Err(vec![unreadable(&panic)])));
             report(&outcome);
+            if let Ok(changes) = &outcome
+                && !changes.is_empty()
+            {
+                let from = request.as_ref().map_or_else(|| "the file".to_owned(), |request| request.from.clone());
+                chain.audit(deed(changes, from)).await;
+            }
             if let Some(request) = request {
-                drop(request.send(outcome));
+                drop(request.reply.send(outcome));
             }
         }
     }
@@ -272,6 +282,13 @@ fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
         Some((data.modified().ok()?, data.len()))
     };
     files.iter().map(stamp).collect()
+}
+
+fn deed(changes: &Changes, from: String) -> Deed {
+    let side =
+        |pick: fn(&Change) -> &Value| changes.iter().map(|(key, change)| (key.clone(), pick(change).clone())).collect();
+    let (old, new) = (side(|change| &change.old), side(|change| &change.new));
+    Deed { action: "configuration-reloaded", old, new, reason: String::new(), from }
 }
 
 fn unreadable(panic: &tokio::task::JoinError) -> Diagnostic {

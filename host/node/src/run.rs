@@ -4,7 +4,7 @@ use crate::api::{self, ApiState};
 use crate::chain::{ChainFailure, ChainHandle, ChainParts, ChainThread};
 use crate::clock::{Clock, Entropy, random_u32};
 use crate::metrics::Metrics;
-use crate::mining::MinerReport;
+use crate::mining::{MinerReport, Mining, MiningFailure};
 use crate::reload::{Loaded, Reloader, SettingsSource, Standing};
 use crate::server::{FAREWELL, Server, ended};
 use crate::settings::{NodeSettings, Sizes};
@@ -13,6 +13,7 @@ use crate::token::{Token, TokenError};
 use adit_chain::{
     AddressPrefix, Chain, ChainConfig, LedgerRules, MempoolLimits, OpenError, OrphanLimits, TemplateLimits,
 };
+use adit_miner::Shutdown;
 use adit_primitives::Amount;
 use adit_primitives::engine::{HashEngine, RulesEngine};
 use adit_primitives::identity::Rules;
@@ -135,7 +136,7 @@ impl Node {
             difficulties: ApiState::difficulty_memory(),
         });
         let tasks = vec![
-            tokio::spawn(reloader.run(refresh_requests)),
+            tokio::spawn(reloader.run(refresh_requests, chain.handle.clone())),
             tokio::spawn(follow_settings(Arc::clone(&state), standing.clone(), parts.set_log_level)),
             tokio::spawn(follow_chain(Arc::clone(&state))),
         ];
@@ -188,6 +189,32 @@ impl Node {
         self.tasks.iter().for_each(JoinHandle::abort);
         self.chain.end().await
     }
+}
+
+/// Why a process with a node and a miner ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFailure {
+    #[error("the node stopped: {0}")]
+    Node(#[from] ChainFailure),
+    #[error("the miner stopped: {0}")]
+    Miner(#[from] MiningFailure),
+}
+
+/// Runs a node and the miner that works for it until `signal` comes or one of them fails; then ends both, the miner first, so that its
+/// last finds still reach the chain.
+pub async fn run_both(node: Node, mining: Mining, signal: impl Future<Output = ()>) -> Result<Shutdown, RunFailure> {
+    let chain = node.chain().clone();
+    let mined = mining
+        .run_until(async {
+            tokio::select! {
+                () = signal => tracing::info!("ending"),
+                () = chain.ended() => tracing::error!("the chain has stopped"),
+            }
+        })
+        .await;
+    // The chain's own failure says more than that of the miner which it brought down.
+    node.end().await?;
+    Ok(mined?)
 }
 
 /// Opens the chain where waiting is allowed: a long one takes its time.

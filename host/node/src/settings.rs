@@ -50,6 +50,10 @@ pub struct NodeSettings {
     /// The set of sizes to start from. Without it: `development`.
     #[serde(default)]
     pub preset: Preset,
+    /// Milliseconds between looks at `chain.toml`; 0: it is read again only when `/config/refresh` asks for it. Without it: 1000.
+    #[serde(default = "default_watch")]
+    #[schemars(range(max = 3_600_000))]
+    pub watch_ms: u64,
     /// The difficulty to ask the consensus plugin for instead of the one that it computes, on chains that allow that.
     /// Without it the plugin's own number holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -263,6 +267,7 @@ impl NodeSettings {
             tls: None,
             token_file: None,
             preset: Preset::default(),
+            watch_ms: default_watch(),
             difficulty: None,
             fee_per_kilobyte_min: default_fee(),
             sizes: Overrides::default(),
@@ -387,6 +392,10 @@ fn default_data_dir() -> PathBuf {
 
 fn default_name() -> String {
     "adit".to_owned()
+}
+
+const fn default_watch() -> u64 {
+    1000
 }
 
 const fn default_fee() -> u64 {

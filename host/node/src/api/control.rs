@@ -4,9 +4,9 @@ use super::ApiState;
 use super::body::{JsonBody, QueryPart};
 use super::error::{ApiError, ErrorBody};
 use super::shapes::difficulty_number;
-use crate::audit::{self, AuditEntry, Deed};
+use crate::audit::{self, AuditEntry};
 use crate::chain::{DifficultyChange, DifficultyError, DifficultyOrder};
-use crate::reload::{Changes, Refused};
+use crate::reload::{Changes, RefreshRequest, Refused};
 use crate::server::ClientAddress;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -93,18 +93,10 @@ pub async fn refresh(
     Extension(ClientAddress(from)): Extension<ClientAddress>,
 ) -> Result<Json<RefreshResponse>, ApiError> {
     let (reply, answer) = oneshot::channel();
-    let stopped = || ApiError::unavailable("the configuration is not watched any more");
-    api.refresh.try_send(reply).map_err(|_| ApiError::unavailable("the configuration is being read already"))?;
-    let changes = answer.await.map_err(|_| stopped())??;
-    if !changes.is_empty() {
-        let side = |pick: fn(&crate::reload::Change) -> &serde_json::Value| {
-            changes.iter().map(|(key, change)| (key.clone(), pick(change).clone())).collect()
-        };
-        let (old, new) = (side(|change| &change.old), side(|change| &change.new));
-        let reason = String::new();
-        let deed = Deed { action: "configuration-reloaded", old, new, reason, from: from.ip().to_string() };
-        api.chain.audit(deed).await;
-    }
+    let request = RefreshRequest { from: from.ip().to_string(), reply };
+    api.refresh.try_send(request).map_err(|_| ApiError::unavailable("the configuration is being read already"))?;
+    let stopped = |_| ApiError::unavailable("the configuration is not watched any more");
+    let changes = answer.await.map_err(stopped)??;
     let waiting = changes.values().filter(|change| change.needs_restart).count();
     let message = match (changes.len(), waiting) {
         (0, _) => "Configuration reloaded, nothing has changed".to_owned(),

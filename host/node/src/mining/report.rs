@@ -16,9 +16,10 @@ pub struct MinerReport {
     pub hashes_per_second: f64,
     /// Since the start.
     pub hashes: u64,
-    /// Hashes for each find since the start; 0 before the first.
+    /// Since the start; 0 before the first solution.
     pub hashes_per_solution: f64,
-    pub blocks_found: u64,
+    /// Inputs that met their target. Of one template only the first becomes a block.
+    pub solutions: u64,
     pub blocks_accepted: u64,
     pub blocks_stale: u64,
     pub blocks_refused: u64,
@@ -68,7 +69,7 @@ impl MinerReport {
             hashes_per_second: statistics.hashes_per_second,
             hashes: statistics.hashes,
             hashes_per_solution: statistics.hashes_per_solution.unwrap_or_default(),
-            blocks_found: statistics.found,
+            solutions: statistics.found,
             blocks_accepted: statistics.accepted,
             blocks_stale: statistics.stale,
             blocks_refused: statistics.rejected,

@@ -15,6 +15,8 @@ async fn a_changed_file_is_applied_and_reported() {
     let long = json!({ "miner_address": "x".repeat(3000) });
     node.post("/mine_block", &long).await.refused(413, "too-large");
     assert_eq!(node.get("/status").await.body["node_id"], "adit");
+    let record = adit_node::audit::read(&*node.storage, 1, 10).unwrap();
+    assert_eq!((record[0].action.as_str(), &record[0].new["node.name"]), ("configuration-reloaded", &json!("other")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +36,7 @@ async fn a_wrong_file_changes_nothing_and_is_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_file_is_watched() {
-    let node = TestNode::start().await;
+    let node = TestNode::start_with(Plan { watch_ms: 20, ..Plan::default() }).await;
     let mut standing = node.node.standing();
     node.write_settings(&json!({ "node": { "difficulty": 2 } }));
     standing.wait_for(|standing| standing.settings.node.difficulty == Some(2)).await.unwrap();

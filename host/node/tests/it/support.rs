@@ -14,7 +14,7 @@ use adit_primitives::contract::{
 };
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine, SharedView};
 use adit_primitives::identity::{RulePlugin, Rules};
-use adit_primitives::storage::MemoryStorage;
+use adit_primitives::storage::{MemoryStorage, Storage};
 use adit_primitives::{Amount, BlockId, Hash256, Target, Timestamp, U256, sha256d};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -91,11 +91,13 @@ pub struct Plan {
     pub chain: &'static str,
     /// The settings file's content.
     pub settings: Value,
+    /// How often the file is looked at; never where it would race with the test.
+    pub watch_ms: u64,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { network: "devnet", chain: "test", settings: json!({}) }
+        Self { network: "devnet", chain: "test", settings: json!({}), watch_ms: 0 }
     }
 }
 
@@ -103,6 +105,7 @@ impl Default for Plan {
 struct FileSource {
     path: PathBuf,
     folder: PathBuf,
+    watch_ms: u64,
 }
 
 impl SettingsSource for FileSource {
@@ -123,6 +126,7 @@ impl SettingsSource for FileSource {
         let mut settings: Settings = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         settings.node.data_dir = self.folder.clone();
         settings.node.api.set_port(0);
+        settings.node.watch_ms = self.watch_ms;
         Ok(Loaded { settings, identity: Hash256::default(), diagnostics: Vec::new() })
     }
 }
@@ -135,6 +139,7 @@ pub struct TestNode {
     pub prefix: AddressPrefix,
     pub identity: Rules,
     pub key: SecretKey,
+    pub storage: Arc<dyn Storage>,
 }
 
 impl TestNode {
@@ -146,10 +151,11 @@ impl TestNode {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings.json");
         std::fs::write(&path, plan.settings.to_string()).unwrap();
-        let source = Arc::new(FileSource { path, folder: folder.path().to_owned() });
+        let source = Arc::new(FileSource { path, folder: folder.path().to_owned(), watch_ms: plan.watch_ms });
         let rules: Arc<dyn RulesEngine> = Arc::new(NativeRules(rules()));
         let ledger = ledger();
         let identity = identity(&plan, &ledger, &*rules);
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
         let (_, miner) = watch::channel(Arc::new(MinerReport::default()));
         let parts = NodeParts {
             loaded: source.load().unwrap(),
@@ -159,7 +165,7 @@ impl TestNode {
             hash: Box::new(NativeHash),
             ledger,
             prefix: prefix(),
-            storage: Arc::new(MemoryStorage::default()),
+            storage: Arc::clone(&storage),
             clock: test_clock(),
             entropy: test_entropy(),
             set_log_level: Box::new(|_| {}),
@@ -168,7 +174,7 @@ impl TestNode {
         let node = Node::start(parts).await.unwrap();
         let http = reqwest::Client::builder().tls_backend_preconfigured(trusting_nobody()).no_proxy().build().unwrap();
         let key = SecretKey::from_bytes([7; 32]).unwrap();
-        Self { node, folder, http, prefix: prefix(), identity, key }
+        Self { node, folder, http, prefix: prefix(), identity, key, storage }
     }
 
     /// The address that the test's miner works for.

@@ -3,6 +3,7 @@
 use crate::support::{NativeHash, TestNode, test_entropy};
 use adit_node::client::{NodeClient, Patience};
 use adit_node::mining::{MinerReport, Mining, MiningFailure, MiningParts, WorkSource};
+use adit_node::run::run_both;
 use adit_node::settings::MinerSettings;
 use adit_primitives::{Height, Timestamp};
 use std::sync::Arc;
@@ -88,6 +89,16 @@ async fn the_number_of_workers_changes_while_they_run() {
         report.wait_for(|report| report.workers.len() == want && report.running == enabled).await.unwrap();
     }
     mining.end().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_and_miner_end_together_on_a_signal() {
+    let node = TestNode::start().await;
+    let mining = start(own(&node), None);
+    let (chain, mut snapshots) = (node.node.chain().clone(), node.node.chain().watch());
+    let five = async { drop(snapshots.wait_for(|snapshot| snapshot.tip.height >= Height(5)).await) };
+    run_both(node.node, mining, five).await.unwrap();
+    assert!(!chain.is_running());
 }
 
 #[tokio::test(flavor = "multi_thread")]
