@@ -10,6 +10,8 @@
 
 pub(crate) mod order;
 pub(crate) mod selection;
+#[cfg(test)]
+mod tests;
 
 use crate::ledger::{Coins, Failure, Law, check_form, check_payment};
 use crate::mempool::order::{EvictionKey, MiningKey, Rate, Sums};

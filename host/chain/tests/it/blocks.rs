@@ -261,3 +261,11 @@ fn a_transaction_is_found_with_its_block() {
     assert_eq!(holdings.spendable.len(), 1);
     assert!(world.chain.reader().holdings(key(1).public(), 1).unwrap().more);
 }
+
+#[test]
+fn a_chain_may_move_to_another_thread_and_readers_may_be_shared() {
+    fn moves<T: Send>() {}
+    fn shared<T: Send + Sync>() {}
+    moves::<Chain>();
+    shared::<adit_chain::ChainReader>();
+}

@@ -188,3 +188,21 @@ fn merged_blocks_are_applied_without_what_conflicts() {
     assert_eq!((sum(8), sum(7), sum(6)), (atoms(SUBSIDY), atoms(SUBSIDY + 7), atoms(SUBSIDY)));
     assert_eq!(world.money(), u128::from(6 * SUBSIDY));
 }
+
+#[test]
+fn a_coinbase_in_two_merged_blocks_is_paid_once() {
+    let (mut world, mined) = funded();
+    let mut left = plain(&mined[2], 7);
+    let mut right = left.clone();
+    (left.work, right.work) = (11, 12);
+    let (left, right) = (left.make(), right.make());
+    assert_eq!(left.block.body, right.block.body);
+    let mut merge = plain(&left, 6);
+    merge.parents = vec![left.id, right.id];
+    merge.height = 6;
+    for made in [&left, &right, &merge.make()] {
+        world.submit(made).unwrap();
+    }
+    assert_eq!(world.chain.tip().height.0, 6);
+    assert_eq!(world.money(), u128::from(5 * SUBSIDY));
+}
