@@ -1,0 +1,4 @@
+//! The published surface, end to end: bundled plugins as components in the sandbox.
+
+mod conformance;
+mod sandbox;
