@@ -1,6 +1,6 @@
 //! What does the sandbox cost? A call that does nothing, a hash by itself, a fresh instance, a load.
 
-#[allow(dead_code)]
+#[allow(dead_code, clippy::unwrap_used, reason = "the tests' own module, of which this takes a part")]
 #[path = "../tests/it/guest.rs"]
 mod guest;
 
