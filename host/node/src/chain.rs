@@ -2,18 +2,22 @@
 //!
 //! What most readers want stands in a [`Snapshot`] that the thread publishes after every change, so that nobody waits for it. The thread ends, and
 //! the node with it, when the database fails: it does not go on with a state that it cannot keep.
+//!
+//! Reading order: this file is what others see, `owner` what the thread does.
 
-use crate::audit::{AuditLog, Deed};
+mod owner;
+
+use crate::audit::Deed;
 use crate::clock::Clock;
 use adit_chain::{
     Accepted, Block, BlockError, Chain, ChainReader, MempoolError, Pending, Solution, TemplateError, TemplateRequest,
     Transaction, WorkTemplate,
 };
-use adit_primitives::contract::{Draft, KnownBlock, PowInput, Requirements, Violation};
-use adit_primitives::engine::{Fault, RulesEngine, SharedView};
+use adit_primitives::contract::{KnownBlock, PowInput, Requirements, Violation};
+use adit_primitives::engine::{Fault, RulesEngine};
 use adit_primitives::storage::{Storage, StorageError};
 use adit_primitives::{BlockId, Height, TxId};
-use serde_json::Value;
+use owner::Owner;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -188,7 +192,7 @@ enum Request {
     Pending { id: TxId, reply: Reply<Option<Arc<Pending>>> },
     Difficulty { order: DifficultyOrder, reply: Reply<Result<DifficultyChange, DifficultyError>> },
     Configure { difficulty: Option<u64> },
-    Audit { deed: Deed },
+    Audit { deed: Deed, reply: Reply<()> },
     Tick,
     End,
 }
@@ -237,11 +241,11 @@ impl ChainThread {
     pub fn start(parts: ChainParts) -> Result<Self, ChainFailure> {
         let reader = parts.chain.reader();
         let owner = Owner::new(parts)?;
-        let (snapshot_sender, snapshot) = watch::channel(Arc::new(owner.snapshot()));
+        let snapshot = owner.watch();
         let (mailbox, requests) = mpsc::channel(MAILBOX);
         let thread = std::thread::Builder::new()
             .name("adit-chain".to_owned())
-            .spawn(move || owner.run(requests, &snapshot_sender))
+            .spawn(move || owner.run(requests))
             .map_err(|error| StorageError { detail: format!("no thread for the chain: {error}") })?;
         let ticks = mailbox.clone();
         tokio::spawn(async move {
@@ -348,9 +352,12 @@ impl ChainHandle {
         drop(self.mailbox.send(Request::Configure { difficulty }).await);
     }
 
-    /// Records a change made elsewhere.
-    pub async fn audit(&self, deed: Deed) {
-        drop(self.mailbox.send(Request::Audit { deed }).await);
+    /// Records a change made elsewhere. When this returns, the record survives a crash.
+    pub async fn audit(&self, deed: Deed) -> Result<(), Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        // A record waits for its turn where other requests are refused.
+        self.mailbox.send(Request::Audit { deed, reply }).await.map_err(|_| Unavailable::Stopped)?;
+        answer.await.map_err(|_| Unavailable::Stopped)
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Unavailable> {
@@ -370,316 +377,4 @@ impl Proof {
         let word = || pow.bytes.get(offset..)?.first_chunk::<4>().copied().map(u32::from_le_bytes);
         Solution { nonce: self.nonce, rolled: self.rolled.or_else(word).unwrap_or_default() }
     }
-}
-
-/// What the thread owns.
-struct Owner {
-    chain: Chain,
-    rules: Arc<dyn RulesEngine>,
-    clock: Clock,
-    audit: AuditLog,
-    configured: Option<u64>,
-    forced: Option<u64>,
-    outlook: Outlook,
-    counts: Counts,
-}
-
-impl Owner {
-    fn new(parts: ChainParts) -> Result<Self, ChainFailure> {
-        let ChainParts { chain, rules, storage, clock, difficulty } = parts;
-        let genesis = chain
-            .reader()
-            .id_at(Height(0))
-            .ok_or_else(|| StorageError { detail: "the selected chain has no block at height 0".to_owned() })?;
-        let view: SharedView = chain.index().clone();
-        let first = rules.next(&view, &[genesis], None)?.map_err(ChainFailure::Genesis)?;
-        let basis = Basis { state_version: chain.state_version(), configured: difficulty, forced: None };
-        Ok(Self {
-            outlook: Outlook::new(&chain, basis, first.difficulty)?,
-            chain,
-            rules,
-            clock,
-            audit: AuditLog::open(storage)?,
-            configured: difficulty,
-            forced: None,
-            counts: Counts::default(),
-        })
-    }
-
-    fn run(
-        mut self,
-        mut requests: mpsc::Receiver<Request>,
-        snapshots: &watch::Sender<Arc<Snapshot>>,
-    ) -> Result<(), ChainFailure> {
-        let mut ahead = None;
-        while let Some(request) = ahead.take().or_else(|| requests.blocking_recv()) {
-            match request {
-                Request::End => return Ok(()),
-                Request::Transaction { transaction, reply } => {
-                    let batch;
-                    (batch, ahead) = collect(transaction, reply, &mut requests);
-                    self.take_transactions(batch)?;
-                }
-                request => self.answer(request)?,
-            }
-            self.look_ahead();
-            let now = Arc::new(self.snapshot());
-            snapshots.send_if_modified(|before| {
-                let changed = *before != now;
-                *before = now;
-                changed
-            });
-        }
-        Ok(())
-    }
-
-    fn answer(&mut self, request: Request) -> Result<(), StorageError> {
-        match request {
-            Request::Block { block, reply } => send(reply, self.take_block(None, block)?),
-            Request::Parts { parts, reply } => {
-                let taken = match self.build(*parts) {
-                    Ok(block) => self.take_block(None, block)?,
-                    Err(error) => Err(error),
-                };
-                send(reply, taken);
-            }
-            Request::Proof { template, proof, reply } => {
-                let taken = self.take_proof(template, proof)?;
-                send(reply, taken);
-            }
-            Request::Template { mut request, reply } => {
-                request.difficulty = self.wish();
-                send(reply, self.chain.template((self.clock)(), &request));
-            }
-            Request::Pool { reply } => {
-                let pool = self.chain.mempool();
-                send(reply, pool.best_first(pool.count()));
-            }
-            Request::Pending { id, reply } => send(reply, self.chain.mempool().get(id).cloned()),
-            Request::Difficulty { order, reply } => {
-                let changed = self.order_difficulty(order);
-                let failed = match &changed {
-                    Err(DifficultyError::Storage(error)) => Err(error.clone()),
-                    _ => Ok(()),
-                };
-                send(reply, changed);
-                failed?;
-            }
-            Request::Configure { difficulty } => self.configured = difficulty,
-            Request::Audit { deed } => self.audit.record((self.clock)(), deed)?,
-            Request::Tick => {
-                for outcome in self.chain.advance((self.clock)()) {
-                    self.count(&outcome)?;
-                }
-            }
-            Request::Transaction { .. } | Request::End => unreachable!("the loop answers these itself"),
-        }
-        Ok(())
-    }
-
-    fn take_block(&mut self, made_for: Option<u64>, block: Block) -> Result<Result<Taken, SubmitError>, StorageError> {
-        let outcome = self.chain.submit_block((self.clock)(), block);
-        self.count(&outcome)?;
-        let state_version = self.chain.state_version();
-        Ok(outcome.map(|accepted| Taken { accepted, made_for, state_version }).map_err(SubmitError::Block))
-    }
-
-    fn take_proof(&mut self, id: u64, proof: Proof) -> Result<Result<Taken, SubmitError>, StorageError> {
-        let Some(template) = self.chain.template_by_id(id) else {
-            return Ok(Err(SubmitError::UnknownTemplate { id }));
-        };
-        match self.chain.assemble(&template, proof.over(&template.pow)) {
-            // A find for a state that is gone is a block all the same: fork choice decides what it is worth.
-            Ok(block) => self.take_block(Some(template.state_version), block),
-            Err(error) => Ok(Err(submit_error(error))),
-        }
-    }
-
-    /// Builds a block whose header was given by its parts.
-    fn build(&self, parts: BlockParts) -> Result<Block, SubmitError> {
-        let BlockParts { draft, height, proof, body } = parts;
-        let fault = |fault| SubmitError::Block(BlockError::Fault(fault));
-        let parent = draft.parent;
-        if self.chain.reader().indexed(parent).is_none() {
-            return Err(SubmitError::UnknownParent { parent });
-        }
-        let view: SharedView = self.chain.index().clone();
-        let next = |wish| self.rules.next(&view, &[parent], wish).map_err(fault)?.map_err(SubmitError::Header);
-        let mut required = next(None)?;
-        let other = draft.difficulty.filter(|wish| wish.to_string() != required.difficulty);
-        if let (None, Some(wish)) = (draft.bits, other) {
-            required = next(Some(wish))?;
-        }
-        if required.height != height {
-            return Err(SubmitError::Height { parent, found: height, want: required.height });
-        }
-        let bits = draft.bits.unwrap_or(required.bits);
-        let draft = Draft { parents: required.parents, bits, time: draft.time, body_root: draft.body_root };
-        let template = self.rules.encode(&draft).map_err(fault)?.map_err(SubmitError::Header)?;
-        let Solution { nonce, rolled } = proof.over(&template.pow);
-        let sealed = self.rules.seal(&template.header, nonce, rolled).map_err(fault)?;
-        Ok(Block { header: sealed.map_err(SubmitError::Header)?, body })
-    }
-
-    fn take_transactions(&mut self, batch: TransactionBatch) -> Result<(), StorageError> {
-        let (transactions, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let outcomes = self.chain.submit_transactions((self.clock)(), transactions)?;
-        for (outcome, reply) in outcomes.into_iter().zip(replies) {
-            match &outcome {
-                Ok(_) => self.counts.transactions_accepted += 1,
-                Err(_) => self.counts.transactions_refused += 1,
-            }
-            send(reply, outcome);
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, outcome: &Result<Accepted, BlockError>) -> Result<(), StorageError> {
-        let counts = &mut self.counts;
-        match outcome {
-            Ok(accepted) => {
-                counts.blocks_accepted += 1;
-                counts.blocks_aside += u64::from(!accepted.selected);
-                let reorganised = accepted.reorg.as_ref().is_some_and(|reorg| !reorg.disconnected.is_empty());
-                counts.reorgs += u64::from(reorganised);
-            }
-            Err(BlockError::Storage(error)) => return Err(error.clone()),
-            Err(BlockError::Fault(fault)) => {
-                tracing::warn!(%fault, "a plugin gave no answer");
-                counts.faults += 1;
-            }
-            Err(_) => counts.blocks_refused += 1,
-        }
-        Ok(())
-    }
-
-    fn order_difficulty(&mut self, order: DifficultyOrder) -> Result<DifficultyChange, DifficultyError> {
-        let DifficultyOrder { difficulty, force, reason, from } = order;
-        if let (Some(_), Some(forced), false) = (difficulty, self.forced, force) {
-            return Err(DifficultyError::Active { forced });
-        }
-        let old = self.required(self.wish()).map(|next| next.difficulty)?;
-        let new = self.required(difficulty.or_else(|| self.configured_if_allowed()))?.difficulty;
-        let action = if difficulty.is_some() { "difficulty-set" } else { "difficulty-restored" };
-        let [old_value, new_value] = [&old, &new].map(|text| Value::String(text.clone()));
-        self.audit.record((self.clock)(), Deed { action, old: old_value, new: new_value, reason, from })?;
-        self.forced = difficulty;
-        Ok(DifficultyChange { old, new, forced: difficulty })
-    }
-
-    fn required(&self, wish: Option<u64>) -> Result<Requirements, DifficultyError> {
-        self.chain.requirements(wish).map_err(|error| match error {
-            TemplateError::Refused(violation) => DifficultyError::Refused(violation),
-            TemplateError::Fault(fault) => DifficultyError::Fault(fault),
-            other => DifficultyError::Refused(Violation { rule: "template".to_owned(), detail: other.to_string() }),
-        })
-    }
-
-    /// The difficulty to ask the rules for: the override, or the configured one where the rules allow it.
-    fn wish(&self) -> Option<u64> {
-        self.forced.or(self.configured_if_allowed())
-    }
-
-    fn configured_if_allowed(&self) -> Option<u64> {
-        self.configured.filter(|_| self.outlook.difficulty.refused.is_none())
-    }
-
-    /// Asks the rules about the next block again where something changed that their answer depends on. A plugin that gives no answer leaves
-    /// the last one standing: the next change asks again.
-    fn look_ahead(&mut self) {
-        let basis =
-            Basis { state_version: self.chain.state_version(), configured: self.configured, forced: self.forced };
-        if self.outlook.basis == basis {
-            return;
-        }
-        match Outlook::new(&self.chain, basis, self.outlook.difficulty.genesis.clone()) {
-            Ok(outlook) => self.outlook = outlook,
-            Err(error) => tracing::warn!(%error, "the rules say nothing about the next block"),
-        }
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        let pool = self.chain.mempool();
-        Snapshot {
-            state_version: self.chain.state_version(),
-            tip: self.chain.tip(),
-            difficulty: self.outlook.difficulty.clone(),
-            next: self.outlook.next.clone(),
-            pool: PoolSize { transactions: pool.count(), bytes: pool.bytes(), version: pool.version() },
-            counts: self.counts,
-        }
-    }
-}
-
-/// What the rules said about the next block, and what that depends on.
-struct Outlook {
-    basis: Basis,
-    difficulty: DifficultyLayers,
-    next: Requirements,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Basis {
-    state_version: u64,
-    configured: Option<u64>,
-    forced: Option<u64>,
-}
-
-impl Outlook {
-    fn new(chain: &Chain, basis: Basis, genesis: String) -> Result<Self, TemplateError> {
-        let computed = chain.requirements(None)?;
-        let (configured, refused) = match basis.configured.map(|wish| chain.requirements(Some(wish))) {
-            None => (None, None),
-            Some(Ok(next)) => (Some(next), None),
-            Some(Err(TemplateError::Refused(violation))) => (None, Some(violation.to_string())),
-            Some(Err(error)) => return Err(error),
-        };
-        let is_computed = configured.is_none();
-        let configured = configured.unwrap_or(computed);
-        let next = match basis.forced {
-            Some(wish) => chain.requirements(Some(wish))?,
-            None => configured.clone(),
-        };
-        let difficulty = DifficultyLayers {
-            genesis,
-            configured: configured.difficulty,
-            current: next.difficulty.clone(),
-            computed: is_computed,
-            forced: basis.forced,
-            refused,
-        };
-        Ok(Self { basis, difficulty, next })
-    }
-}
-
-type TransactionBatch = Vec<(Transaction, Reply<Result<TxId, MempoolError>>)>;
-
-/// Takes the transactions that wait right behind this one, so that they share a commit, and the first request of another kind.
-fn collect(
-    transaction: Transaction,
-    reply: Reply<Result<TxId, MempoolError>>,
-    requests: &mut mpsc::Receiver<Request>,
-) -> (TransactionBatch, Option<Request>) {
-    let mut batch = vec![(transaction, reply)];
-    while batch.len() < TRANSACTIONS_PER_COMMIT {
-        match requests.try_recv() {
-            Ok(Request::Transaction { transaction, reply }) => batch.push((transaction, reply)),
-            Ok(other) => return (batch, Some(other)),
-            Err(_) => break,
-        }
-    }
-    (batch, None)
-}
-
-fn submit_error(error: TemplateError) -> SubmitError {
-    match error {
-        TemplateError::Refused(violation) => SubmitError::Header(violation),
-        TemplateError::Fault(fault) => SubmitError::Block(BlockError::Fault(fault)),
-        other => SubmitError::Header(Violation { rule: "template".to_owned(), detail: other.to_string() }),
-    }
-}
-
-/// Whoever asked may have gone away: then nobody needs the answer.
-fn send<T>(reply: Reply<T>, answer: T) {
-    drop(reply.send(answer));
 }

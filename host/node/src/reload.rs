@@ -169,7 +169,9 @@ impl Reloader {
                 && !changes.is_empty()
             {
                 let from = request.as_ref().map_or_else(|| "the file".to_owned(), |request| request.from.clone());
-                chain.audit(deed(changes, from)).await;
+                if let Err(error) = chain.audit(deed(changes, from)).await {
+                    tracing::error!(%error, "a change of the configuration could not be recorded");
+                }
             }
             if let Some(request) = request {
                 drop(request.reply.send(outcome));
