@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// How long each kernel is measured when the fastest is chosen.
 const MEASURE: Duration = Duration::from_millis(40);
 
+/// From here on the thorough proof would take seconds.
+const SLOW_DIGEST: Duration = Duration::from_micros(30);
+
 /// One of so many searches is compared with the sandbox.
 const SAMPLE_ONE_IN: u64 = 256;
 
@@ -46,13 +49,21 @@ pub fn choose(hash: &ChosenPlugin, native: &NativeKernel, scratch: &Path) -> Res
     let mut kernel = NativeEngine::new(table)?;
     let mut reference = hash.plugin.hash(&hash.config)?;
     let seed = u64::from_le_bytes(random()?);
-    match prove(&mut kernel, &mut reference, &Plan::thorough(seed)) {
+    let plan = plan(&mut reference, seed)?;
+    match prove(&mut kernel, &mut reference, &plan) {
         Ok(()) => Ok(proven(hash, table, seed)),
         Err(difference) => {
             tracing::error!(kernel = unpadded(&table.backend), %difference, "the native kernel is not equal to the plugin and is not used");
             Ok(sandboxed(hash))
         }
     }
+}
+
+/// The thorough proof, or the brief one for an algorithm that takes the sandbox long.
+fn plan(reference: &mut SandboxedHash, seed: u64) -> Result<Plan> {
+    let start = cpu_time();
+    reference.digest(&[0; 80])?;
+    Ok(if cpu_time().saturating_sub(start) > SLOW_DIGEST { Plan::brief(seed) } else { Plan::thorough(seed) })
 }
 
 fn sandboxed(hash: &ChosenPlugin) -> Search {

@@ -5,10 +5,10 @@ use crate::retarget::Retarget;
 use crate::subsidy::Subsidy;
 use adit_plugin_sdk::ConfigError;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The rules of a longest chain.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
     /// The header format: `adit` (88 bytes, milliseconds, 64 bits of nonce) or `bitcoin` (80 bytes, seconds, 32 bits).
@@ -29,7 +29,7 @@ pub struct Config {
 }
 
 /// The first block: either `header`, as recorded, or its parts.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Genesis {
     /// The whole header in hexadecimal digits. No other key may stand beside it.
@@ -46,7 +46,7 @@ pub struct Genesis {
 }
 
 /// Other parameters from a height on.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Stage {
     /// The first height under these parameters.
@@ -57,7 +57,7 @@ pub struct Stage {
 }
 
 /// Bounds on a block's time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TimeRules {
     /// A block must be later than the median time of so many blocks before it.

@@ -15,7 +15,7 @@
 use crate::violation::Rule;
 use adit_plugin_sdk::{BlockId, Draft, Hash256, HeaderView, PowInput, Timestamp, Violation, sha256d};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Bits of the version that a miner may roll (BIP-0320).
 pub const ROLL_MASK: u32 = 0x1fff_e000;
@@ -24,7 +24,7 @@ const NONCE_OFFSET: usize = 76;
 const NONCE_OFFSET_WIRE: u32 = 76;
 
 /// The format of a chain's headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Adit's own 88 bytes: times in milliseconds and a nonce of 64 bits.

@@ -14,7 +14,7 @@ use crate::config::within;
 use crate::difficulty;
 use adit_plugin_sdk::{ChainView, ConfigError, Height, KnownBlock, Target, Timestamp};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a rule sees: the parent of the block whose difficulty is asked for, and the blocks below.
 pub struct Next<'a> {
@@ -86,7 +86,7 @@ impl Next<'_> {
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident($rule:ty),)*) => {
         /// A retarget rule, chosen by `rule`, with its parameters.
-        #[derive(Debug, Clone, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "rule", rename_all = "kebab-case")]
         pub enum Retarget {
             $($(#[$doc])* $name($rule),)*

@@ -22,7 +22,7 @@ fn chain_with_kernel(place: &Place, name: &str, library: &Path) {
 #[test]
 fn a_kernel_from_a_library_mines() {
     let place = Place::new();
-    chain_with_kernel(&place, "native", &library("adit_native_kernel"));
+    chain_with_kernel(&place, "native", &library("adit_example_native_kernel"));
     let mut node = place.start(&["up", "native.toml"]);
     let url = node.url();
     wait_for_length(&url, 3);
@@ -45,7 +45,7 @@ fn a_wrong_kernel_is_reported_and_mining_goes_on() {
 #[test]
 fn a_library_with_another_digest_is_not_loaded() {
     let place = Place::new();
-    let library = library("adit_native_kernel");
+    let library = library("adit_example_native_kernel");
     let kernel = format!("[miner]\nnative = {{ file = \"{}\", digest = \"blake3:{}\" }}\n", library.display(), "00".repeat(32));
     place.fast_chain("other", &kernel);
     let said = place.fail(&["up", "other.toml"]);

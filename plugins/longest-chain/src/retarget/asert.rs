@@ -10,10 +10,10 @@ use crate::config::within;
 use crate::difficulty::{Wide, bounded};
 use adit_plugin_sdk::{ConfigError, Height, Target, Timestamp};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// With each block, by how far the chain is ahead of or behind its schedule.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Asert {
     /// The time between blocks that is aimed at, in seconds.
@@ -34,7 +34,7 @@ pub struct Asert {
 }
 
 /// Where the schedule begins.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Anchor {
     /// The anchor block's height.

@@ -14,10 +14,10 @@ use crate::config::within;
 use crate::difficulty::{Wide, as_compact, bounded};
 use adit_plugin_sdk::{ConfigError, Height, KnownBlock, Target, Timestamp};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Every so many blocks, in proportion to the time they took.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Bitcoin {
     /// After how many blocks the target changes.

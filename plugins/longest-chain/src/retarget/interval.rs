@@ -24,10 +24,10 @@ use crate::config::within;
 use crate::difficulty::{DIGITS_MAX, digits_of, target_of_digits};
 use adit_plugin_sdk::{ConfigError, Height, Target, Timestamp};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Every so many blocks, by whole digits.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Interval {
     /// The difficulty of the first block after the genesis, and of every block where `enabled` is off: leading zero hexadecimal
@@ -66,7 +66,7 @@ pub struct Interval {
 }
 
 /// How large a change is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Steps {
     /// One digit, or the maximum where blocks came twice too fast or too slow.

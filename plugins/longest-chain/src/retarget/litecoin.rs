@@ -5,10 +5,10 @@ use super::bitcoin::Bitcoin;
 use super::{Missing, Next, Rule, SPACING_SECONDS_MAX};
 use adit_plugin_sdk::{ConfigError, Height, Target, Timestamp};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// As `bitcoin`, the time measured from one block earlier.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Litecoin {
     /// After how many blocks the target changes.

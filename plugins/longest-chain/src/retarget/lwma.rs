@@ -13,7 +13,7 @@ use crate::config::within;
 use crate::difficulty::{Wide, bounded};
 use adit_plugin_sdk::{ConfigError, Height, KnownBlock, Target};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The fewest gaps from which a difficulty is computed.
 const GAPS_MIN: u64 = 6;
@@ -22,7 +22,7 @@ const GAPS_MIN: u64 = 6;
 const WINDOW_MAX: u32 = 2016;
 
 /// With each block, by a moving average of the times that weights recent blocks more.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Lwma {
     /// The time between blocks that is aimed at, in seconds.
