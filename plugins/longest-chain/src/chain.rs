@@ -1,21 +1,26 @@
 //! The rules applied: what a header says, whether it is valid, where it stands, and what the next one needs.
 
-use crate::config::{Config, Genesis, TimeRules};
+use crate::config::{Config, Genesis};
 use crate::difficulty;
 use crate::header::Format;
 use crate::retarget::{self, Missing, Next, Retarget};
+use crate::time::Window;
 use crate::violation::Rule;
 use adit_plugin_sdk::{
     BlockId, ChainView, ConfigError, Consensus, Draft, Hash256, HeaderView, Height, JudgedHeader, KnownBlock,
     Placement, Requirements, Target, Template, Timestamp, Violation,
 };
 use sha2::{Digest, Sha256};
+use std::sync::{Mutex, PoisonError};
 
 /// The chain with the most work.
 pub struct LongestChain {
     config: Config,
     genesis: Vec<u8>,
     genesis_id: BlockId,
+    /// The times around the block placed last, since its child mostly comes next. They follow from its id alone, so an instance
+    /// that has none answers the same.
+    recent: Mutex<Option<Window>>,
 }
 
 impl Consensus for LongestChain {
@@ -29,7 +34,7 @@ impl Consensus for LongestChain {
         let genesis = genesis_header(&config)?;
         let view = config.header.decode(&genesis).map_err(|broken| ConfigError::new("genesis", broken.to_string()))?;
         difficulty::target_of(view.bits).map_err(|error| ConfigError::new("genesis.bits", error.to_string()))?;
-        Ok(Self { config, genesis, genesis_id: view.id })
+        Ok(Self { config, genesis, genesis_id: view.id, recent: Mutex::new(None) })
     }
 
     fn genesis(&self) -> Vec<u8> {
@@ -51,21 +56,17 @@ impl Consensus for LongestChain {
         let [parent] = block.view.parents.as_slice() else {
             return self.place_genesis(block.view, stated);
         };
-        let past = view.selected_past(*parent, self.config.time.median_window);
-        let Some(parent) = past.first() else {
+        let Some(parent) = view.block(*parent) else {
             return Err(Rule::ParentUnknown.broken(format!("parent {parent} has not been placed")));
         };
-        let (next, retarget) = self.next_block(view, parent);
+        let (next, retarget) = self.next_block(view, &parent);
         let state = judge_bits(&next, retarget.rule(), block.view, stated)?;
         if !stated.is_met_by(&block.pow.0) {
             let detail =
                 format!("digest {:#066x} is above target {stated}", adit_plugin_sdk::U256::from_le_bytes(block.pow.0));
             return Err(Rule::ProofOfWork.broken(detail));
         }
-        if self.config.time.is_too_old(&past, block.view.time) {
-            let detail = format!("{:?} is not later than the median of the blocks before", block.view.time);
-            return Err(Rule::TimeTooOld.broken(detail));
-        }
+        self.judge_time(view, parent.id, block.view)?;
         Ok(Placement {
             selected_parent: Some(parent.id),
             merge_set: Vec::new(),
@@ -80,7 +81,7 @@ impl Consensus for LongestChain {
 
     fn next(&self, view: &dyn ChainView, tips: &[BlockId], wish: Option<u64>) -> Result<Requirements, Violation> {
         let parent = heaviest(view, tips)?;
-        let past = view.selected_past(parent.id, self.config.time.median_window);
+        let past = Window::read(self.config.time, view, parent.id);
         let (next, retarget) = self.next_block(view, &parent);
         let bits = match wish {
             None => retarget.rule().bits(&next).map_err(history_unknown)?,
@@ -89,7 +90,7 @@ impl Consensus for LongestChain {
             })?,
         };
         let target = stated_target(bits)?;
-        let earliest = TimeRules::median(&past).to_millis().saturating_add(self.config.header.tick_ms());
+        let earliest = past.median().to_millis().saturating_add(self.config.header.tick_ms());
         Ok(Requirements {
             parents: vec![parent.id],
             bits,
@@ -109,6 +110,10 @@ impl Consensus for LongestChain {
         let header = self.config.header.encode(*parent, draft)?;
         let pow = self.config.header.pow_input(&header);
         Ok(Template { header, pow, target })
+    }
+
+    fn difficulty(&self, bits: u32) -> Result<String, Violation> {
+        Ok(difficulty::text(bits, stated_target(bits)?))
     }
 
     fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Vec<u8>, Violation> {
@@ -132,6 +137,23 @@ impl LongestChain {
             subsidy: self.config.subsidy.at(Height(0)),
             state: Vec::new(),
         })
+    }
+
+    /// Refuses a block that is not later than the median of those before it, and remembers the times above one that is.
+    fn judge_time(&self, view: &dyn ChainView, parent: BlockId, block: &HeaderView) -> Result<(), Violation> {
+        let rules = self.config.time;
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = match recent.take() {
+            Some(window) if window.is_of(parent) => recent.insert(window),
+            _ => recent.insert(Window::read(rules, view, parent)),
+        };
+        if rules.is_too_old(window, block.time) {
+            return Err(
+                Rule::TimeTooOld.broken(format!("{:?} is not later than the median of the blocks before", block.time))
+            );
+        }
+        window.advance(rules, block);
+        Ok(())
     }
 
     /// Returns what a retarget rule sees of the block after `parent`, and the rule that holds there.

@@ -1,7 +1,8 @@
 //! The chain with the most work: one parent for each block, a proof of work, and a rule by which the difficulty follows the miners.
 //!
-//! Pure functions of headers and their ancestors: no clock, no randomness, no floating point, nothing kept between calls. Never
-//! looks into a block's body, never hashes for the proof of work (the host brings the digest by the chain's hash plugin).
+//! Pure functions of headers and their ancestors: no clock, no randomness, no floating point; what an instance remembers, a fresh one
+//! reads from the host and answers the same. Never looks into a block's body, never hashes for the proof of work (the host brings
+//! the digest by the chain's hash plugin).
 //!
 //! A header is judged in this order, and the first rule that it breaks is named: `header-length`, `version`, `bits` (no target at
 //! all), `genesis`, `parent-unknown`, `bits` (not the one computed), `proof-of-work`, `time-too-old`. [`violation::Rule`] lists all
