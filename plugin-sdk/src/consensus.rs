@@ -46,6 +46,9 @@ pub trait Consensus: Sized {
     /// Builds a header without its proof.
     fn encode(&self, draft: &Draft) -> Result<Template, Violation>;
 
+    /// Says a header's `bits` as the chain's users count difficulty: a decimal number for display.
+    fn difficulty(&self, bits: u32) -> Result<String, Violation>;
+
     /// Puts a proof into a template's header: the nonce, and the rolled field as it stood in the hashed bytes.
     fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Vec<u8>, Violation>;
 }

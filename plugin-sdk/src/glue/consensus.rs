@@ -79,6 +79,10 @@ impl<E: Exported<Plugin: Consensus>> bindings::exports::adit::plugin::rules::Gue
         })
     }
 
+    fn difficulty(bits: u32) -> Result<String, types::Violation> {
+        with::<E, _>(|rules| rules.difficulty(bits)).map_err(to_violation)
+    }
+
     fn seal(header: Vec<u8>, nonce: u64, rolled: u32) -> Result<Vec<u8>, types::Violation> {
         with::<E, _>(|rules| rules.seal(&header, nonce, rolled)).map_err(to_violation)
     }

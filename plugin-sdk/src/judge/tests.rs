@@ -67,6 +67,10 @@ impl Consensus for Toy {
         Err(refused())
     }
 
+    fn difficulty(&self, bits: u32) -> Result<String, Violation> {
+        Ok(bits.to_string())
+    }
+
     fn seal(&self, _header: &[u8], _nonce: u64, _rolled: u32) -> Result<Vec<u8>, Violation> {
         Err(refused())
     }

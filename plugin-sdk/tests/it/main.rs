@@ -1,5 +1,7 @@
 //! Plugins built to components, by cargo itself.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod reproducible;
 mod scaffolded;
 

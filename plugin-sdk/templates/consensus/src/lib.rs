@@ -120,7 +120,7 @@ impl Consensus for __TYPE__ {
             parents: vec![parent.id],
             bits: self.config.bits,
             target: self.target,
-            difficulty: self.target.work().0.to_string(),
+            difficulty: self.difficulty(self.config.bits)?,
             earliest: Timestamp::from_millis(parent.time.to_millis().saturating_add(1)),
             height: Height(parent.height.0 + 1),
             subsidy: self.config.subsidy,
@@ -133,6 +133,11 @@ impl Consensus for __TYPE__ {
         };
         let header = self.header(*parent, draft.body_root, draft.time);
         Ok(Template { pow: pow_input(&header), header, target: self.target })
+    }
+
+    fn difficulty(&self, bits: u32) -> Result<String, Violation> {
+        let target = Target::from_compact(bits).map_err(|error| broken("bits", error.to_string()))?;
+        Ok(target.work().0.to_string())
     }
 
     fn seal(&self, header: &[u8], nonce: u64, _rolled: u32) -> Result<Vec<u8>, Violation> {
