@@ -1,4 +1,5 @@
 //! The published surface, end to end: bundled plugins as components in the sandbox.
 
 mod conformance;
+mod fuzz;
 mod sandbox;

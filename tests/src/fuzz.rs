@@ -3,7 +3,9 @@
 //! `tests/it/fuzz.rs` feeds them for a moment in every test run; `tests/fuzz` gives each to libFuzzer.
 
 use adit_chain::{Block, Transaction};
-use adit_primitives::contract::{Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Template, Violation, read_rows};
+use adit_primitives::contract::{
+    Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Template, Violation, read_rows,
+};
 use adit_primitives::{Decode, Encode, Target};
 
 /// A decoder under test.

@@ -67,22 +67,26 @@ pub fn check(root: &Path) -> Result<()> {
 }
 
 fn tracked(root: &Path) -> Result<Vec<String>> {
-    let output = std::process::Command::new("git").arg("ls-files").current_dir(root).output().context("failed to start git")?;
+    let output =
+        std::process::Command::new("git").arg("ls-files").current_dir(root).output().context("failed to start git")?;
     let listing = String::from_utf8(output.stdout).context("file names are UTF-8")?;
     Ok(listing.lines().filter(|line| root.join(line).is_file()).map(str::to_owned).collect())
 }
 
 fn dependencies(root: &Path, manifest: &str, breaches: &mut Vec<String>) -> Result<()> {
     let path: PathBuf = root.join(manifest);
-    let document: DocumentMut = std::fs::read_to_string(&path)?.parse().with_context(|| format!("failed to parse {manifest}"))?;
-    let Some(package) = document.get("package").and_then(|package| package.get("name")).and_then(|name| name.as_str()) else {
+    let document: DocumentMut =
+        std::fs::read_to_string(&path)?.parse().with_context(|| format!("failed to parse {manifest}"))?;
+    let Some(package) = document.get("package").and_then(|package| package.get("name")).and_then(|name| name.as_str())
+    else {
         return Ok(());
     };
     let arrows: BTreeMap<_, _> = ARROWS.iter().copied().collect();
     let owners: BTreeMap<_, _> = OWNERS.iter().copied().collect();
     let Some(table) = document.get("dependencies").and_then(|table| table.as_table_like()) else { return Ok(()) };
     for (dependency, _) in table.iter() {
-        if dependency.starts_with("adit-") && arrows.get(package).is_some_and(|allowed| !allowed.contains(&dependency)) {
+        if dependency.starts_with("adit-") && arrows.get(package).is_some_and(|allowed| !allowed.contains(&dependency))
+        {
             breaches.push(format!("{manifest}: {package} must not see {dependency}"));
         }
         if owners.get(dependency).is_some_and(|owners| !owners.contains(&package)) {

@@ -55,7 +55,12 @@ pub fn run(arguments: &BenchArguments) -> Result<ExitCode> {
                 ratios.push(own.saturating_mul(100) / base.max(1));
             }
         }
-        let row = Row { backend: "sandbox".to_owned(), inputs: 1, hashes_per_second: median(speeds), ratio_percent: median(ratios) };
+        let row = Row {
+            backend: "sandbox".to_owned(),
+            inputs: 1,
+            hashes_per_second: median(speeds),
+            ratio_percent: median(ratios),
+        };
         print_row(bundled.name, &row);
     }
     Ok(ExitCode::SUCCESS)

@@ -85,7 +85,12 @@ fn check(file: &Path, quiet: bool) -> Result<ExitCode> {
     let errors = count(Gravity::Error);
     match &report.chain {
         Some(chain) => {
-            println!("{}: good ({} defaults); identity {}", report.file, count(Gravity::Default), chain.rules.identity());
+            println!(
+                "{}: good ({} defaults); identity {}",
+                report.file,
+                count(Gravity::Default),
+                chain.rules.identity()
+            );
             Ok(ExitCode::SUCCESS)
         }
         None => {
@@ -126,7 +131,8 @@ fn pin(file: &Path) -> Result<ExitCode> {
         document[table]["digest"] = value(pin);
     }
     let temporary = file.with_extension("toml.new");
-    std::fs::write(&temporary, document.to_string()).with_context(|| format!("failed to write {}", temporary.display()))?;
+    std::fs::write(&temporary, document.to_string())
+        .with_context(|| format!("failed to write {}", temporary.display()))?;
     std::fs::rename(&temporary, file).with_context(|| format!("failed to replace {}", file.display()))?;
     check(file, true)
 }

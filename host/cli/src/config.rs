@@ -18,7 +18,7 @@ use adit_primitives::identity::{RulePlugin, Rules};
 use adit_primitives::{Amount, BlockId};
 use file::{ChainFile, LedgerTable, Network};
 use finding::{Finding, Place};
-use plugins::ChosenPlugin;
+use plugins::{Chooser, ChosenPlugin};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml_edit::{Document, Item};
@@ -51,8 +51,12 @@ pub struct Report {
 impl Report {
     /// Returns the chain, or all errors as one message.
     pub fn into_chain(self) -> anyhow::Result<ResolvedChain> {
-        let errors: Vec<String> =
-            self.findings.iter().filter(|finding| finding.is_error()).map(|finding| finding.show(&self.file, &self.text)).collect();
+        let errors: Vec<String> = self
+            .findings
+            .iter()
+            .filter(|finding| finding.is_error())
+            .map(|finding| finding.show(&self.file, &self.text))
+            .collect();
         match self.chain {
             Some(chain) if errors.is_empty() => Ok(chain),
             _ => anyhow::bail!("{} cannot be used\n{}", self.file, errors.join("\n")),
@@ -98,12 +102,11 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
             return None;
         }
     };
-    let mut choose = |table: &file::PluginTable, name: &str, kind: Kind| {
-        let item = document.get(name).unwrap_or(&Item::None);
-        plugins::choose(table, item, name, kind, folder, sandbox, findings)
-    };
-    let consensus = choose(&file.consensus, "consensus", Kind::Consensus);
-    let hash = choose(&file.hash, "hash", Kind::Hash);
+    let table = |name: &str| document.get(name).unwrap_or(&Item::None);
+    let mut chooser = Chooser { folder, sandbox, findings: &mut *findings };
+    // Both are looked at before either ends the check: every error is reported at once.
+    let consensus = chooser.choose(&file.consensus, table("consensus"), "consensus", Kind::Consensus);
+    let hash = chooser.choose(&file.hash, table("hash"), "hash", Kind::Hash);
     let (consensus, hash) = (consensus?, hash?);
     if file.chain.network == Network::Mainnet {
         for (table, chosen, name) in [(&file.consensus, &consensus, "consensus"), (&file.hash, &hash, "hash")] {
@@ -111,13 +114,17 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
                 let digest = chosen.plugin.info().digest;
                 let place = place_of(&document, name);
                 let path = format!("{name}.digest");
-                let problem = format!("is missing; on mainnet plugins are pinned: \"blake3:{digest}\" (`adit chain pin` writes it)");
+                let problem = format!(
+                    "is missing; on mainnet plugins are pinned: \"blake3:{digest}\" (`adit chain pin` writes it)"
+                );
                 findings.push(Finding::error(place, &path, problem));
             }
         }
     }
     let prefix = AddressPrefix::new(&file.ledger.address_prefix)
-        .map_err(|error| findings.push(Finding::error(place_of(&document, "ledger"), "ledger.address-prefix", error.to_string())))
+        .map_err(|error| {
+            findings.push(Finding::error(place_of(&document, "ledger"), "ledger.address-prefix", error.to_string()))
+        })
         .ok()?;
     let genesis = genesis(&consensus, findings, place_of(&document, "consensus"))?;
     let ledger = ledger_rules(&file.ledger);
@@ -130,14 +137,7 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
         ledger: ledger_json(&file.ledger, &ledger),
     };
     let settings = Settings { node: file.node, miner: file.miner, log: file.log };
-    Some(ResolvedChain {
-        prefix,
-        rules,
-        consensus,
-        hash,
-        ledger,
-        settings: absolute_paths(settings, folder),
-    })
+    Some(ResolvedChain { prefix, rules, consensus, hash, ledger, settings: absolute_paths(settings, folder) })
 }
 
 fn place_of(document: &Document<&str>, table: &str) -> Place {
@@ -159,7 +159,10 @@ fn genesis(consensus: &ChosenPlugin, findings: &mut Vec<Finding>, place: Place) 
         let view = views.pop().ok_or_else(|| anyhow::anyhow!("the plugin does not decode its own genesis"))??;
         Ok(view.id)
     };
-    id().map_err(|error| findings.push(Finding::error(place, "consensus.config", format!("gives no genesis: {error:#}")))).ok()
+    id().map_err(|error| {
+        findings.push(Finding::error(place, "consensus.config", format!("gives no genesis: {error:#}")))
+    })
+    .ok()
 }
 
 fn ledger_rules(table: &LedgerTable) -> LedgerRules {

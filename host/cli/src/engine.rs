@@ -39,8 +39,10 @@ pub fn choose(hash: &ChosenPlugin, native: &NativeKernel, scratch: &Path) -> Res
         NativeKernel::Bundled(BundledKernel::Auto) => fastest(&candidates(&name), MEASURE, &cpu_time),
         NativeKernel::File(kernel) => {
             let digest = parse_pin(&kernel.digest).map_err(anyhow::Error::msg)?;
-            let source = KernelSource { path: kernel.file.clone(), digest, algorithm: name, scratch: scratch.join("kernels") };
-            let table = load_kernel(&source).with_context(|| format!("the kernel {} is not loaded", kernel.file.display()))?;
+            let source =
+                KernelSource { path: kernel.file.clone(), digest, algorithm: name, scratch: scratch.join("kernels") };
+            let table =
+                load_kernel(&source).with_context(|| format!("the kernel {} is not loaded", kernel.file.display()))?;
             tracing::warn!(file = %kernel.file.display(), digest = %kernel.digest, "native code from a file runs outside the sandbox, by this configuration");
             Some(table)
         }
@@ -95,7 +97,12 @@ fn start(plugin: &Plugin, config: &str) -> Result<SandboxedHash, Fault> {
 
 fn fault(plugin: &Plugin, detail: String) -> Fault {
     let info = plugin.info();
-    Fault { class: FaultClass::Environment, plugin: format!("{} {}", info.name, info.version), function: "start".to_owned(), detail }
+    Fault {
+        class: FaultClass::Environment,
+        plugin: format!("{} {}", info.name, info.version),
+        function: "start".to_owned(),
+        detail,
+    }
 }
 
 /// The CPU time of this thread where the system tells it, otherwise the time that passes.

@@ -90,7 +90,8 @@ pub fn read(file: &Path) -> Result<SecretKey> {
     }
     let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
     // The reason stays unsaid: it could show a part of the key.
-    SecretKey::from_hex(text.trim()).map_err(|_| anyhow::anyhow!("{} holds no key: 64 hexadecimal digits are wanted", file.display()))
+    SecretKey::from_hex(text.trim())
+        .map_err(|_| anyhow::anyhow!("{} holds no key: 64 hexadecimal digits are wanted", file.display()))
 }
 
 /// Reads a key file, or makes it where there is none.

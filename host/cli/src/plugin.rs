@@ -81,7 +81,9 @@ fn build(folder: &Path, out: Option<PathBuf>) -> Result<(Component, PathBuf)> {
     let options = Options { target_dir: folder.join("target/component"), show_progress: true };
     let component = build_component(folder, &options)?;
     // What was built is checked as a chain would: an error belongs here, not into the chain that first names the file.
-    sandbox::open()?.load(&PluginSource { bytes: component.bytes.clone(), pinned: None }).context("the component was built, but no host would load it")?;
+    sandbox::open()?
+        .load(&PluginSource { bytes: component.bytes.clone(), pinned: None })
+        .context("the component was built, but no host would load it")?;
     let path = out.unwrap_or_else(|| folder.join(format!("{}.wasm", component.name)));
     std::fs::write(&path, &component.bytes).with_context(|| format!("failed to write {}", path.display()))?;
     Ok((component, path))
@@ -104,7 +106,12 @@ fn inspect(name: &str) -> Result<()> {
 
 fn test(folder: &Path) -> Result<ExitCode> {
     println!("native: cargo test");
-    let status = Command::new("cargo").arg("test").arg("--quiet").current_dir(folder).status().context("failed to start cargo")?;
+    let status = Command::new("cargo")
+        .arg("test")
+        .arg("--quiet")
+        .current_dir(folder)
+        .status()
+        .context("failed to start cargo")?;
     ensure!(status.success(), "the crate's own tests fail");
     let (component, _) = build(folder, None)?;
     let vectors = folder.join("vectors.json");
@@ -144,7 +151,9 @@ fn test_hash(plugin: &Plugin, vectors: &[Vector]) -> Result<Vec<u8>> {
         ensure!(digest == vector.digest, "vector {number}: the digest is {digest}, {} is wanted", vector.digest);
     }
     let config = vectors.first().map_or("{}", |vector| &vector.config);
-    let mut hash = plugin.hash(config).context("the plugin needs settings: give the first vector a config, or every key a default")?;
+    let mut hash = plugin
+        .hash(config)
+        .context("the plugin needs settings: give the first vector a config, or every key a default")?;
     // Inputs that differ in every byte, from a counter: no vector file has to spell them out.
     let inputs: Vec<u8> = (0u32..64 * 80).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let mut digests = Vec::new();
@@ -152,7 +161,12 @@ fn test_hash(plugin: &Plugin, vectors: &[Vector]) -> Result<Vec<u8>> {
     for (input, digest) in inputs.chunks(80).zip(&digests) {
         ensure!(hash.digest(input)? == *digest, "digest-many and digest disagree");
     }
-    let job = SearchJob { inputs: vec![inputs[..80].to_vec()], nonce_offset: 76, nonce_bytes: 4, target: Target(U256::MAX >> 4) };
+    let job = SearchJob {
+        inputs: vec![inputs[..80].to_vec()],
+        nonce_offset: 76,
+        nonce_bytes: 4,
+        target: Target(U256::MAX >> 4),
+    };
     let mut scan = hash.search(&job, u64::from(u32::MAX) - 9, 64)?;
     scan.found.sort_unstable();
     let mut expected = Vec::new();
@@ -188,14 +202,16 @@ impl HashEngine for NoWork {
 
 /// Builds a chain of headers by the plugin's own `next`, `encode` and `seal`, and lets `place` judge it.
 fn test_rules(plugin: &Plugin) -> Result<Vec<u8>> {
-    let rules: Arc<dyn RulesEngine> =
-        Arc::new(plugin.rules("{}").context("the plugin needs settings: give every key a default, so that it can be tested")?);
+    let rules: Arc<dyn RulesEngine> = Arc::new(
+        plugin.rules("{}").context("the plugin needs settings: give every key a default, so that it can be tested")?,
+    );
     let mut chain = HeaderChain::from_genesis(Arc::clone(&rules), Box::new(NoWork))?;
     let mut answers = Vec::new();
     for _ in 0..TEST_HEADERS {
         let view: SharedView = Arc::clone(chain.index()) as SharedView;
         let next = rules.next(&view, &[chain.tip().id], None)??;
-        let draft = Draft { parents: next.parents.clone(), bits: next.bits, time: next.earliest, body_root: Hash256([1; 32]) };
+        let draft =
+            Draft { parents: next.parents.clone(), bits: next.bits, time: next.earliest, body_root: Hash256([1; 32]) };
         let template = rules.encode(&draft)??;
         let header = rules.seal(&template.header, 1, 0)??;
         chain.append(std::slice::from_ref(&header))?;

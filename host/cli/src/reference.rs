@@ -17,7 +17,9 @@ pub fn markdown() -> Result<String> {
     writeln!(out, "{}\n", description(&schema))?;
     let mut writer = Writer { root: &schema, out: &mut out };
     writer.properties(&schema, "")?;
-    out.push_str("# The plugins' own settings\n\nEach stands in the `config` table of the plugin that it belongs to.\n\n");
+    out.push_str(
+        "# The plugins' own settings\n\nEach stands in the `config` table of the plugin that it belongs to.\n\n",
+    );
     let sandbox = sandbox::open()?;
     for bundled in adit_plugin_bundle::bundled() {
         let plugin = sandbox.load(&PluginSource { bytes: bundled.bytes.to_vec(), pinned: None })?;
@@ -54,7 +56,8 @@ impl<'a> Writer<'a> {
     /// Writes a table of keys, then a section for each key that is a table itself.
     fn properties(&mut self, schema: &'a Value, path: &str) -> Result<()> {
         let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Ok(()) };
-        let required: Vec<&str> = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> =
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
         let (tables, scalars): (Vec<_>, Vec<_>) = properties.iter().partition(|(_, property)| self.is_table(property));
         if !scalars.is_empty() {
             self.out.push_str("| key | value | without it | meaning |\n|---|---|---|---|\n");
@@ -88,9 +91,12 @@ impl<'a> Writer<'a> {
         let Some(branches) = branches(schema) else { return self.properties(schema, path) };
         for branch in branches {
             let branch = self.resolve(branch);
-            let tag = branch.get("properties").and_then(Value::as_object).into_iter().flatten().find_map(|(name, property)| {
-                property.get("const").map(|value| format!("`{name} = {value}`"))
-            });
+            let tag = branch
+                .get("properties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+                .find_map(|(name, property)| property.get("const").map(|value| format!("`{name} = {value}`")));
             if let Some(tag) = tag {
                 writeln!(self.out, "With {tag}: {}\n", description(branch))?;
             }
@@ -103,12 +109,18 @@ impl<'a> Writer<'a> {
         let resolved = self.resolve(schema);
         let resolved = resolved.get("items").map_or(resolved, |items| self.resolve(items));
         resolved.get("properties").is_some()
-            || branches(resolved).is_some_and(|branches| branches.iter().all(|branch| self.resolve(branch).get("properties").is_some()))
+            || branches(resolved)
+                .is_some_and(|branches| branches.iter().all(|branch| self.resolve(branch).get("properties").is_some()))
     }
 
     fn values(&self, schema: &'a Value) -> String {
         if let Some(Value::Array(values)) = schema.get("enum") {
-            return values.iter().filter(|value| !value.is_null()).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
+            return values
+                .iter()
+                .filter(|value| !value.is_null())
+                .map(|value| format!("`{value}`"))
+                .collect::<Vec<_>>()
+                .join(", ");
         }
         if let Some(value) = schema.get("const") {
             return format!("`{value}`");
@@ -118,7 +130,9 @@ impl<'a> Writer<'a> {
         }
         let kind = match schema.get("type") {
             Some(Value::String(kind)) => kind.as_str(),
-            Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("value"),
+            Some(Value::Array(kinds)) => {
+                kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("value")
+            }
             _ => "value",
         };
         let kind = match kind {

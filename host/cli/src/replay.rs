@@ -41,8 +41,10 @@ pub fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     let rules: Arc<dyn RulesEngine> = Arc::new(chain.consensus.plugin.rules(&chain.consensus.config)?);
     let hash = Box::new(chain.hash.plugin.hash(&chain.hash.config)?);
     let length = rules.genesis()?.len();
-    let bytes = std::fs::read(&arguments.headers).with_context(|| format!("failed to read {}", arguments.headers.display()))?;
-    let run = read_run(&bytes, length, arguments.height).with_context(|| format!("{} holds no run of headers", arguments.headers.display()))?;
+    let bytes =
+        std::fs::read(&arguments.headers).with_context(|| format!("failed to read {}", arguments.headers.display()))?;
+    let run = read_run(&bytes, length, arguments.height)
+        .with_context(|| format!("{} holds no run of headers", arguments.headers.display()))?;
 
     let mut headers = run.headers.as_slice();
     let mut next = run.first;
@@ -87,10 +89,18 @@ pub fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
 fn refused(error: &HeaderError, batch_first: u64) -> ExitCode {
     match error {
         HeaderError::Invalid { position, violation } => {
-            println!("invalid: the header at height {} breaks the rule `{}`: {}", batch_first + *position as u64, violation.rule, violation.detail);
+            println!(
+                "invalid: the header at height {} breaks the rule `{}`: {}",
+                batch_first + *position as u64,
+                violation.rule,
+                violation.detail
+            );
         }
         HeaderError::Orphan { position, parent } => {
-            println!("invalid: the header at height {} breaks the rule `parent-unknown`: it names {parent}", batch_first + *position as u64);
+            println!(
+                "invalid: the header at height {} breaks the rule `parent-unknown`: it names {parent}",
+                batch_first + *position as u64
+            );
         }
         HeaderError::Fault(fault) => println!("no verdict: {fault}"),
     }

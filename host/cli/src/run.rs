@@ -9,7 +9,7 @@ use adit_node::client::NodeClient;
 use adit_node::clock::{Clock, Entropy};
 use adit_node::mining::{MinerReport, Mining, MiningParts, WorkSource};
 use adit_node::reload::Loaded;
-use adit_node::run::{Node, NodeParts};
+use adit_node::run::{Node, NodeParts, run_both};
 use adit_node::settings::MinerSettings;
 use adit_plugin_host::Sandbox;
 use adit_primitives::Timestamp;
@@ -103,7 +103,6 @@ async fn signal() {
     }
     #[cfg(not(unix))]
     interrupt.await;
-    tracing::info!("ending");
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -127,7 +126,11 @@ fn open(path: PathBuf) -> Result<Opened> {
     Ok(Opened { chain, loaded, sandbox, path })
 }
 
-fn node_parts(opened: &Opened, log: crate::terminal::LogLevel, miner: watch::Receiver<Arc<MinerReport>>) -> Result<NodeParts> {
+fn node_parts(
+    opened: &Opened,
+    log: crate::terminal::LogLevel,
+    miner: watch::Receiver<Arc<MinerReport>>,
+) -> Result<NodeParts> {
     let Opened { chain, loaded, sandbox, path } = opened;
     let node = &chain.settings.node;
     let database = node.data_dir.join("chain");
@@ -206,12 +209,9 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
             report,
             changes: Some(miner_settings(&node)),
         })?;
-        // The miner ends first, so that its last find still meets a chain. A chain that fails ends the miner.
-        let mined = mining.run_until(signal()).await;
-        let ended = node.end().await;
+        let ended = run_both(node, mining, signal()).await;
         status.end();
-        ended.context("the node stopped")?;
-        mined.context("the miner stopped")?;
+        ended?;
         anyhow::Ok(())
     })?;
     Ok(ExitCode::SUCCESS)

@@ -44,7 +44,8 @@ impl LogFormat {
         if self.json {
             registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).try_init()
         } else {
-            let layer = tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours).with_writer(std::io::stderr);
+            let layer =
+                tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours).with_writer(std::io::stderr);
             registry.with(layer).try_init()
         }
         .context("failed to start the log")?;
@@ -99,13 +100,22 @@ impl StatusLine {
     pub fn for_miner(miner: watch::Receiver<Arc<MinerReport>>, log: &LogFormat) -> Self {
         Self::show(log, move || {
             let report = miner.borrow().clone();
-            format!("{} · {} accepted · {} stale · {} refused", speed(&report), report.blocks_accepted, report.blocks_stale, report.blocks_refused)
+            format!(
+                "{} · {} accepted · {} stale · {} refused",
+                speed(&report),
+                report.blocks_accepted,
+                report.blocks_stale,
+                report.blocks_refused
+            )
         })
     }
 
     fn show(log: &LogFormat, line: impl Fn() -> String + Send + 'static) -> Self {
         let live = !log.json && std::io::stderr().is_terminal();
-        let bar = live.then(|| ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid")));
+        let bar = live.then(|| {
+            ProgressBar::new_spinner()
+                .with_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid"))
+        });
         let shown = bar.clone();
         let task = tokio::spawn(async move {
             let mut tick = tokio::time::interval(if live { REFRESH } else { LOG_INTERVAL });

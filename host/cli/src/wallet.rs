@@ -93,7 +93,8 @@ pub fn send(arguments: &SendArguments) -> Result<ExitCode> {
     let to = prefix.parse(&arguments.to).with_context(|| format!("{} is no address of this chain", arguments.to))?;
     let own = prefix.address(key.public()).to_string();
     let holdings = wallet.holdings(&own)?;
-    let payment = Payment { to: to.key, amount: arguments.amount, fee_per_kilobyte: Amount::from_atoms(arguments.fee_rate) };
+    let payment =
+        Payment { to: to.key, amount: arguments.amount, fee_per_kilobyte: Amount::from_atoms(arguments.fee_rate) };
     let spendable = spendable(&holdings, key.public())?;
     let transaction = pay(&wallet.chain.rules.identity(), &payment, &spendable, &key)?;
     let body = TransactionBody::new(&transaction, None, prefix);
@@ -143,7 +144,8 @@ fn parse_coins(text: &str) -> Result<Amount, String> {
     if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > DECIMALS {
         return Err(format!("{text:?} is no amount: digits, and at most {DECIMALS} after the point"));
     }
-    let atoms = format!("{whole}{fraction:0<DECIMALS$}").parse().map_err(|_| format!("{text:?} is more than there can be"))?;
+    let atoms =
+        format!("{whole}{fraction:0<DECIMALS$}").parse().map_err(|_| format!("{text:?} is more than there can be"))?;
     Ok(Amount::from_atoms(atoms))
 }
 

@@ -116,15 +116,16 @@ impl ApiState {
         limiter.set(rate(limits), limits.addresses);
     }
 
-    /// Remembers what a difficulty is called.
-    pub fn learn_difficulty(&self, bits: u32, difficulty: &str) {
-        let mut known = self.difficulties.lock().unwrap_or_else(PoisonError::into_inner);
-        known.put(bits, shapes::difficulty_number(difficulty));
-    }
-
-    /// Returns what a difficulty is called, where that came up before.
-    pub fn difficulty_of(&self, bits: u32) -> Option<Number> {
-        self.difficulties.lock().unwrap_or_else(PoisonError::into_inner).get(&bits).cloned()
+    /// Returns what a header's `bits` are called, as the rules say it. May wait for the sandbox: not for async tasks.
+    pub fn difficulty_of(&self, bits: u32) -> Result<Number, ApiError> {
+        let known = || self.difficulties.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(difficulty) = known().get(&bits).cloned() {
+            return Ok(difficulty);
+        }
+        let text = self.rules.difficulty(bits).map_err(|fault| ApiError::internal(&fault))?;
+        let difficulty = shapes::difficulty_number(&text.map_err(|violation| ApiError::internal(&violation))?);
+        known().put(bits, difficulty.clone());
+        Ok(difficulty)
     }
 
     fn limits(&self) -> Limits {

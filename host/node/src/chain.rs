@@ -50,7 +50,7 @@ pub struct Snapshot {
 /// The difficulty, layer by layer, as decimal numbers of the chain's own unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DifficultyLayers {
-    /// What the first block after the genesis had to have.
+    /// What the genesis states.
     pub genesis: String,
     /// What the configuration asks for; without that, what the consensus plugin computes.
     pub configured: String,

@@ -275,14 +275,13 @@ async fn follow_settings(api: Arc<ApiState>, mut standing: watch::Receiver<Arc<S
     }
 }
 
-/// Writes every new tip to the log, and learns what difficulties are called.
+/// Writes every new tip to the log.
 async fn follow_chain(api: Arc<ApiState>) {
     let mut snapshots = api.chain.watch();
     let mut ending = api.ending.clone();
     let mut tip = None;
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
-        api.learn_difficulty(snapshot.next.bits, &snapshot.next.difficulty);
         if tip.is_some_and(|tip| tip != snapshot.tip.id) {
             let (height, difficulty) = (snapshot.tip.height.0, &snapshot.next.difficulty);
             tracing::info!(height, hash = %snapshot.tip.id, %difficulty, "new tip");

@@ -60,6 +60,7 @@ pub(crate) trait RulesContract: Contract {
         wish: Option<u64>,
     ) -> wasmtime::Result<Result<Requirements, Violation>>;
     fn encode(&self, store: &mut Store<Guest>, draft: &Draft) -> wasmtime::Result<Result<Template, Violation>>;
+    fn difficulty(&self, store: &mut Store<Guest>, bits: u32) -> wasmtime::Result<Result<String, Violation>>;
     fn seal(
         &self,
         store: &mut Store<Guest>,

@@ -154,6 +154,16 @@ impl RulesEngine for SandboxedRules {
         )
     }
 
+    fn difficulty(&self, bits: u32) -> Result<Result<String, Violation>, Fault> {
+        self.ask(
+            "difficulty",
+            1,
+            None,
+            |contract, store| contract.difficulty(store, bits),
+            |answer| check_verdict(answer, check_difficulty),
+        )
+    }
+
     fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Result<Vec<u8>, Violation>, Fault> {
         self.ask(
             "seal",
@@ -246,14 +256,17 @@ fn check_requirements(requirements: Requirements, tips: &[BlockId]) -> Result<Re
     if let Some(parent) = requirements.parents.iter().find(|parent| !tips.contains(parent)) {
         return Err(format!("parent {parent} is none of the tips"));
     }
-    at_most("difficulty", requirements.difficulty.len(), DIFFICULTY_BYTES_MAX)?;
+    let difficulty = check_difficulty(requirements.difficulty)?;
+    Ok(Requirements { difficulty, ..requirements })
+}
+
+fn check_difficulty(difficulty: String) -> Result<String, String> {
+    at_most("difficulty", difficulty.len(), DIFFICULTY_BYTES_MAX)?;
     let decimal = |byte: u8| byte.is_ascii_digit() || byte == b'.';
-    if !requirements.difficulty.starts_with(|first: char| first.is_ascii_digit())
-        || !requirements.difficulty.bytes().all(decimal)
-    {
-        return Err(format!("the difficulty {:?} is not a decimal number", requirements.difficulty));
+    if !difficulty.starts_with(|first: char| first.is_ascii_digit()) || !difficulty.bytes().all(decimal) {
+        return Err(format!("the difficulty {difficulty:?} is not a decimal number"));
     }
-    Ok(requirements)
+    Ok(difficulty)
 }
 
 fn check_template(template: Template) -> Result<Template, String> {

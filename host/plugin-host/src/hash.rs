@@ -19,7 +19,8 @@ pub struct SandboxedHash {
     plugin: Arc<Loaded>,
     config: String,
     epoch: Option<(u64, Hash256)>,
-    instance: Option<Instance<v0_1::Hash>>,
+    /// In a box, because each call takes it out and puts it back.
+    instance: Option<Box<Instance<v0_1::Hash>>>,
     breaker: Breaker,
     /// The hashes that take about a tick of the watchdog.
     pace: u64,
@@ -32,7 +33,7 @@ impl SandboxedHash {
             plugin,
             config: config.to_owned(),
             epoch: None,
-            instance: Some(instance),
+            instance: Some(Box::new(instance)),
             breaker: Breaker::new(),
             pace: PACE_FIRST,
         })
@@ -80,15 +81,16 @@ impl SandboxedHash {
     }
 
     /// Takes the warm instance, or starts one in the state that the epoch asks for.
-    fn running(&mut self) -> Result<Instance<v0_1::Hash>, Fault> {
+    fn running(&mut self) -> Result<Box<Instance<v0_1::Hash>>, Fault> {
         if let Some(instance) = self.instance.take() {
             return Ok(instance);
         }
-        let mut instance = self.plugin.start_hash(&self.config).map_err(|error| match error {
+        let instance = self.plugin.start_hash(&self.config).map_err(|error| match error {
             ConfigureError::Fault(fault) => fault,
             // The same text was taken before: an instance that thinks otherwise remembers something.
             other => broken(&self.plugin.label, "configure", other),
         })?;
+        let mut instance = Box::new(instance);
         if let Some((epoch, seed)) = self.epoch {
             instance.call("prepare", 0, |contract, store| contract.prepare(store, epoch, seed))?;
         }

@@ -2,7 +2,9 @@
 //!
 //! A bulk call takes and gives a `list<u8>` that holds one canonical list ([`rows`], [`read_rows`]); `wit/README.md` draws each row.
 
-use crate::{BlockId, Decode, DecodeError, Encode, Hash256, Height, Reader, Target, Timestamp, U256, Work, canonical_struct};
+use crate::{
+    BlockId, Decode, DecodeError, Encode, Hash256, Height, Reader, Target, Timestamp, U256, Work, canonical_struct,
+};
 
 /// A rule that was broken: the verdict "invalid", a fact of consensus.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

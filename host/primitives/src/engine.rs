@@ -2,7 +2,9 @@
 //!
 //! `plugin-host` implements them over the sandbox, `kernels` natively; `chain` and `miner` use them without knowing which.
 
-use crate::contract::{Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Template, Violation};
+use crate::contract::{
+    Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Template, Violation,
+};
 use crate::{BlockId, Hash256, Height};
 use std::sync::Arc;
 
@@ -66,10 +68,18 @@ pub trait RulesEngine: Send + Sync {
 
     /// Returns what the next block over `tips` must have. `wish` asks for a difficulty other than the one computed,
     /// in the unit of [`Requirements::difficulty`]; chains that do not allow that refuse it.
-    fn next(&self, view: &SharedView, tips: &[BlockId], wish: Option<u64>) -> Result<Result<Requirements, Violation>, Fault>;
+    fn next(
+        &self,
+        view: &SharedView,
+        tips: &[BlockId],
+        wish: Option<u64>,
+    ) -> Result<Result<Requirements, Violation>, Fault>;
 
     /// Builds a header without its proof.
     fn encode(&self, draft: &Draft) -> Result<Result<Template, Violation>, Fault>;
+
+    /// Says a header's `bits` as the chain's users count difficulty: a decimal number for display.
+    fn difficulty(&self, bits: u32) -> Result<Result<String, Violation>, Fault>;
 
     /// Puts a proof into a template's header: the nonce, and the rolled bits as they stood in the hashed bytes.
     fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Result<Vec<u8>, Violation>, Fault>;

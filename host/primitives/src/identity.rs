@@ -83,7 +83,8 @@ mod tests {
     use super::*;
 
     fn rules() -> Rules {
-        let plugin = |name: &str| RulePlugin { name: name.to_owned(), digest: Hash256([7; 32]), config: "{}".to_owned() };
+        let plugin =
+            |name: &str| RulePlugin { name: name.to_owned(), digest: Hash256([7; 32]), config: "{}".to_owned() };
         Rules {
             chain: "test".to_owned(),
             network: "devnet".to_owned(),
@@ -102,7 +103,8 @@ mod tests {
 
     #[test]
     fn every_item_changes_the_identity_and_is_named() {
-        let changes: [(&str, fn(&mut Rules)); 10] = [
+        type Change = fn(&mut Rules);
+        let changes: [(&str, Change); 10] = [
             ("chain name", |rules| rules.chain.push('x')),
             ("network", |rules| rules.network = "mainnet".to_owned()),
             ("genesis", |rules| rules.genesis = BlockId([2; 32])),

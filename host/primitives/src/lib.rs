@@ -7,15 +7,15 @@
 //! border, [`engine`] the two traits by which the host sees a plugin of each kind, [`kernel`] the C ABI of native code, [`storage`] the trait by which it keeps
 //! things, [`identity`] what makes two chains the same.
 
-pub mod hash;
-pub mod number;
 pub mod bytes;
 pub mod contract;
 pub mod engine;
-pub mod kernel;
-pub mod storage;
+pub mod hash;
 pub mod identity;
+pub mod kernel;
+pub mod number;
+pub mod storage;
 
-pub use bytes::{DecodeError, Decode, Encode, Reader};
+pub use bytes::{Decode, DecodeError, Encode, Reader};
 pub use hash::{BlockId, Hash256, TxId, sha256d};
 pub use number::{Amount, CompactError, Height, Target, Timestamp, U256, Work};

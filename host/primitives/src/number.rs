@@ -67,8 +67,7 @@ impl Target {
     pub fn to_compact(self) -> u32 {
         let mut size = self.0.bit_len().div_ceil(8);
         let low = |value: U256| u32::try_from(value).expect("at most three bytes are left");
-        let mut mantissa =
-            if size <= 3 { low(self.0) << (8 * (3 - size)) } else { low(self.0 >> (8 * (size - 3))) };
+        let mut mantissa = if size <= 3 { low(self.0) << (8 * (3 - size)) } else { low(self.0 >> (8 * (size - 3))) };
         if mantissa & 0x0080_0000 != 0 {
             mantissa >>= 8;
             size += 1;

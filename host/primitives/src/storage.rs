@@ -33,8 +33,16 @@ pub enum Table {
 impl Table {
     /// Every table.
     pub const ALL: [Self; 10] = [
-        Self::Meta, Self::Headers, Self::Bodies, Self::Undo, Self::Unspent, Self::Owned, Self::Selected, Self::Transactions,
-        Self::Mempool, Self::Audit,
+        Self::Meta,
+        Self::Headers,
+        Self::Bodies,
+        Self::Undo,
+        Self::Unspent,
+        Self::Owned,
+        Self::Selected,
+        Self::Transactions,
+        Self::Mempool,
+        Self::Audit,
     ];
 
     /// Returns the name under which the table is stored.
@@ -98,8 +106,10 @@ pub trait Storage: Send + Sync {
 /// Storage that lives as long as the process.
 #[derive(Debug, Default)]
 pub struct MemoryStorage {
-    tables: Mutex<BTreeMap<(Table, Vec<u8>), Vec<u8>>>,
+    tables: Mutex<Tables>,
 }
+
+type Tables = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 impl Storage for MemoryStorage {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {

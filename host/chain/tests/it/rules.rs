@@ -192,6 +192,10 @@ impl RulesEngine for TestRules {
         Ok(Ok(Template { header, pow, target: Target::MAX }))
     }
 
+    fn difficulty(&self, bits: u32) -> Result<Result<String, Violation>, Fault> {
+        Ok(Ok(bits.to_string()))
+    }
+
     fn seal(&self, header: &[u8], nonce: u64, _rolled: u32) -> Result<Result<Vec<u8>, Violation>, Fault> {
         Ok(decode(header).map(|header| Header { nonce, ..header }.to_bytes()))
     }

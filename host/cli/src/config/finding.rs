@@ -55,7 +55,12 @@ impl Finding {
 
     /// A value that was not written.
     pub fn default_used(place: Place, path: &str, value: String) -> Self {
-        Self { gravity: Gravity::Default, place, path: path.to_owned(), problem: format!("is not set; {value} is used") }
+        Self {
+            gravity: Gravity::Default,
+            place,
+            path: path.to_owned(),
+            problem: format!("is not set; {value} is used"),
+        }
     }
 
     /// Tells whether the chain does not start because of this.

@@ -3,7 +3,7 @@
 use super::file::PluginTable;
 use super::finding::{Finding, Place};
 use super::schema;
-use adit_plugin_host::{ConfigureError, Kind, Plugin, PluginSource, Sandbox};
+use adit_plugin_host::{ConfigureError, Kind, LoadError, Plugin, PluginSource, Sandbox};
 use adit_primitives::Hash256;
 use serde_json::Value;
 use std::path::Path;
@@ -27,7 +27,10 @@ pub fn bytes_of(name: &str, folder: &Path) -> Result<Vec<u8>, String> {
     if !name.contains('/') && !name.ends_with(".wasm") {
         return adit_plugin_bundle::find(name).map(|plugin| plugin.bytes.to_vec()).ok_or_else(|| {
             let known: Vec<&str> = adit_plugin_bundle::bundled().iter().map(|plugin| plugin.name).collect();
-            format!("no bundled plugin is called {name:?}; bundled: {}; a file's name has a slash or ends in .wasm", known.join(", "))
+            format!(
+                "no bundled plugin is called {name:?}; bundled: {}; a file's name has a slash or ends in .wasm",
+                known.join(", ")
+            )
         });
     }
     let path = folder.join(name);
@@ -44,46 +47,43 @@ pub fn parse_pin(text: &str) -> Result<Hash256, String> {
     digits.parse().map_err(|error| format!("{text:?} is no digest: {error}"))
 }
 
-/// Loads the plugin of one table and checks its `config`.
-pub fn choose(
-    table: &PluginTable,
-    item: &Item,
-    name: &str,
-    kind: Kind,
-    folder: &Path,
-    sandbox: &Arc<Sandbox>,
-    findings: &mut Vec<Finding>,
-) -> Option<ChosenPlugin> {
-    let place = |key: &str| Place::of(item.get(key).and_then(Item::span)).or(Place::of(item.span()));
-    let mut refuse = |key: &str, problem: String| {
-        findings.push(Finding::error(place(key), &format!("{name}.{key}"), problem));
-    };
-    let bytes = bytes_of(&table.plugin, folder).map_err(|problem| refuse("plugin", problem)).ok()?;
-    let pinned = match table.digest.as_deref().map(parse_pin).transpose() {
-        Ok(pinned) => pinned,
-        Err(problem) => {
-            refuse("digest", problem);
-            return None;
+/// Loads plugins for one file.
+pub struct Chooser<'a> {
+    /// The folder that paths of plugins are relative to.
+    pub folder: &'a Path,
+    pub sandbox: &'a Arc<Sandbox>,
+    pub findings: &'a mut Vec<Finding>,
+}
+
+impl Chooser<'_> {
+    /// Loads the plugin of one table and checks its `config`. `item` is the table as it was written.
+    pub fn choose(&mut self, table: &PluginTable, item: &Item, name: &str, kind: Kind) -> Option<ChosenPlugin> {
+        match self.load(table, kind) {
+            Ok(plugin) => {
+                let config = check_config(&plugin, item, name, self.findings)?;
+                Some(ChosenPlugin { plugin, config })
+            }
+            Err((key, problem)) => {
+                let place = Place::of(item.get(key).and_then(Item::span)).or(Place::of(item.span()));
+                self.findings.push(Finding::error(place, &format!("{name}.{key}"), problem));
+                None
+            }
         }
-    };
-    let plugin = match sandbox.load(&PluginSource { bytes, pinned }) {
-        Ok(plugin) => plugin,
-        Err(error @ adit_plugin_host::LoadError::Digest { .. }) => {
-            refuse("digest", error.to_string());
-            return None;
-        }
-        Err(error) => {
-            refuse("plugin", format!("{} is not loaded: {error}", table.plugin));
-            return None;
-        }
-    };
-    let found = plugin.info().kind;
-    if found != kind {
-        refuse("plugin", format!("{} is a {found} plugin; a {kind} plugin is wanted", table.plugin));
-        return None;
     }
-    let config = check_config(&plugin, item, name, findings)?;
-    Some(ChosenPlugin { plugin, config })
+
+    /// Loads a plugin, or names the key that is at fault and what is wrong with it.
+    fn load(&self, table: &PluginTable, kind: Kind) -> Result<Plugin, (&'static str, String)> {
+        let bytes = bytes_of(&table.plugin, self.folder).map_err(|problem| ("plugin", problem))?;
+        let pinned = table.digest.as_deref().map(parse_pin).transpose().map_err(|problem| ("digest", problem))?;
+        let plugin = self.sandbox.load(&PluginSource { bytes, pinned }).map_err(|error| match error {
+            LoadError::Digest { .. } => ("digest", error.to_string()),
+            error => ("plugin", format!("{} is not loaded: {error}", table.plugin)),
+        })?;
+        match plugin.info().kind {
+            found if found == kind => Ok(plugin),
+            found => Err(("plugin", format!("{} is a {found} plugin; a {kind} plugin is wanted", table.plugin))),
+        }
+    }
 }
 
 /// Checks a `config` table against the plugin's schema, then by the plugin itself. Returns it as canonical JSON.

@@ -6,6 +6,7 @@
 
 use super::finding::{Finding, Place};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use toml_edit::{Item, TableLike, Value as TomlValue};
 
 /// A check in progress: the schema with its definitions, and what was found so far.
@@ -108,7 +109,7 @@ impl<'a> Checker<'a> {
     fn item(&mut self, schema: &'a Value, item: &Item, path: &str, place: Place) -> Value {
         let schema = self.resolve(schema);
         if let Some(branches) = branches(schema) {
-            return self.branches(schema, branches, item, path, place);
+            return self.branches(branches, item, path, place);
         }
         if !self.type_fits(schema, item, path, place) {
             return to_json(item);
@@ -152,8 +153,11 @@ impl<'a> Checker<'a> {
         }
         if let Some(text) = value.as_str() {
             let length = text.chars().count();
-            let bound = |key: &str| schema.get(key).and_then(Value::as_u64).map(|bound| usize::try_from(bound).unwrap_or(usize::MAX));
-            if bound("minLength").is_some_and(|min| length < min) || bound("maxLength").is_some_and(|max| length > max) {
+            let bound = |key: &str| {
+                schema.get(key).and_then(Value::as_u64).map(|bound| usize::try_from(bound).unwrap_or(usize::MAX))
+            };
+            if bound("minLength").is_some_and(|min| length < min) || bound("maxLength").is_some_and(|max| length > max)
+            {
                 let (min, max) = (bound("minLength").unwrap_or(0), bound("maxLength"));
                 let max = max.map_or_else(|| "more".to_owned(), |max| max.to_string());
                 self.error(place, path, format!("{} has {length} characters; {min} to {max} are allowed", shown(item)));
@@ -198,19 +202,21 @@ impl<'a> Checker<'a> {
     }
 
     fn table(&mut self, schema: &'a Value, table: &dyn TableLike, path: &str, place: Place) -> Value {
-        let empty = Map::new();
-        let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        let closed = ["additionalProperties", "unevaluatedProperties"].iter().any(|key| schema.get(*key) == Some(&Value::Bool(false)));
+        let properties: BTreeMap<&str, &'a Value> =
+            properties_of(schema).map(|(name, property)| (name.as_str(), property)).collect();
+        let closed = ["additionalProperties", "unevaluatedProperties"]
+            .iter()
+            .any(|key| schema.get(*key) == Some(&Value::Bool(false)));
         let mut out = Map::new();
         for (name, item) in table.iter() {
             let place = key_place(table, name, item).or(place);
             let path = join(path, name);
-            if let Some((_, schema)) = self.root_property(schema, name) {
+            if let Some(schema) = properties.get(name) {
                 out.insert(name.to_owned(), self.item(schema, item, &path, place));
             } else if let Some(schema) = schema.get("additionalProperties").filter(|more| more.is_object()) {
                 out.insert(name.to_owned(), self.item(schema, item, &path, place));
             } else if closed {
-                let known: Vec<&str> = properties.keys().map(String::as_str).collect();
+                let known: Vec<&str> = properties.keys().copied().collect();
                 self.error(place, &path, unknown_key(&known, name));
             } else {
                 out.insert(name.to_owned(), to_json(item));
@@ -218,53 +224,47 @@ impl<'a> Checker<'a> {
         }
         let required: Vec<&str> =
             schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        // Through `root_property` the schema's borrow outlives `self`'s, so that findings may be added in the loop.
-        for (name, property) in properties_of(schema) {
-            if table.contains_key(name) {
-                continue;
+        for (name, property) in properties.into_iter().filter(|(name, _)| !table.contains_key(name)) {
+            if let Some(value) = self.absent(property, required.contains(&name), &join(path, name), place) {
+                out.insert(name.to_owned(), value);
             }
-            self.absent(name, property, required.contains(&name.as_str()), &join(path, name), place, &mut out);
         }
         Value::Object(out)
     }
 
-    fn root_property(&self, schema: &'a Value, name: &str) -> Option<(&'a String, &'a Value)> {
-        schema.get("properties").and_then(Value::as_object).and_then(|properties| properties.get_key_value(name))
-    }
-
-    /// Handles a key that the document does not have: missing, defaulted, or a table whose own keys all have defaults.
-    fn absent(&mut self, name: &str, schema: &'a Value, required: bool, path: &str, place: Place, out: &mut Map<String, Value>) {
-        let default = schema.get("default").or_else(|| self.resolve(schema).get("default"));
-        match default {
-            Some(Value::Null) => {}
-            Some(default) if default.is_object() => {
-                // The defaults of a table are its keys' own: each is named.
-                let table = toml_edit::Table::new();
-                let resolved = self.resolve(schema);
-                let filled = if resolved.get("properties").is_some() {
-                    let before = self.findings.len();
-                    let filled = self.table(resolved, &table, path, place);
-                    if self.findings[before..].iter().any(Finding::is_error) {
-                        self.findings.truncate(before);
-                        default.clone()
-                    } else {
-                        filled
-                    }
-                } else {
-                    default.clone()
-                };
-                out.insert(name.to_owned(), filled);
+    /// Returns the value of a key that the document does not have, where it has a default; a required one is missing.
+    fn absent(&mut self, schema: &'a Value, required: bool, path: &str, place: Place) -> Option<Value> {
+        let resolved = self.resolve(schema);
+        match schema.get("default").or_else(|| resolved.get("default")) {
+            Some(Value::Null) => None,
+            Some(default) if default.is_object() && resolved.get("properties").is_some() => {
+                Some(self.absent_table(resolved, default, path, place))
             }
             Some(default) => {
-                self.findings.push(Finding::default_used(place, path, default.to_string()));
-                out.insert(name.to_owned(), default.clone());
+                if !default.is_object() {
+                    self.findings.push(Finding::default_used(place, path, default.to_string()));
+                }
+                Some(default.clone())
             }
             None if required => {
                 let wanted = self.wanted(schema);
                 self.error(place, path, format!("is missing; {wanted} is wanted"));
+                None
             }
-            None => {}
+            None => None,
         }
+    }
+
+    /// Fills in a table of defaults, each key named on its own.
+    fn absent_table(&mut self, schema: &'a Value, default: &Value, path: &str, place: Place) -> Value {
+        let before = self.findings.len();
+        let filled = self.table(schema, &toml_edit::Table::new(), path, place);
+        if self.findings[before..].iter().any(Finding::is_error) {
+            // The keys have no defaults of their own: the table has one as a whole.
+            self.findings.truncate(before);
+            return default.clone();
+        }
+        filled
     }
 
     /// Says what a schema allows, in words.
@@ -288,9 +288,12 @@ impl<'a> Checker<'a> {
     }
 
     /// Chooses the branch that the author meant, and reports against that one alone.
-    fn branches(&mut self, outer: &'a Value, branches: &'a [Value], item: &Item, path: &str, place: Place) -> Value {
-        let branches: Vec<&'a Value> =
-            branches.iter().map(|branch| self.resolve(branch)).filter(|branch| branch.get("type") != Some(&"null".into())).collect();
+    fn branches(&mut self, branches: &'a [Value], item: &Item, path: &str, place: Place) -> Value {
+        let branches: Vec<&'a Value> = branches
+            .iter()
+            .map(|branch| self.resolve(branch))
+            .filter(|branch| branch.get("type") != Some(&"null".into()))
+            .collect();
         if let [only] = branches[..] {
             return self.item(only, item, path, place);
         }
@@ -299,50 +302,62 @@ impl<'a> Checker<'a> {
         };
         // An enum with a tag: the key that every branch fixes to one text.
         if let Some(tag) = tag_of(&branches) {
-            let allowed: Vec<&Value> = branches.iter().filter_map(|branch| branch.pointer(&format!("/properties/{tag}/const"))).collect();
+            let allowed: Vec<&Value> =
+                branches.iter().filter_map(|branch| branch.pointer(&format!("/properties/{tag}/const"))).collect();
             let path_of_tag = join(path, tag);
             let Some(found) = table.get(tag) else {
                 self.error(place, &path_of_tag, format!("is missing; allowed: {}", list(&allowed)));
                 return to_json(item);
             };
             let value = to_json(found);
-            let chosen = branches.iter().find(|branch| branch.pointer(&format!("/properties/{tag}/const")) == Some(&value));
+            let chosen =
+                branches.iter().find(|branch| branch.pointer(&format!("/properties/{tag}/const")) == Some(&value));
             return match chosen {
                 Some(branch) => self.table(branch, table, path, place),
                 None => {
                     let place = key_place(table, tag, found).or(place);
-                    self.error(place, &path_of_tag, format!("{} is not allowed; allowed: {}", shown(found), list(&allowed)));
+                    self.error(
+                        place,
+                        &path_of_tag,
+                        format!("{} is not allowed; allowed: {}", shown(found), list(&allowed)),
+                    );
                     to_json(item)
                 }
             };
         }
         // No tag: the branch that knows the most of the keys, and misses the fewest.
         let score = |branch: &&&Value| {
-            let known = table.iter().filter(|(key, _)| branch.pointer("/properties").is_some_and(|all| all.get(*key).is_some())).count();
-            let missing = branch.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+            let known = table
+                .iter()
+                .filter(|(key, _)| branch.pointer("/properties").is_some_and(|all| all.get(*key).is_some()))
+                .count();
+            let missing =
+                branch.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
             (known, std::cmp::Reverse(missing.filter(|key| !table.contains_key(key)).count()))
         };
         match branches.iter().max_by_key(score) {
             Some(branch) => self.item(branch, item, path, place),
-            None => {
-                let _ = outer;
-                to_json(item)
-            }
+            None => to_json(item),
         }
     }
 
     fn scalar_branches(&mut self, branches: &[&'a Value], item: &Item, path: &str, place: Place) -> Value {
         let value = to_json(item);
-        let constants: Vec<&Value> = branches.iter().flat_map(|branch| match (branch.get("const"), branch.get("enum")) {
-            (Some(one), _) => vec![one],
-            (_, Some(Value::Array(many))) => many.iter().collect(),
-            _ => Vec::new(),
-        }).collect();
+        let constants: Vec<&Value> = branches
+            .iter()
+            .flat_map(|branch| match (branch.get("const"), branch.get("enum")) {
+                (Some(one), _) => vec![one],
+                (_, Some(Value::Array(many))) => many.iter().collect(),
+                _ => Vec::new(),
+            })
+            .collect();
         if constants.contains(&&value) {
             return value;
         }
         let free = branches.iter().find(|branch| {
-            branch.get("const").is_none() && branch.get("enum").is_none() && branch.get("type").and_then(Value::as_str) == Some(type_name(item))
+            branch.get("const").is_none()
+                && branch.get("enum").is_none()
+                && branch.get("type").and_then(Value::as_str) == Some(type_name(item))
         });
         match free {
             Some(branch) => self.item(branch, item, path, place),
@@ -527,21 +542,27 @@ mod tests {
 
     #[test]
     fn a_tag_that_is_missing_or_wrong_comes_with_the_known_ones() {
-        finds("difficulty = 1\nretarget = { rule = \"dgw\" }\n", &expect![[r#"
+        finds(
+            "difficulty = 1\nretarget = { rule = \"dgw\" }\n",
+            &expect![[r#"
             error: chain.toml:2: `retarget.rule` "dgw" is not allowed; allowed: "interval", "asert"
                 2 | retarget = { rule = "dgw" }
             default: chain.toml:1: `preset` is not set; "development" is used
             default: chain.toml:1: `schedule` is not set; [] is used
             default: chain.toml:1: `time.median-window` is not set; 11 is used
             {"difficulty":1,"preset":"development","retarget":{"rule":"dgw"},"schedule":[],"time":{"median-window":11}}
-        "#]]);
-        finds("difficulty = 1\nretarget = {}\n", &expect![[r#"
+        "#]],
+        );
+        finds(
+            "difficulty = 1\nretarget = {}\n",
+            &expect![[r#"
             error: chain.toml:2: `retarget.rule` is missing; allowed: "interval", "asert"
                 2 | retarget = {}
             default: chain.toml:1: `preset` is not set; "development" is used
             default: chain.toml:1: `schedule` is not set; [] is used
             default: chain.toml:1: `time.median-window` is not set; 11 is used
             {"difficulty":1,"preset":"development","retarget":{},"schedule":[],"time":{"median-window":11}}
-        "#]]);
+        "#]],
+        );
     }
 }

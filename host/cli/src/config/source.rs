@@ -25,7 +25,7 @@ pub fn diagnostics(report: &Report) -> Vec<Diagnostic> {
     let diagnostic = |finding: &super::finding::Finding| Diagnostic {
         severity: match finding.gravity {
             Gravity::Error => Severity::Error,
-                Gravity::Default => Severity::Default,
+            Gravity::Default => Severity::Default,
         },
         key: finding.path.clone(),
         message: finding.problem.clone(),
@@ -41,7 +41,12 @@ impl SettingsSource for ChainSource {
 
     fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
         let unreadable = |error: anyhow::Error| {
-            vec![Diagnostic { severity: Severity::Error, key: String::new(), message: format!("{error:#}"), place: None }]
+            vec![Diagnostic {
+                severity: Severity::Error,
+                key: String::new(),
+                message: format!("{error:#}"),
+                place: None,
+            }]
         };
         let report = read(&self.path, &self.sandbox).map_err(unreadable)?;
         let diagnostics = diagnostics(&report);

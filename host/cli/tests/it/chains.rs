@@ -9,7 +9,10 @@ fn a_new_chain_is_good_and_has_an_identity() {
     let said = place.succeed(&["chain", "check", "chain.toml"]);
     assert!(said.contains("good ("), "{said}");
     let shown = place.succeed(&["chain", "show", "chain.toml"]);
-    assert!(shown.contains("penny (devnet)") && shown.contains("longest-chain") && shown.contains("sha256d"), "{shown}");
+    assert!(
+        shown.contains("penny (devnet)") && shown.contains("longest-chain") && shown.contains("sha256d"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -25,7 +28,9 @@ fn every_error_is_reported_at_once_with_its_line() {
     let place = Place::new();
     let chain = place.fast_chain("wrong", "prest = \"pool\"\n");
     let text = std::fs::read_to_string(&chain).unwrap();
-    let text = text.replace("spacing-seconds = 1", "spacing-seconds = \"ten\"").replace("network = \"devnet\"", "network = \"moon\"");
+    let text = text
+        .replace("spacing-seconds = 1", "spacing-seconds = \"ten\"")
+        .replace("network = \"devnet\"", "network = \"moon\"");
     std::fs::write(&chain, &text).unwrap();
     let said = place.fail(&["chain", "check", "wrong.toml"]);
     let line = |part: &str| text.lines().position(|line| line.contains(part)).unwrap() + 1;
@@ -44,7 +49,12 @@ fn a_plugins_own_settings_are_checked_by_its_schema() {
     let text = std::fs::read_to_string(&chain).unwrap().replace("spacing-seconds = 1", "spacing-seconds = \"ten\"");
     std::fs::write(&chain, text).unwrap();
     let said = place.fail(&["chain", "check", "wrong.toml"]);
-    assert!(said.contains("`consensus.config.retarget.spacing-seconds` \"ten\" is a text in quotes; a whole number is wanted"), "{said}");
+    assert!(
+        said.contains(
+            "`consensus.config.retarget.spacing-seconds` \"ten\" is a text in quotes; a whole number is wanted"
+        ),
+        "{said}"
+    );
 }
 
 #[test]

@@ -15,7 +15,8 @@ fn library(name: &str) -> PathBuf {
 
 fn chain_with_kernel(place: &Place, name: &str, library: &Path) {
     let digest = blake3::hash(&std::fs::read(library).unwrap());
-    let kernel = format!("[miner]\nnative = {{ file = \"{}\", digest = \"blake3:{}\" }}\n", library.display(), digest.to_hex());
+    let kernel =
+        format!("[miner]\nnative = {{ file = \"{}\", digest = \"blake3:{}\" }}\n", library.display(), digest.to_hex());
     place.fast_chain(name, &kernel);
 }
 
@@ -46,7 +47,8 @@ fn a_wrong_kernel_is_reported_and_mining_goes_on() {
 fn a_library_with_another_digest_is_not_loaded() {
     let place = Place::new();
     let library = library("adit_example_native_kernel");
-    let kernel = format!("[miner]\nnative = {{ file = \"{}\", digest = \"blake3:{}\" }}\n", library.display(), "00".repeat(32));
+    let kernel =
+        format!("[miner]\nnative = {{ file = \"{}\", digest = \"blake3:{}\" }}\n", library.display(), "00".repeat(32));
     place.fast_chain("other", &kernel);
     let said = place.fail(&["up", "other.toml"]);
     assert!(said.contains("digest"), "{said}");

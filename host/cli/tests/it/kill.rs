@@ -32,7 +32,16 @@ fn a_killed_node_comes_back_whole_and_keeps_every_acknowledged_block_slow() {
         wait_for_length(&url, before + 1);
         if before > 4 && round % 5 == 0 {
             let said = place.succeed(&[
-                "send", "killed.toml", "--node", &url, "--key", "miner.key", "--to", &address, "--amount", "0.5",
+                "send",
+                "killed.toml",
+                "--node",
+                &url,
+                "--key",
+                "miner.key",
+                "--to",
+                &address,
+                "--amount",
+                "0.5",
             ]);
             sent.push(said.split(':').next().unwrap().to_owned());
         }

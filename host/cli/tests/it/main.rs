@@ -1,5 +1,7 @@
 //! The `adit` binary as a user runs it.
 
+#![allow(clippy::unwrap_used)]
+
 mod adit;
 mod chains;
 mod kernels;

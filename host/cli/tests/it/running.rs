@@ -87,7 +87,8 @@ fn money_is_mined_sent_and_counted() {
         let said = place.succeed(&["balance", "money.toml", "--node", &url, "--address", &address]);
         said.contains("spendable  12.50000000").then_some(())
     });
-    let said = place.fail(&["send", "money.toml", "--node", &url, "--key", "other.key", "--to", &address, "--amount", "13"]);
+    let said =
+        place.fail(&["send", "money.toml", "--node", &url, "--key", "other.key", "--to", &address, "--amount", "13"]);
     assert!(said.contains("are needed"), "{said}");
 }
 
@@ -101,7 +102,13 @@ fn bad_submissions_change_nothing() {
     let address = address.split_whitespace().last().unwrap();
     let (status, template) = post(&url, "/mine_block", &work_request(address));
     assert_eq!((status, &template["status"]), (200, &json!("template_created")));
-    for body in [json!({}), json!([]), json!("x"), json!({ "template_id": 1, "nonce": -1 }), json!({ "index": 1, "nonce": "many" })] {
+    for body in [
+        json!({}),
+        json!([]),
+        json!("x"),
+        json!({ "template_id": 1, "nonce": -1 }),
+        json!({ "index": 1, "nonce": "many" }),
+    ] {
         let (status, answer) = post(&url, "/submit_block", &body);
         assert!((400..500).contains(&status), "{body}: {status} {answer}");
     }
@@ -134,7 +141,8 @@ fn data_of_another_chain_is_refused() {
     let place = Place::new();
     place.fast_chain("one", "");
     place.start(&["node", "one.toml"]).url();
-    let text = std::fs::read_to_string(place.path("one.toml")).unwrap().replace("message = \"one\"", "message = \"two\"");
+    let text =
+        std::fs::read_to_string(place.path("one.toml")).unwrap().replace("message = \"one\"", "message = \"two\"");
     place.write("one.toml", &text);
     let said = place.fail(&["node", "one.toml"]);
     assert!(said.contains("the database holds a chain with identity"), "{said}");

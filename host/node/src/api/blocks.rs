@@ -206,10 +206,9 @@ pub struct BlockBody {
     pub transactions: Vec<TransactionBody>,
     pub timestamp: f64,
     pub nonce: u64,
-    /// What the rules asked for above its parent, where they still say the same.
-    #[schema(value_type = Option<f64>)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub difficulty: Option<Number>,
+    /// The difficulty that the header states, as the chain's users count it.
+    #[schema(value_type = f64)]
+    pub difficulty: Number,
     pub bits: u32,
     pub merkle_root: String,
     /// The expected number of hashes behind the block, hexadecimal.
@@ -383,7 +382,7 @@ fn block_bodies(api: &ApiState, page: &[(IndexedBlock, Block)]) -> Result<Vec<Bl
             transactions: block.body.iter().map(|tx| TransactionBody::new(tx, None, &api.prefix)).collect(),
             timestamp: seconds(known.time),
             nonce: nonce_of(&view.pow),
-            difficulty: api.difficulty_of(known.bits),
+            difficulty: api.difficulty_of(known.bits)?,
             bits: known.bits,
             merkle_root: view.body_root.to_string(),
             total_work: known.work.to_string(),

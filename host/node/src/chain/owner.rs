@@ -36,9 +36,10 @@ impl Owner {
             .id_at(Height(0))
             .ok_or_else(|| StorageError { detail: "the selected chain has no block at height 0".to_owned() })?;
         let view: SharedView = chain.index().clone();
-        let first = rules.next(&view, &[genesis], None)?.map_err(ChainFailure::Genesis)?;
+        let bits = view.block(genesis).map_or(0, |genesis| genesis.bits);
+        let difficulty_of_genesis = rules.difficulty(bits)?.map_err(ChainFailure::Genesis)?;
         let basis = Basis { state_version: chain.state_version(), configured: difficulty, forced: None };
-        let outlook = Outlook::new(&chain, basis, first.difficulty)?;
+        let outlook = Outlook::new(&chain, basis, difficulty_of_genesis)?;
         let counts = Counts::default();
         let (snapshots, _) = watch::channel(Arc::new(snapshot(&chain, &outlook, counts)));
         let audit = AuditLog::open(storage)?;

@@ -56,6 +56,10 @@ impl RulesEngine for NativeRules {
         Ok(self.0.encode(draft))
     }
 
+    fn difficulty(&self, bits: u32) -> Result<Result<String, Violation>, Fault> {
+        Ok(self.0.difficulty(bits))
+    }
+
     fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Result<Vec<u8>, Violation>, Fault> {
         Ok(self.0.seal(header, nonce, rolled))
     }

@@ -141,6 +141,11 @@ impl RulesContract for Rules {
         Ok(answer.map(Template::from).map_err(Violation::from))
     }
 
+    fn difficulty(&self, store: &mut Store<Guest>, bits: u32) -> wasmtime::Result<Result<String, Violation>> {
+        let answer = self.0.adit_plugin_rules().call_difficulty(store, bits)?;
+        Ok(answer.map_err(Violation::from))
+    }
+
     fn seal(
         &self,
         store: &mut Store<Guest>,

@@ -15,6 +15,7 @@ struct RulesGuest {
     place: Option<&'static str>,
     next: Option<&'static str>,
     encode: Option<&'static str>,
+    difficulty: Option<&'static str>,
     seal: Option<&'static str>,
     /// Bytes at address 4096.
     data: Vec<u8>,
@@ -62,6 +63,7 @@ impl RulesGuest {
             (func (export "adit:plugin/rules@0.1.0#place-many") (param i32 i32) (result i32) {place})
             (func (export "adit:plugin/rules@0.1.0#next") (param i32 i32 i32 i64) (result i32) {next})
             (func (export "adit:plugin/rules@0.1.0#encode") (param i32 i32 i32 i64 i64 i64 i64 i64) (result i32) {encode})
+            (func (export "adit:plugin/rules@0.1.0#difficulty") (param i32) (result i32) {difficulty})
             (func (export "adit:plugin/rules@0.1.0#seal") (param i32 i32 i64 i32) (result i32) {seal}))"#,
             length = self.data.len(),
             genesis = body(self.genesis),
@@ -69,6 +71,7 @@ impl RulesGuest {
             place = body(self.place),
             next = body(self.next),
             encode = body(self.encode),
+            difficulty = body(self.difficulty),
             seal = body(self.seal),
         );
         with_world(&text, "consensus-plugin")
@@ -268,10 +271,11 @@ fn a_trap_in_each_function_is_a_fault() {
         rules.place(&chain(), &[]).map(drop),
         rules.next(&chain(), &[], None).map(drop),
         rules.encode(&draft).map(drop),
+        rules.difficulty(0).map(drop),
         rules.seal(&[], 0, 0).map(drop),
     ]
     .map(|answer| answer.unwrap_err().class);
-    assert_eq!(classes, [FaultClass::Plugin; 6]);
+    assert_eq!(classes, [FaultClass::Plugin; 7]);
 }
 
 #[test]
