@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 pub fn markdown() -> Result<String> {
     let mut out = String::from(
         "# The reference of `chain.toml`\n\n\
-         Written by `cargo xtask docs` from the schemas that `adit chain check` checks against.\n\n",
+         Written by `cargo xtask write` from the schemas that `adit chain check` checks against.\n\n",
     );
     let schema = serde_json::to_value(schemars::schema_for!(ChainFile))?;
     writeln!(out, "{}\n", description(&schema))?;

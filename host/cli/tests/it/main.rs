@@ -9,3 +9,4 @@ mod kill;
 mod plugins;
 mod replay;
 mod running;
+mod written;
