@@ -33,6 +33,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 const UNSAFE: &[&str] = &[
     "host/kernels/",
     "host/plugin-host/src/",
+    "host/plugin-host/tests/fixtures/kernel.rs",
     "plugin-sdk/src/",
     "plugins/sha256d/",
     "plugins/scrypt/",
