@@ -105,11 +105,10 @@ fn fault(plugin: &Plugin, detail: String) -> Fault {
     }
 }
 
-/// The CPU time of this thread where the system tells it, otherwise the time that passes.
+/// The CPU time of this thread.
 pub fn cpu_time() -> Duration {
-    let spent = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanos = spent.and_then(|text| text.split_whitespace().next()?.parse().ok());
-    nanos.map_or_else(monotonic, Duration::from_nanos)
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(spent).unwrap_or_default()
 }
 
 /// The time since the first call.

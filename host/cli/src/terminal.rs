@@ -4,8 +4,8 @@ use adit_node::mining::MinerReport;
 use adit_node::run::Node;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
-use std::sync::Arc;
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -42,10 +42,10 @@ impl LogFormat {
         let registry = tracing_subscriber::registry().with(filter);
         let colours = std::io::stderr().is_terminal();
         if self.json {
-            registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).try_init()
+            registry.with(tracing_subscriber::fmt::layer().json().with_writer(|| AboveStatusLine)).try_init()
         } else {
             let layer =
-                tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours).with_writer(std::io::stderr);
+                tracing_subscriber::fmt::layer().with_target(false).with_ansi(colours).with_writer(|| AboveStatusLine);
             registry.with(layer).try_init()
         }
         .context("failed to start the log")?;
@@ -67,6 +67,25 @@ impl LogLevel {
             }
             Err(error) => tracing::warn!(%error, level, "the log level is no filter and stays as it is"),
         }
+    }
+}
+
+/// The line that is shown now, for the log to write above it.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Standard error, above the status line where there is one.
+struct AboveStatusLine;
+
+impl Write for AboveStatusLine {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match &*SHOWN.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(|| std::io::stderr().write(bytes)),
+            None => std::io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
     }
 }
 
@@ -117,6 +136,7 @@ impl StatusLine {
                 .with_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid"))
         });
         let shown = bar.clone();
+        SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&bar);
         let task = tokio::spawn(async move {
             let mut tick = tokio::time::interval(if live { REFRESH } else { LOG_INTERVAL });
             tick.tick().await;
@@ -137,6 +157,7 @@ impl StatusLine {
     /// Takes the line away.
     pub fn end(self) {
         self.task.abort();
+        SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }

@@ -11,7 +11,7 @@
 //! | 76 | nonce, u64 |
 
 use adit_plugin_sdk::schemars::JsonSchema;
-use adit_plugin_sdk::serde::Deserialize;
+use adit_plugin_sdk::serde::{Deserialize, Serialize};
 use adit_plugin_sdk::{
     BlockId, ChainView, ConfigError, Consensus, Draft, Hash256, HeaderView, Height, JudgedHeader, KnownBlock, Placement,
     PowInput, Reader, Requirements, Target, Template, Timestamp, Violation, Work, export_consensus, sha256d,
@@ -24,7 +24,7 @@ const NONCE_OFFSET: usize = 76;
 const AHEAD_MS: u64 = 60_000;
 
 /// What a `chain.toml` may say under `[consensus.config]`.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "adit_plugin_sdk::serde")]
 #[schemars(crate = "adit_plugin_sdk::schemars")]
 pub struct Config {

@@ -3,11 +3,11 @@
 //! A place to begin: replace `digest`, and write known answers into `vectors.json`.
 
 use adit_plugin_sdk::schemars::JsonSchema;
-use adit_plugin_sdk::serde::Deserialize;
+use adit_plugin_sdk::serde::{Deserialize, Serialize};
 use adit_plugin_sdk::{ConfigError, Hash256, HashAlgorithm, export_hash, sha256d};
 
 /// What a `chain.toml` may say under `[hash.config]`.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "adit_plugin_sdk::serde")]
 #[schemars(crate = "adit_plugin_sdk::schemars")]
 pub struct Config {
