@@ -1,7 +1,7 @@
 //! What a longest chain must answer on recorded headers, whoever runs its rules.
 //!
 //! Each check takes a [`Subject`], which makes rules and hashes from a `chain.toml` of `examples/`, and panics with what was wrong.
-//! [`conformance_tests!`] makes a test of each.
+//! [`conformance_tests!`](crate::conformance_tests) makes a test of each.
 //!
 //! Reading order: this file, then [`replay`] (a chain in memory, and headers judged in batches), then any chain.
 

@@ -1,7 +1,7 @@
 //! `chain.toml`: read, checked, and resolved into rules and settings.
 //!
 //! Nothing here starts anything. One check serves the host's own tables and each plugin's `config` table, by JSON Schema; every
-//! finding keeps its line. Reading order: [`file`] has the tables, [`schema`] the check, [`finding`] what it reports.
+//! finding keeps its line. Reading order: [`mod@file`] has the tables, [`schema`] the check, [`finding`] what it reports.
 
 pub mod file;
 pub mod finding;
