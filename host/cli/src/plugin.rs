@@ -7,7 +7,7 @@ use adit_plugin_host::{Kind, Plugin, PluginSource, Sandbox, Settings, Variant};
 use adit_plugin_sdk::build::{Component, Options, build_component};
 use adit_plugin_sdk::scaffold;
 use adit_plugin_sdk::testing::{Vector, read_vectors};
-use adit_primitives::contract::{Draft, SearchJob};
+use adit_primitives::contract::{Draft, PowInput, SearchJob};
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine, SharedView};
 use adit_primitives::{Encode, Hash256, Target, U256};
 use anyhow::{Context, Result, bail, ensure};
@@ -200,6 +200,13 @@ impl HashEngine for NoWork {
     }
 }
 
+/// Returns the rolled field as it stands in the bytes to hash; 0 where nothing may be rolled.
+pub fn rolled(pow: &PowInput) -> u32 {
+    let offset = pow.roll_offset as usize;
+    let field = pow.bytes.get(offset..).and_then(|bytes| bytes.first_chunk()).filter(|_| pow.roll_mask != 0);
+    field.map_or(0, |field| u32::from_le_bytes(*field))
+}
+
 /// Builds a chain of headers by the plugin's own `next`, `encode` and `seal`, and lets `place` judge it.
 fn test_rules(plugin: &Plugin) -> Result<Vec<u8>> {
     let rules: Arc<dyn RulesEngine> = Arc::new(
@@ -213,7 +220,7 @@ fn test_rules(plugin: &Plugin) -> Result<Vec<u8>> {
         let draft =
             Draft { parents: next.parents.clone(), bits: next.bits, time: next.earliest, body_root: Hash256([1; 32]) };
         let template = rules.encode(&draft)??;
-        let header = rules.seal(&template.header, 1, 0)??;
+        let header = rules.seal(&template.header, 1, rolled(&template.pow))??;
         chain.append(std::slice::from_ref(&header))?;
         next.encode(&mut answers);
         header.encode(&mut answers);

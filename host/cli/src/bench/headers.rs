@@ -3,13 +3,13 @@
 use super::sandbox::{RULES, source};
 use super::{BenchArguments, grouped, median};
 use crate::engine::cpu_time;
-use crate::plugin::NoWork;
+use crate::plugin::{NoWork, rolled};
 use adit_chain::HeaderChain;
 use adit_plugin_host::Sandbox;
 use adit_primitives::Hash256;
 use adit_primitives::contract::{Draft, SearchJob};
 use adit_primitives::engine::{HashEngine, RulesEngine, SharedView};
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use std::sync::Arc;
 
 const HEADERS: usize = 10_000;
@@ -45,17 +45,28 @@ fn mine(rules: &Arc<dyn RulesEngine>, hash: &mut dyn HashEngine) -> Result<Vec<V
         let draft = Draft { parents: next.parents, bits: next.bits, time: next.earliest, body_root: Hash256([1; 32]) };
         let template = rules.encode(&draft)??;
         let pow = template.pow;
+        let rolled = rolled(&pow);
         let job = SearchJob {
             inputs: vec![pow.bytes],
             nonce_offset: pow.nonce_offset,
             nonce_bytes: pow.nonce_bytes,
             target: template.target,
         };
-        let scan = hash.search(&job, 0, 1_000)?;
-        let nonce = scan.found.first().context("an easy target has a nonce among a thousand")?.nonce;
-        let header = rules.seal(&template.header, nonce, 0)??;
+        let header = rules.seal(&template.header, first_nonce(hash, &job)?, rolled)??;
         chain.append(std::slice::from_ref(&header))?;
         headers.push(header);
     }
     Ok(headers)
+}
+
+fn first_nonce(hash: &mut dyn HashEngine, job: &SearchJob) -> Result<u64> {
+    let mut first = 0;
+    while first < u64::from(u32::MAX) {
+        let scan = hash.search(job, first, 256)?;
+        if let Some(nonce) = scan.found.iter().map(|found| found.nonce).min() {
+            return Ok(nonce);
+        }
+        first += scan.scanned;
+    }
+    bail!("no nonce meets the target of one leading zero digit")
 }

@@ -1,4 +1,4 @@
-//! What a call into the sandbox costs: almost nothing, a hash by itself, a fresh instance, a load from the cache.
+//! What a call into the sandbox costs: a hash by itself, a fresh instance, a load from the cache.
 
 use super::{BenchArguments, time_of};
 use adit_plugin_host::{PluginSource, Sandbox};
@@ -25,8 +25,6 @@ pub fn print(arguments: &BenchArguments, sandbox: &Arc<Sandbox>) -> Result<()> {
         println!("{what:<56} {:>12.2?}", time_of(rounds, count, call)?);
         Ok(())
     };
-    let mut digests = Vec::with_capacity(1);
-    row("a hash plugin given nothing to hash", 100_000, &mut || Ok(hash.digest_many(&[], 80, &mut digests)?))?;
     row("double SHA-256 of 80 bytes", 50_000, &mut || hash.digest(&[7; 80]).map(drop).map_err(Into::into))?;
     row("consensus: fresh instance, configured, one answer", 500, &mut || {
         rules.genesis().map(drop).map_err(Into::into)

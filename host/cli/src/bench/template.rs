@@ -3,7 +3,7 @@
 use super::sandbox::{RULES, source};
 use super::{BenchArguments, median};
 use crate::engine::cpu_time;
-use crate::plugin::NoWork;
+use crate::plugin::{NoWork, rolled};
 use adit_chain::{
     Chain, ChainConfig, Input, LedgerRules, MempoolLimits, OrphanLimits, OutPoint, Output, SecretKey, Signature,
     Solution, TemplateLimits, TemplateRequest, Transaction,
@@ -82,7 +82,7 @@ fn spend(previous: OutPoint, spent: Output, outputs: Vec<Output>, key: &SecretKe
 /// Adds a block, and returns its coinbase.
 fn mine(chain: &mut Chain, request: &TemplateRequest) -> Result<Transaction> {
     let template = chain.template(NOW, request)?;
-    let block = chain.assemble(&template, Solution { nonce: 0, rolled: 0 })?;
+    let block = chain.assemble(&template, Solution { nonce: 0, rolled: rolled(&template.pow) })?;
     chain.submit_block(NOW, block)?;
     Ok(template.coinbase.clone())
 }
