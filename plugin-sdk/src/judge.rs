@@ -4,8 +4,9 @@
 //! host is asked once for what the batch does not hold.
 
 use crate::{
-    BlockId, Candidate, ChainView, Consensus, HeaderView, Height, JudgedHeader, KnownBlock, Placement, Violation,
+    BlockId, Candidate, ChainView, Consensus, HeaderView, Height, JudgedHeader, KnownBlock, Placement, Stamp, Violation,
 };
+use adit_primitives::engine::walk_merge_set;
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -16,10 +17,13 @@ pub fn judge<C: Consensus>(
     host: &dyn ChainView,
     candidates: &[Candidate],
 ) -> Vec<Result<Placement, Violation>> {
+    if let [candidate] = candidates {
+        return vec![judge_one(rules, host, candidate)];
+    }
     let views: Vec<_> = candidates.iter().map(|candidate| rules.decode(&candidate.header)).collect();
     let mut batch = Batch::new(host);
     batch.fetch_parents(views.iter().flatten());
-    let judge_one = |(candidate, view): (&Candidate, Result<HeaderView, Violation>)| {
+    let in_turn = |(candidate, view): (&Candidate, Result<HeaderView, Violation>)| {
         let view = view?;
         batch.check_parents(&view)?;
         let placement =
@@ -27,7 +31,13 @@ pub fn judge<C: Consensus>(
         batch.add(known(&view, &placement));
         Ok(placement)
     };
-    candidates.iter().zip(views).map(judge_one).collect()
+    candidates.iter().zip(views).map(in_turn).collect()
+}
+
+/// Judges a header by itself: the host knows its parents.
+fn judge_one<C: Consensus>(rules: &C, host: &dyn ChainView, candidate: &Candidate) -> Result<Placement, Violation> {
+    let view = rules.decode(&candidate.header)?;
+    rules.place(host, &JudgedHeader { header: &candidate.header, view: &view, pow: candidate.pow })
 }
 
 /// Returns a placed block as later ones see it.
@@ -36,6 +46,7 @@ pub fn known(view: &HeaderView, placement: &Placement) -> KnownBlock {
         id: view.id,
         parents: view.parents.clone(),
         selected_parent: placement.selected_parent,
+        merge_set: placement.merge_set.clone(),
         time: view.time,
         bits: view.bits,
         height: placement.height,
@@ -201,6 +212,14 @@ impl ChainView for Batch<'_> {
                 self.placed[*descendant].exits.iter().any(|exit| self.host_is_ancestor(ancestor, *exit))
             }
             (None, None) => self.host_is_ancestor(ancestor, descendant),
+        }
+    }
+
+    fn merge_set(&self, selected: BlockId, parents: &[BlockId], max: u32) -> Option<Vec<Stamp>> {
+        if std::iter::once(&selected).chain(parents).any(|id| self.index.contains_key(id)) {
+            walk_merge_set(self, selected, parents, max)
+        } else {
+            self.host.merge_set(selected, parents, max)
         }
     }
 

@@ -30,7 +30,7 @@ pub mod glue;
 
 pub use adit_primitives::contract::{
     Candidate, Draft, Found, HeaderView, KnownBlock, MergedBlock, Placement, PowInput, Requirements, Scan, SearchJob,
-    Template, Violation,
+    Stamp, Template, Violation,
 };
 pub use adit_primitives::engine::ChainView;
 pub use adit_primitives::{

@@ -102,6 +102,7 @@ impl Judged {
             id: self.view.id,
             parents: Vec::new(),
             selected_parent: None,
+            merge_set: Vec::new(),
             time: self.view.time,
             bits: self.view.bits,
             height: self.placement.height,

@@ -4,7 +4,7 @@
 //! found in O(log n) steps wherever the block stands. Blocks are never removed.
 
 use crate::reachability;
-use adit_primitives::contract::{HeaderView, KnownBlock, MergedBlock, Placement, Violation};
+use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Violation};
 use adit_primitives::engine::ChainView;
 use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
 use std::cmp::Reverse;
@@ -68,7 +68,6 @@ pub(crate) type Place = u32;
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) known: KnownBlock,
-    merge_set: Vec<MergedBlock>,
     tie: Hash256,
     valid_from: Timestamp,
     subsidy: u64,
@@ -111,7 +110,6 @@ impl BlockIndex {
         dag.selected.push(0);
         dag.nodes.push(Node {
             known: root,
-            merge_set: Vec::new(),
             tie: placement.tie,
             valid_from: placement.valid_from,
             subsidy: placement.subsidy,
@@ -374,7 +372,7 @@ impl Dag {
         let known = node.known.clone();
         let placement = Placement {
             selected_parent: known.selected_parent,
-            merge_set: node.merge_set.clone(),
+            merge_set: known.merge_set.clone(),
             height: known.height,
             work: known.work,
             tie: node.tie,
@@ -399,13 +397,13 @@ impl Dag {
                 id: view.id,
                 parents: view.parents.clone(),
                 selected_parent: placement.selected_parent,
+                merge_set: placement.merge_set.clone(),
                 time: view.time,
                 bits: view.bits,
                 height: placement.height,
                 work: placement.work,
                 state: placement.state.clone(),
             },
-            merge_set: placement.merge_set.clone(),
             tie: placement.tie,
             valid_from: placement.valid_from,
             subsidy: placement.subsidy,

@@ -114,6 +114,7 @@ fn anchor(rules: &dyn RulesEngine, header: &[u8], height: u64) -> Result<KnownBl
         id: view.id,
         parents: view.parents.clone(),
         selected_parent: view.parents.first().copied(),
+        merge_set: Vec::new(),
         time: view.time,
         bits: view.bits,
         height: Height(height),

@@ -15,8 +15,6 @@ pub(crate) struct Window {
     rows_max: usize,
 }
 
-const ID_BYTES: usize = 32;
-
 impl Window {
     /// Shows nothing: for calls that are about no place in the chain.
     pub fn closed(limits: &Limits) -> Self {
@@ -38,23 +36,26 @@ impl Window {
     }
 
     pub fn blocks(&mut self, ids: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let ids: Vec<BlockId> =
-            read_rows(ids).map_err(|error| Refusal::Question { detail: format!("blocks: {error}") })?;
+        let ids = ids_of("blocks", ids)?;
         Ok(rows(&self.look(ids.len())?.blocks(&ids)))
     }
 
-    pub fn is_ancestor_many(&mut self, pairs: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let (pairs, left) = pairs.as_chunks::<{ 2 * ID_BYTES }>();
-        if !left.is_empty() {
-            return Err(Refusal::Question { detail: format!("is-ancestor-many: {} bytes are left over", left.len()) });
-        }
-        let view = self.look(pairs.len())?;
-        let id = |bytes: &[u8]| BlockId(bytes.try_into().expect("half a pair has the length of an id"));
-        Ok(pairs
-            .iter()
-            .map(|pair| pair.split_at(ID_BYTES))
-            .map(|(ancestor, descendant)| u8::from(view.is_ancestor(id(ancestor), id(descendant))))
-            .collect())
+    pub fn stamps(&mut self, ids: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let ids = ids_of("stamps", ids)?;
+        Ok(rows(&self.look(ids.len())?.stamps(&ids)))
+    }
+
+    pub fn ancestry(&mut self, ancestors: &[u8], descendants: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let (ancestors, descendants) = (ids_of("ancestry", ancestors)?, ids_of("ancestry", descendants)?);
+        let view = self.look(ancestors.len().saturating_mul(descendants.len()))?;
+        Ok(view.ancestry(&ancestors, &descendants).into_iter().map(u8::from).collect())
+    }
+
+    pub fn merge_set(&mut self, selected: BlockId, parents: &[u8], max: u32) -> Result<Vec<u8>, Refusal> {
+        let parents = ids_of("merge-set", parents)?;
+        // The walk looks at what it finds, and at the parents of that.
+        let rows = (max as usize).saturating_add(parents.len());
+        Ok(self.look(rows)?.merge_set(selected, &parents, max).to_bytes())
     }
 
     pub fn selected_past(&mut self, tip: BlockId, count: u32) -> Result<Vec<u8>, Refusal> {
@@ -76,6 +77,10 @@ impl Window {
         self.blocks_left = self.blocks_left.checked_sub(blocks).ok_or(Refusal::Blocks { max: self.blocks_max })?;
         self.view.as_ref().ok_or(Refusal::NoView)
     }
+}
+
+fn ids_of(question: &str, packed: &[u8]) -> Result<Vec<BlockId>, Refusal> {
+    read_rows(packed).map_err(|error| Refusal::Question { detail: format!("{question}: {error}") })
 }
 
 impl fmt::Debug for Window {

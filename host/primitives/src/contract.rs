@@ -87,11 +87,23 @@ pub struct KnownBlock {
     pub id: BlockId,
     pub parents: Vec<BlockId>,
     pub selected_parent: Option<BlockId>,
+    /// The merge set without the selected parent, as its placement ordered it.
+    pub merge_set: Vec<MergedBlock>,
     pub time: Timestamp,
     pub bits: u32,
     pub height: Height,
     pub work: Work,
     pub state: Vec<u8>,
+}
+
+/// What order and difficulty need of a placed block: a row of constant length, for questions about many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    pub id: BlockId,
+    pub time: Timestamp,
+    pub bits: u32,
+    pub height: Height,
+    pub work: Work,
 }
 
 /// What the next block over some tips must have.
@@ -166,6 +178,13 @@ impl SearchJob {
     }
 }
 
+impl KnownBlock {
+    /// Returns what order and difficulty need of the block.
+    pub fn stamp(&self) -> Stamp {
+        Stamp { id: self.id, time: self.time, bits: self.bits, height: self.height, work: self.work }
+    }
+}
+
 impl PowInput {
     /// Checks that the nonce and the rolled field lie inside the bytes.
     pub fn is_sound(&self) -> bool {
@@ -233,7 +252,8 @@ canonical_struct!(HeaderView { id, parents, time, bits, body_root, pow });
 canonical_struct!(Candidate { header, pow });
 canonical_struct!(MergedBlock { id, blue });
 canonical_struct!(Placement { selected_parent, merge_set, height, work, tie, valid_from, subsidy, state });
-canonical_struct!(KnownBlock { id, parents, selected_parent, time, bits, height, work, state });
+canonical_struct!(KnownBlock { id, parents, selected_parent, merge_set, time, bits, height, work, state });
+canonical_struct!(Stamp { id, time, bits, height, work });
 canonical_struct!(Requirements { parents, bits, target, difficulty, earliest, height, subsidy });
 canonical_struct!(Draft { parents, bits, time, body_root });
 canonical_struct!(Template { header, pow, target });

@@ -3,9 +3,11 @@
 //! `plugin-host` implements them over the sandbox, `kernels` natively; `chain` and `miner` use them without knowing which.
 
 use crate::contract::{
-    Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Template, Violation,
+    Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Stamp, Template, Violation,
 };
 use crate::{BlockId, Hash256, Height};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Why a plugin gave no answer. A fault says nothing about the block: it is never stored as "invalid".
@@ -42,14 +44,54 @@ pub trait ChainView {
         ids.iter().map(|id| self.block(*id)).collect()
     }
 
+    /// Returns the stamps of several placed blocks, in order.
+    fn stamps(&self, ids: &[BlockId]) -> Vec<Option<Stamp>> {
+        ids.iter().map(|id| self.block(*id).map(|known| known.stamp())).collect()
+    }
+
     /// Tells whether `ancestor` is `descendant` or in its past. `false` where either is unknown.
     fn is_ancestor(&self, ancestor: BlockId, descendant: BlockId) -> bool;
+
+    /// Asks [`Self::is_ancestor`] of each of `ancestors` with each of `descendants`: a row of answers for each ancestor.
+    fn ancestry(&self, ancestors: &[BlockId], descendants: &[BlockId]) -> Vec<bool> {
+        let pairs = ancestors.iter().flat_map(|above| descendants.iter().map(move |below| (*above, *below)));
+        pairs.map(|(ancestor, descendant)| self.is_ancestor(ancestor, descendant)).collect()
+    }
+
+    /// Returns the blocks that a block with these parents would merge: those of `parents` and their pasts that are neither `selected`
+    /// nor in its past, in no set order. `None` where they are more than `max`, or a parent is unknown.
+    fn merge_set(&self, selected: BlockId, parents: &[BlockId], max: u32) -> Option<Vec<Stamp>> {
+        walk_merge_set(self, selected, parents, max)
+    }
 
     /// Returns `from` and the selected chain below it, newest first, at most `count` blocks.
     fn selected_past(&self, from: BlockId, count: u32) -> Vec<KnownBlock>;
 
     /// Returns the block at `height` on the selected chain of `from`: on a DAG, the newest one not above `height`.
     fn selected_ancestor(&self, from: BlockId, height: Height) -> Option<KnownBlock>;
+}
+
+/// [`ChainView::merge_set`] by a walk over `view`'s parents, for views that have no better way.
+pub fn walk_merge_set<V: ChainView + ?Sized>(
+    view: &V,
+    selected: BlockId,
+    parents: &[BlockId],
+    max: u32,
+) -> Option<Vec<Stamp>> {
+    let mut merged = BTreeMap::new();
+    let mut open = parents.to_vec();
+    while let Some(id) = open.pop() {
+        if merged.contains_key(&id) || view.is_ancestor(id, selected) {
+            continue;
+        }
+        let known = view.block(id)?;
+        if merged.len() == max as usize {
+            return None;
+        }
+        merged.insert(id, known.stamp());
+        open.extend(known.parents);
+    }
+    Some(merged.into_values().collect())
 }
 
 /// A view that can be lent to a sandbox.
@@ -65,6 +107,24 @@ pub trait RulesEngine: Send + Sync {
 
     /// Judges headers in order; one whose parent was refused in the same batch is refused too. One answer for each.
     fn place(&self, view: &SharedView, candidates: &[Candidate]) -> Result<Vec<Result<Placement, Violation>>, Fault>;
+
+    /// Judges headers one after another, whose parents `view` shows when their turn comes. Each answer is given to `taken` with the
+    /// header's place in `candidates` before the next header is judged: what `taken` adds to the view, the next one sees.
+    fn place_each(
+        &self,
+        view: &SharedView,
+        candidates: &[Candidate],
+        taken: &mut dyn FnMut(usize, Result<Placement, Violation>) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        for (index, candidate) in candidates.iter().enumerate() {
+            for answer in self.place(view, std::slice::from_ref(candidate))? {
+                if taken(index, answer).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
 
     /// Returns what the next block over `tips` must have. `wish` asks for a difficulty other than the one computed,
     /// in the unit of [`Requirements::difficulty`]; chains that do not allow that refuse it.

@@ -2,7 +2,7 @@
 
 use super::{Exported, from_hash, to_hash, types, with};
 use crate::judge::judge;
-use crate::{Candidate, ChainView, Consensus, Draft, HeaderView, Height, KnownBlock, Timestamp, Violation};
+use crate::{Candidate, ChainView, Consensus, Draft, HeaderView, Height, KnownBlock, Stamp, Timestamp, Violation};
 use adit_primitives::contract::{read_rows, rows};
 use adit_primitives::{BlockId, Decode, Hash256};
 use bindings::adit::plugin::chain_view;
@@ -112,8 +112,19 @@ impl ChainView for HostView {
     }
 
     fn is_ancestor(&self, ancestor: BlockId, descendant: BlockId) -> bool {
-        let pair = [ancestor.0, descendant.0].concat();
-        chain_view::is_ancestor_many(&pair).first() == Some(&1)
+        self.ancestry(&[ancestor], &[descendant]) == [true]
+    }
+
+    fn stamps(&self, ids: &[BlockId]) -> Vec<Option<Stamp>> {
+        read_rows(&chain_view::stamps(&rows(ids))).expect(SOUND)
+    }
+
+    fn ancestry(&self, ancestors: &[BlockId], descendants: &[BlockId]) -> Vec<bool> {
+        chain_view::ancestry(&rows(ancestors), &rows(descendants)).into_iter().map(|answer| answer == 1).collect()
+    }
+
+    fn merge_set(&self, selected: BlockId, parents: &[BlockId], max: u32) -> Option<Vec<Stamp>> {
+        Option::from_bytes(&chain_view::merge_set(to_hash(&selected.0), &rows(parents), max)).expect(SOUND)
     }
 
     fn selected_past(&self, from: BlockId, count: u32) -> Vec<KnownBlock> {

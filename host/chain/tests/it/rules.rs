@@ -129,6 +129,7 @@ fn place(
         id,
         parents: header.parents,
         selected_parent: placed.selected_parent,
+        merge_set: placed.merge_set.clone(),
         time: header.time,
         bits: header.work,
         height: placed.height,

@@ -177,8 +177,16 @@ impl consensus::adit::plugin::chain_view::Host for Guest {
         Ok(self.window.blocks(&ids)?)
     }
 
-    fn is_ancestor_many(&mut self, pairs: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.window.is_ancestor_many(&pairs)?)
+    fn stamps(&mut self, ids: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.window.stamps(&ids)?)
+    }
+
+    fn ancestry(&mut self, ancestors: Vec<u8>, descendants: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.window.ancestry(&ancestors, &descendants)?)
+    }
+
+    fn merge_set(&mut self, selected: types::Hash256, parents: Vec<u8>, max: u32) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.window.merge_set(block_id(selected), &parents, max)?)
     }
 
     fn selected_past(&mut self, tip: types::Hash256, count: u32) -> wasmtime::Result<Vec<u8>> {

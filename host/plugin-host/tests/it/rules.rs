@@ -33,7 +33,9 @@ impl RulesGuest {
             (import "adit:plugin/diagnostics@0.1.0" "panicked" (func $panicked (param i32 i32)))
             (import "adit:plugin/chain-view@0.1.0" "horizon" (func $horizon (result i64)))
             (import "adit:plugin/chain-view@0.1.0" "blocks" (func $blocks (param i32 i32 i32)))
-            (import "adit:plugin/chain-view@0.1.0" "is-ancestor-many" (func $ancestors (param i32 i32 i32)))
+            (import "adit:plugin/chain-view@0.1.0" "stamps" (func $stamps (param i32 i32 i32)))
+            (import "adit:plugin/chain-view@0.1.0" "ancestry" (func $ancestry (param i32 i32 i32 i32 i32)))
+            (import "adit:plugin/chain-view@0.1.0" "merge-set" (func $merge_set (param i64 i64 i64 i64 i32 i32 i32 i32)))
             (import "adit:plugin/chain-view@0.1.0" "selected-past" (func $past (param i64 i64 i64 i64 i32 i32)))
             (import "adit:plugin/chain-view@0.1.0" "selected-ancestor" (func $ancestor (param i64 i64 i64 i64 i64 i32)))
             (memory (export "memory") 4)
@@ -138,6 +140,7 @@ impl ChainView for EndlessChain {
             id,
             parents: Vec::new(),
             selected_parent: None,
+            merge_set: Vec::new(),
             time: Timestamp::from_millis(0),
             bits: 0,
             height: Height(0),
