@@ -9,7 +9,7 @@ mod follow;
 mod open;
 
 use crate::chain::follow::Fresh;
-use crate::headers::{HeaderError, Judge, second_genesis};
+use crate::headers::{HeaderError, Judge, Judged, second_genesis};
 use crate::index::BlockStatus;
 use crate::ledger::{Law, StoredCoins, check_body};
 use crate::mempool::Offer;
@@ -24,6 +24,7 @@ use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Requirements,
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Hash256, Height, Timestamp, TxId, Work};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A chain and its state. One owner changes it; readers go through [`Chain::reader`].
@@ -157,24 +158,24 @@ impl Chain {
     /// in a call a plugin decodes, hashes and places them in bulk. Returns how many were new.
     pub fn submit_headers(&mut self, now: Timestamp, headers: &[Vec<u8>]) -> Result<usize, HeadersError> {
         self.check_whole()?;
-        let (judged, stopped) = self.judge.batch(&self.index, headers).map_err(HeaderError::Fault)?;
-        let mut stopped = stopped.map(HeadersError::Header);
+        let index = self.index.clone();
         let mut batch = Batch::default();
-        let mut taken = 0;
-        for judged in judged {
-            let Placement { valid_from, .. } = judged.placement;
-            if valid_from > now {
-                let position = headers.iter().position(|header| *header == judged.header).unwrap_or(0);
-                stopped = Some(HeadersError::Early { position, valid_from });
-                break;
+        let (mut taken, mut early) = (0, None);
+        let stopped = self.judge.batch(&index, headers, &mut |position, judged| {
+            let Judged { header, view, placement } = judged;
+            if placement.valid_from > now {
+                early = Some(HeadersError::Early { position, valid_from: placement.valid_from });
+                return ControlFlow::Break(());
             }
-            let sequence = self.index.insert(&judged.view, &judged.placement, false);
-            let (header, view, placement) = (judged.header, judged.view, judged.placement);
+            let sequence = index.insert(&view, &placement, false);
             let record = HeaderRecord { header, sequence, body: false, violation: None, view, placement };
             batch.put(Table::Headers, record.view.id.to_bytes(), record.to_bytes());
             taken += 1;
-        }
+            ControlFlow::Continue(())
+        });
+        // What was taken before a failure is in the index, so it is kept.
         self.commit(batch)?;
+        let stopped = early.or(stopped.map_err(HeaderError::Fault)?.map(HeadersError::Header));
         stopped.map_or(Ok(taken), Err)
     }
 

@@ -3,8 +3,9 @@
 use crate::BlockIndex;
 use adit_primitives::contract::{Candidate, HeaderView, KnownBlock, Placement, Violation};
 use adit_primitives::engine::{ChainView, Fault, FaultClass, HashEngine, RulesEngine, SharedView};
-use adit_primitives::{BlockId, Hash256, Height, Work};
-use std::collections::BTreeMap;
+use adit_primitives::{BlockId, Hash256, Height};
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// The most parents that the host takes from a consensus plugin's answer.
@@ -39,6 +40,16 @@ pub(crate) struct Judged {
 /// A header's place in its batch, and what it says.
 type Decoded = (usize, HeaderView);
 
+/// A batch whose headers are being placed.
+struct Taking<'a> {
+    index: &'a BlockIndex,
+    /// Those that have no answer yet.
+    decoded: std::vec::IntoIter<Decoded>,
+    take: &'a mut dyn FnMut(usize, Judged) -> ControlFlow<()>,
+    /// Why the batch ended before its end.
+    ended: Option<Result<Option<HeaderError>, Fault>>,
+}
+
 /// The plugins that judge headers.
 pub(crate) struct Judge {
     pub(crate) rules: Arc<dyn RulesEngine>,
@@ -71,12 +82,15 @@ impl HeaderChain {
     /// Judges headers in order and takes them up to the first that is refused. Known headers are skipped.
     /// Returns how many of the batch were new.
     pub fn append(&mut self, headers: &[Vec<u8>]) -> Result<usize, HeaderError> {
-        let (judged, stopped) = self.judge.batch(&self.index, headers)?;
-        for judged in &judged {
-            self.index.insert(&judged.view, &judged.placement, true);
-        }
-        self.index.select(self.index.best());
-        stopped.map_or(Ok(judged.len()), Err)
+        let index = self.index.clone();
+        let mut taken = 0;
+        let stopped = self.judge.batch(&index, headers, &mut |_, judged| {
+            index.insert(&judged.view, &judged.placement, true);
+            taken += 1;
+            ControlFlow::Continue(())
+        });
+        index.select(index.best());
+        stopped?.map_or(Ok(taken), Err)
     }
 
     /// Returns the block with the most work.
@@ -113,6 +127,29 @@ impl Judged {
     }
 }
 
+impl Taking<'_> {
+    /// Takes the answer to the first header that has none.
+    fn answered(&mut self, candidate: &Candidate, answer: Result<Placement, Violation>) -> ControlFlow<()> {
+        let (position, view) = self.decoded.next().expect("each header has one answer");
+        let placement = match answer {
+            Ok(placement) => placement,
+            Err(violation) => {
+                self.ended = Some(Ok(Some(HeaderError::Invalid { position, violation })));
+                return ControlFlow::Break(());
+            }
+        };
+        if let Err(fault) = check_placement(self.index, &view, &placement) {
+            self.ended = Some(Err(fault));
+            return ControlFlow::Break(());
+        }
+        let taken = (self.take)(position, Judged { header: candidate.header.clone(), view, placement });
+        if taken.is_break() {
+            self.ended = Some(Ok(None));
+        }
+        taken
+    }
+}
+
 impl Judge {
     pub(crate) fn new(rules: Arc<dyn RulesEngine>, hash: Box<dyn HashEngine>) -> Self {
         Self { rules, hash }
@@ -128,7 +165,7 @@ impl Judge {
         if !view.parents.is_empty() {
             return Err(broken("genesis", "the genesis header names a parent"));
         }
-        let pow = self.digests(std::slice::from_ref(&view))?;
+        let pow = self.digests(std::iter::once(&view))?;
         let candidate = Candidate { header: header.clone(), pow: pow[0] };
         // Nothing is known before the genesis.
         let nothing: SharedView = Arc::new(Nothing);
@@ -152,49 +189,52 @@ impl Judge {
         header: &[u8],
         view: &HeaderView,
     ) -> Result<Result<Placement, Violation>, Fault> {
-        let pow = self.digests(std::slice::from_ref(view))?;
+        let pow = self.digests(std::iter::once(view))?;
         let candidate = Candidate { header: header.to_vec(), pow: pow[0] };
         let shared: SharedView = index.clone();
         let placement = one("place", self.rules.place(&shared, &[candidate])?)?;
         if let Ok(placement) = &placement {
-            check_placement(view, placement, |id| standing(index, id))?;
+            check_placement(index, view, placement)?;
         }
         Ok(placement)
     }
 
-    /// Judges headers in order, leaving out known ones: those taken, and why it stopped before the end.
+    /// Judges headers in order, leaving out known ones, and gives each that is placed to `take` with its position, which puts it into
+    /// the index or ends the batch. Returns why it stopped before the end, where a header was the reason.
     pub(crate) fn batch(
         &mut self,
         index: &Arc<BlockIndex>,
         headers: &[Vec<u8>],
-    ) -> Result<(Vec<Judged>, Option<HeaderError>), Fault> {
-        let (decoded, mut stopped) = self.decode_batch(index, headers)?;
-        let views: Vec<HeaderView> = decoded.iter().map(|(_, view)| view.clone()).collect();
-        let digests = self.digests(&views)?;
+        take: &mut dyn FnMut(usize, Judged) -> ControlFlow<()>,
+    ) -> Result<Option<HeaderError>, Fault> {
+        let (decoded, stopped) = self.decode_batch(index, headers)?;
+        let digests = self.digests(decoded.iter().map(|(_, view)| view))?;
         let candidates: Vec<Candidate> = std::iter::zip(&decoded, digests)
             .map(|((position, _), pow)| Candidate { header: headers[*position].clone(), pow })
             .collect();
+        let mut batch = Taking { index, decoded: decoded.into_iter(), take, ended: None };
         let shared: SharedView = index.clone();
-        let placements = if candidates.is_empty() { Vec::new() } else { self.rules.place(&shared, &candidates)? };
-        if placements.len() != candidates.len() {
-            return Err(broken("place", "the number of answers is not that of the headers"));
+        if candidates.is_empty() {
+            return Ok(stopped);
         }
-        let mut taken = Vec::with_capacity(candidates.len());
-        let mut fresh = BTreeMap::new();
-        for (((position, view), candidate), placement) in decoded.into_iter().zip(candidates).zip(placements) {
-            match placement {
-                Ok(placement) => {
-                    check_placement(&view, &placement, |id| fresh.get(&id).copied().or_else(|| standing(index, id)))?;
-                    fresh.insert(view.id, (placement.height, placement.work));
-                    taken.push(Judged { header: candidate.header, view, placement });
-                }
-                Err(violation) => {
-                    stopped = Some(HeaderError::Invalid { position, violation });
+        if batch.decoded.as_slice().iter().all(|(_, view)| view.parents.len() == 1) {
+            let answers = self.rules.place(&shared, &candidates)?;
+            if answers.len() != candidates.len() {
+                return Err(broken("place", "the number of answers is not that of the headers"));
+            }
+            for (candidate, answer) in std::iter::zip(&candidates, answers) {
+                if batch.answered(candidate, answer).is_break() {
                     break;
                 }
             }
+        } else {
+            // Later blocks ask for the ancestors of earlier ones, which the index alone can tell.
+            self.rules.place_each(&shared, &candidates, &mut |at, answer| batch.answered(&candidates[at], answer))?;
         }
-        Ok((taken, stopped))
+        match batch.ended {
+            Some(ended) => ended,
+            None => Ok(stopped),
+        }
     }
 
     /// Decodes up to the first header that cannot be placed, leaving out known ones.
@@ -208,35 +248,39 @@ impl Judge {
             return Err(broken("decode", "the number of answers is not that of the headers"));
         }
         let mut decoded: Vec<Decoded> = Vec::with_capacity(views.len());
-        let mut fresh = BTreeMap::new();
+        let mut fresh = BTreeSet::new();
         for (position, view) in views.into_iter().enumerate() {
             let view = match view {
                 Ok(view) => view,
                 Err(violation) => return Ok((decoded, Some(HeaderError::Invalid { position, violation }))),
             };
             check_view(&view)?;
-            if index.contains(view.id) || fresh.contains_key(&view.id) {
+            if index.contains(view.id) || fresh.contains(&view.id) {
                 continue;
             }
             if view.parents.is_empty() {
                 return Ok((decoded, Some(HeaderError::Invalid { position, violation: second_genesis() })));
             }
-            let unknown = view.parents.iter().find(|id| !fresh.contains_key(*id) && !index.contains(**id));
+            let unknown = view.parents.iter().find(|id| !fresh.contains(*id) && !index.contains(**id));
             if let Some(parent) = unknown {
                 return Ok((decoded, Some(HeaderError::Orphan { position, parent: *parent })));
             }
-            fresh.insert(view.id, ());
+            fresh.insert(view.id);
             decoded.push((position, view));
         }
         Ok((decoded, None))
     }
 
     /// Hashes what each header's proof of work is about: in one call where all inputs are equally long.
-    fn digests(&mut self, views: &[HeaderView]) -> Result<Vec<Hash256>, Fault> {
-        let each = views.first().map_or(0, |view| view.pow.bytes.len());
-        let mut digests = Vec::with_capacity(views.len());
-        if each > 0 && views.iter().all(|view| view.pow.bytes.len() == each) {
-            let inputs: Vec<u8> = views.iter().flat_map(|view| &view.pow.bytes).copied().collect();
+    fn digests<'v>(
+        &mut self,
+        views: impl ExactSizeIterator<Item = &'v HeaderView> + Clone,
+    ) -> Result<Vec<Hash256>, Fault> {
+        let count = views.len();
+        let each = views.clone().next().map_or(0, |view| view.pow.bytes.len());
+        let mut digests = Vec::with_capacity(count);
+        if each > 0 && views.clone().all(|view| view.pow.bytes.len() == each) {
+            let inputs: Vec<u8> = views.flat_map(|view| &view.pow.bytes).copied().collect();
             self.hash.digest_many(&inputs, each, &mut digests)?;
         } else {
             for view in views {
@@ -244,7 +288,7 @@ impl Judge {
                 digests.push(if bytes.is_empty() { Hash256::default() } else { self.hash.digest(bytes)? });
             }
         }
-        if digests.len() == views.len() {
+        if digests.len() == count {
             Ok(digests)
         } else {
             Err(broken("digest-many", "the number of digests is not that of the inputs"))
@@ -277,10 +321,6 @@ impl ChainView for Nothing {
     }
 }
 
-fn standing(index: &BlockIndex, id: BlockId) -> Option<(Height, Work)> {
-    index.block(id).map(|known| (known.height, known.work))
-}
-
 /// Checks what the host relies on in a decoded header. A plugin that breaks it has a fault; the block may be right.
 fn check_view(view: &HeaderView) -> Result<(), Fault> {
     let mut parents = view.parents.clone();
@@ -297,31 +337,29 @@ fn check_view(view: &HeaderView) -> Result<(), Fault> {
     }
 }
 
-/// Checks what fork choice and ledger rely on in a placement.
-fn check_placement(
-    view: &HeaderView,
-    placement: &Placement,
-    standing: impl Fn(BlockId) -> Option<(Height, Work)>,
-) -> Result<(), Fault> {
+/// Checks what fork choice, ledger and reachability rely on in a placement.
+fn check_placement(index: &BlockIndex, view: &HeaderView, placement: &Placement) -> Result<(), Fault> {
     let Some(selected) = placement.selected_parent.filter(|id| view.parents.contains(id)) else {
         return Err(broken("place", "the selected parent is none of the parents"));
     };
-    let Some((height, work)) = standing(selected) else {
+    let Some(below) = index.stamps(&[selected]).pop().flatten() else {
         return Err(broken("place", "a block with an unknown parent was placed"));
     };
-    if placement.height <= height || placement.work < work {
+    if placement.height <= below.height || placement.work < below.work {
         return Err(broken("place", "height or work do not grow from the selected parent"));
     }
-    let mut merged: Vec<BlockId> = placement.merge_set.iter().map(|merged| merged.id).collect();
+    if let ([_], []) = (view.parents.as_slice(), placement.merge_set.as_slice()) {
+        return Ok(());
+    }
+    let mut named: Vec<BlockId> = placement.merge_set.iter().map(|merged| merged.id).collect();
+    named.sort_unstable();
+    let most = u32::try_from(named.len()).unwrap_or(u32::MAX);
+    let mut merged: Vec<BlockId> = match index.merge_set(selected, &view.parents, most) {
+        Some(merged) => merged.into_iter().map(|stamp| stamp.id).collect(),
+        None => return Err(broken("place", "the merge set leaves out a block")),
+    };
     merged.sort_unstable();
-    merged.dedup();
-    if merged.len() != placement.merge_set.len() || merged.contains(&selected) || merged.contains(&view.id) {
-        return Err(broken("place", "the merge set repeats a block"));
-    }
-    if merged.iter().any(|id| standing(*id).is_none()) {
-        return Err(broken("place", "the merge set names an unknown block"));
-    }
-    Ok(())
+    if named == merged { Ok(()) } else { Err(broken("place", "the merge set is not the past of the block's parents")) }
 }
 
 /// The rule that a header without parents breaks where it is not the genesis.

@@ -10,6 +10,7 @@ use adit_primitives::contract::{
 };
 use adit_primitives::engine::{Fault, FaultClass, RulesEngine, SharedView};
 use adit_primitives::{BlockId, Decode};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::Store;
 
@@ -58,10 +59,7 @@ impl SandboxedRules {
             });
             let answer = instance.call(function, rows, &call)?;
             let checked = check(answer).map_err(|detail| broken(&self.plugin.label, function, detail))?;
-            if !limits.fresh {
-                instance.set_window(Window::closed(limits));
-                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance);
-            }
+            self.keep(instance);
             Ok(checked)
         };
         match once() {
@@ -79,6 +77,14 @@ impl SandboxedRules {
             // The same text was taken before: an instance that thinks otherwise is no pure function.
             other => broken(&self.plugin.label, "configure", other),
         })
+    }
+
+    /// Keeps an instance for the next call, where the limits ask for that.
+    fn keep(&self, mut instance: Instance<v0_1::Rules>) {
+        if !self.limits().fresh {
+            instance.set_window(Window::closed(self.limits()));
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance);
+        }
     }
 
     fn limits(&self) -> &Limits {
@@ -126,6 +132,36 @@ impl RulesEngine for SandboxedRules {
             |contract, store| contract.place_many(store, &packed),
             |answer| check_rows(&answer, candidates.len(), check_placement),
         )
+    }
+
+    fn place_each(
+        &self,
+        view: &SharedView,
+        candidates: &[Candidate],
+        taken: &mut dyn FnMut(usize, Result<Placement, Violation>) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        const FUNCTION: &str = "place-many";
+        let mut instance = self.instance()?;
+        for (index, candidate) in candidates.iter().enumerate() {
+            let packed = rows(std::slice::from_ref(candidate));
+            let place = |instance: &mut Instance<v0_1::Rules>| {
+                instance.set_window(Window::open(self.limits(), Arc::clone(view)));
+                let answer = instance.call(FUNCTION, 1, |contract, store| contract.place_many(store, &packed))?;
+                check_rows(&answer, 1, check_placement).map_err(|detail| broken(&self.plugin.label, FUNCTION, detail))
+            };
+            let answers = match place(&mut instance) {
+                Err(Fault { class: FaultClass::Plugin, .. }) => {
+                    instance = self.instance()?;
+                    place(&mut instance)?
+                }
+                answers => answers?,
+            };
+            if answers.into_iter().any(|answer| taken(index, answer).is_break()) {
+                break;
+            }
+        }
+        self.keep(instance);
+        Ok(())
     }
 
     fn next(
