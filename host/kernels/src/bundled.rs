@@ -14,8 +14,8 @@ pub struct Algorithm {
 }
 
 /// All algorithms. A new one is a module, and its line here.
-pub static ALGORITHMS: [&Algorithm; 3] =
-    [&crate::sha256d::ALGORITHM, &crate::scrypt::ALGORITHM, &crate::blake3::ALGORITHM];
+pub static ALGORITHMS: [&Algorithm; 4] =
+    [&crate::sha256d::ALGORITHM, &crate::scrypt::ALGORITHM, &crate::blake3::ALGORITHM, &crate::kheavyhash::ALGORITHM];
 
 /// Returns the algorithm of a hash plugin, where this crate has kernels for it.
 pub fn algorithm(name: &str) -> Option<&'static Algorithm> {

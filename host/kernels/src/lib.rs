@@ -16,6 +16,7 @@ pub mod choose;
 #[cfg(test)]
 mod equality;
 pub mod kernel;
+mod kheavyhash;
 pub mod native;
 mod scrypt;
 mod sha256d;
