@@ -4,7 +4,7 @@
 //! found in O(log n) steps wherever the block stands. Blocks are never removed.
 
 use crate::reachability;
-use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Violation};
+use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Stamp, Violation};
 use adit_primitives::engine::ChainView;
 use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
 use std::cmp::Reverse;
@@ -274,6 +274,11 @@ impl ChainView for BlockIndex {
     fn block(&self, id: BlockId) -> Option<KnownBlock> {
         let dag = self.read();
         dag.place(id).map(|place| dag.node(place).known.clone())
+    }
+
+    fn stamps(&self, ids: &[BlockId]) -> Vec<Option<Stamp>> {
+        let dag = self.read();
+        ids.iter().map(|id| dag.place(*id).map(|place| dag.node(place).known.stamp())).collect()
     }
 
     fn is_ancestor(&self, ancestor: BlockId, descendant: BlockId) -> bool {
