@@ -68,7 +68,8 @@ fn digest(matrix: &Matrix, input: &[u8]) -> [u8; 32] {
     let mut mixed = x;
     for (place, byte) in mixed.iter_mut().enumerate() {
         for (row, shift) in [(2 * place, 4), (2 * place + 1, 0)] {
-            let sum: u16 = matrix.rows[row].iter().zip(vector).map(|(cell, value)| cell * value).sum();
+            let products = matrix.rows[row].iter().zip(vector).map(|(cell, value)| cell.wrapping_mul(value));
+            let sum = products.fold(0, u16::wrapping_add);
             *byte ^= u8::try_from(sum >> 10).expect("sums have 14 bits") << shift;
         }
     }

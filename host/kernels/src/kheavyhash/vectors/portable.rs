@@ -20,7 +20,7 @@ impl BitXor for One {
 impl Words for One {
     type Machine = ();
     /// Rows of 16-bit numbers: the compiler multiplies and adds them in whatever vectors every machine has.
-    type Matrix = [[i16; 64]; 64];
+    type Matrix = [[u16; 64]; 64];
     const LANES: usize = 1;
 
     #[inline(always)]
@@ -60,7 +60,7 @@ impl Words for One {
 
     #[inline(always)]
     fn matrix((): (), nibbles: &Nibbles) -> Self::Matrix {
-        nibbles.map(|row| row.map(i16::from))
+        nibbles.map(|row| row.map(u16::from))
     }
 
     #[inline(always)]
@@ -68,12 +68,12 @@ impl Words for One {
         let mut vector = [0; 64];
         for (nibbles, word) in vector.chunks_exact_mut(16).zip(x) {
             for (pair, byte) in nibbles.as_chunks_mut::<2>().0.iter_mut().zip(word.0.to_le_bytes()) {
-                *pair = [i16::from(byte >> 4), i16::from(byte & 0xf)];
+                *pair = [u16::from(byte >> 4), u16::from(byte & 0xf)];
             }
         }
-        let sum = |row: &[i16; 64]| -> u32 {
-            let products = row.iter().zip(&vector).map(|(row, value)| i32::from(*row) * i32::from(*value));
-            products.sum::<i32>().unsigned_abs()
+        let sum = |row: &[u16; 64]| -> u16 {
+            let products = row.iter().zip(&vector).map(|(row, value)| row.wrapping_mul(*value));
+            products.fold(0, u16::wrapping_add)
         };
         let mut out = x;
         for (out, rows) in out.iter_mut().zip(matrix.as_chunks::<16>().0) {
