@@ -90,9 +90,8 @@ pub(super) fn absorb(state: &mut [u64; 25], block: &[u8; RATE]) {
 #[inline(always)]
 pub(super) fn permute<V: Words>(machine: V::Machine, state: &mut [V; 25]) {
     round(state, V::splat(machine, CONSTANTS[0]));
-    for constants in CONSTANTS[1..23].as_chunks::<2>().0 {
-        round(state, V::splat(machine, constants[0]));
-        round(state, V::splat(machine, constants[1]));
+    for constant in &CONSTANTS[1..23] {
+        round(state, V::splat(machine, *constant));
     }
     round(state, V::splat(machine, CONSTANTS[23]));
 }
