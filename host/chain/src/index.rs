@@ -3,7 +3,7 @@
 //! Blocks form a tree by selected parents. Each block has a jump pointer (Myers' skew-binary list), so that an ancestor at a height is
 //! found in O(log n) steps wherever the block stands. Blocks are never removed.
 
-use crate::reachability;
+use crate::reachability::{Place, Reachability};
 use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Stamp, Violation};
 use adit_primitives::engine::ChainView;
 use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
@@ -62,9 +62,6 @@ pub(crate) struct Rank {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Version(u64);
 
-/// A block's place in the arena, in the order in which blocks were first seen.
-pub(crate) type Place = u32;
-
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) known: KnownBlock,
@@ -88,14 +85,14 @@ pub(crate) struct Node {
 pub(crate) struct Dag {
     nodes: Vec<Node>,
     places: HashMap<BlockId, Place>,
+    /// Holds as many blocks as `nodes` does.
+    reachability: Reachability,
     /// The selected chain by depth.
     selected: Vec<Place>,
     /// Connectable blocks that rank above the selected tip.
     candidates: BTreeSet<Rank>,
     /// Blocks without children.
     leaves: BTreeSet<Place>,
-    /// Whether any block has more than one parent.
-    merges: bool,
     version: Version,
 }
 
@@ -284,9 +281,21 @@ impl ChainView for BlockIndex {
     fn is_ancestor(&self, ancestor: BlockId, descendant: BlockId) -> bool {
         let dag = self.read();
         match (dag.place(ancestor), dag.place(descendant)) {
-            (Some(ancestor), Some(descendant)) => reachability::is_ancestor(&dag, ancestor, descendant),
+            (Some(ancestor), Some(descendant)) => dag.reachability.is_ancestor(ancestor, descendant),
             _ => false,
         }
+    }
+
+    fn ancestry(&self, ancestors: &[BlockId], descendants: &[BlockId]) -> Vec<bool> {
+        let dag = self.read();
+        dag.ancestry(ancestors, descendants)
+    }
+
+    fn merge_set(&self, selected: BlockId, parents: &[BlockId], max: u32) -> Option<Vec<Stamp>> {
+        let dag = self.read();
+        let parents: Vec<Place> = parents.iter().map(|id| dag.place(*id)).collect::<Option<_>>()?;
+        let merged = dag.merge_set(dag.place(selected)?, &parents, max as usize)?;
+        Some(merged.into_iter().map(|place| dag.node(place).known.stamp()).collect())
     }
 
     fn selected_past(&self, from: BlockId, count: u32) -> Vec<KnownBlock> {
@@ -313,8 +322,19 @@ impl Dag {
         &self.nodes[place as usize]
     }
 
-    pub(crate) fn has_merges(&self) -> bool {
-        self.merges
+    fn ancestry(&self, ancestors: &[BlockId], descendants: &[BlockId]) -> Vec<bool> {
+        let places = |ids: &[BlockId]| ids.iter().map(|id| self.place(*id)).collect::<Option<Vec<Place>>>();
+        if let (Some(ancestors), Some(descendants)) = (places(ancestors), places(descendants)) {
+            return self.reachability.matrix(&ancestors, &descendants);
+        }
+        let pairs = ancestors.iter().flat_map(|above| descendants.iter().map(|below| (*above, *below)));
+        let known = pairs.map(|(above, below)| self.place(above).zip(self.place(below)));
+        known.map(|pair| pair.is_some_and(|(above, below)| self.reachability.is_ancestor(above, below))).collect()
+    }
+
+    /// Returns what a block with these parents would merge, oldest first; `None` where that is more than `max` blocks.
+    fn merge_set(&self, selected: Place, parents: &[Place], max: usize) -> Option<Vec<Place>> {
+        self.reachability.merge_set(selected, parents, max, |place| &self.node(place).parents)
     }
 
     /// Returns the newest block on the selected chain of `from` that is not above `height`.
@@ -396,6 +416,8 @@ impl Dag {
         let parents: Vec<Place> = view.parents.iter().filter_map(|id| self.place(*id)).collect();
         let parent =
             placement.selected_parent.and_then(|id| self.place(id)).expect("a placed block's parents are known");
+        // Found here, not taken from the placement: answers about the past must not rest on a plugin's word.
+        let merged = self.merge_set(parent, &parents, usize::MAX).expect("no set is larger than that");
         let violation = parents.iter().find_map(|at| self.node(*at).violation.clone());
         self.nodes.push(Node {
             known: KnownBlock {
@@ -425,7 +447,7 @@ impl Dag {
             depth: self.node(parent).depth + 1,
             parents: parents.clone(),
         });
-        self.merges |= parents.len() > 1;
+        self.reachability.insert(place, parent, &merged);
         self.places.insert(view.id, place);
         self.leaves.insert(place);
         for at in parents {

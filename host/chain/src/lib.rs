@@ -5,10 +5,10 @@
 //! decides whether a header is valid: that is the consensus plugin's. Nothing here assumes one parent: a block lists its
 //! parents, and its placement names the merge set that the ledger applies; on a longest chain that set is empty.
 //!
-//! Reading order: [`key`], [`address`], [`transaction`] and [`block`] are the values; [`config`] what a node chooses; [`index`] the blocks in
-//! memory, as plugins see them; [`headers`] how headers are judged; [`ledger`] what a block does to the unspent outputs, and how that is undone;
-//! [`mempool`] what waits; [`chain`] ties them together; [`template`] is what miners work on; [`reader`] answers questions;
-//! [`payment`] makes transactions.
+//! Reading order: [`key`], [`address`], [`transaction`] and [`block`] are the values; [`config`] what a node chooses; [`reachability`] which
+//! blocks lie in whose past; [`index`] the blocks in memory, as plugins see them; [`headers`] how headers are judged; [`ledger`] what a block
+//! does to the unspent outputs, and how that is undone; [`mempool`] what waits; [`chain`] ties them together; [`template`] is what miners work
+//! on; [`reader`] answers questions; [`payment`] makes transactions.
 
 pub mod address;
 pub mod block;
@@ -20,7 +20,7 @@ pub mod key;
 pub mod ledger;
 pub mod mempool;
 pub mod payment;
-mod reachability;
+pub mod reachability;
 pub mod reader;
 mod record;
 pub mod template;
