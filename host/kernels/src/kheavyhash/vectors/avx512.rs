@@ -113,10 +113,10 @@ impl Words for Eight {
                 _mm512_storeu_si512(nibbles[4 + word].as_mut_ptr().cast(), _mm512_and_si512(x.0, mask));
             }
         }
-        // Two lanes at a time share each load of the matrix.
-        for lane in [0, 2, 4, 6] {
+        // Four lanes at a time share each load of the matrix.
+        for lane in [0, 4] {
             // SAFETY: whoever made `x` held `Avx512`.
-            let mut sums = [[unsafe { _mm512_setzero_si512() }; 4]; 2];
+            let mut sums = [[unsafe { _mm512_setzero_si512() }; 4]; 4];
             for (step, vectors) in matrix.0.iter().enumerate() {
                 for (number, sums) in sums.iter_mut().enumerate() {
                     let four = nibbles[step / 2][2 * (lane + number) + step % 2].cast_signed();
