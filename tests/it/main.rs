@@ -2,4 +2,5 @@
 
 mod conformance;
 mod fuzz;
+mod kernels;
 mod sandbox;

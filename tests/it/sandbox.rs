@@ -1,7 +1,7 @@
 //! The bundled plugins in the sandbox that nodes run.
 
 use adit_plugin_bundle::bundled;
-use adit_plugin_host::{Plugin, PluginSource, Sandbox, Settings};
+use adit_plugin_host::{Plugin, PluginSource, Sandbox, SandboxedHash, Settings};
 use adit_primitives::Hash256;
 use adit_primitives::engine::{HashEngine, RulesEngine};
 use adit_tests::conformance::Subject;
@@ -27,9 +27,14 @@ impl Subject for Sandboxed {
     }
 
     fn digests(&self, algorithm: &str, inputs: &[u8], each: usize) -> Vec<Hash256> {
-        let mut hash = PLUGINS[algorithm].hash("{}").expect("a hash without settings");
+        let mut hash = hash(algorithm);
         let mut digests = Vec::new();
         hash.digest_many(inputs, each, &mut digests).expect("the plugin answers");
         digests
     }
+}
+
+/// Starts a bundled hash plugin.
+pub fn hash(algorithm: &str) -> SandboxedHash {
+    PLUGINS[algorithm].hash("{}").expect("a hash without settings")
 }

@@ -51,7 +51,7 @@ pub fn choose(hash: &ChosenPlugin, native: &NativeKernel, scratch: &Path) -> Res
     let mut kernel = NativeEngine::new(table)?;
     let mut reference = hash.plugin.hash(&hash.config)?;
     let seed = u64::from_le_bytes(random()?);
-    let plan = plan(&mut reference, seed)?;
+    let plan = plan(&mut reference, seed)?.with_known_hits(&hash.plugin.info().name);
     match prove(&mut kernel, &mut reference, &plan) {
         Ok(()) => Ok(proven(hash, table, seed)),
         Err(difference) => {

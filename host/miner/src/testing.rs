@@ -1,7 +1,6 @@
 //! Engines for tests: double SHA-256, and the same with a fault of each kind.
 
 use crate::job::{JobId, MiningJob};
-use crate::proof::KnownHit;
 use adit_primitives::contract::{Found, PowInput, Scan, SearchJob};
 use adit_primitives::engine::{Fault, FaultClass, HashEngine};
 use adit_primitives::{Hash256, Target, U256, sha256d};
@@ -160,19 +159,4 @@ pub fn search_job(inputs: u8, nonce_bytes: u32, target: Target) -> SearchJob {
 pub fn mining_job(id: u64, nonce_bytes: u32, roll_mask: u32, target: Target) -> MiningJob {
     let pow = PowInput { bytes: vec![9; 88], nonce_offset: 76, nonce_bytes, roll_offset: 0, roll_mask };
     MiningJob { id: JobId(id), pow, target }
-}
-
-/// The genesis block of Bitcoin: a find of 2009 whose digest begins with 43 zero bits.
-pub fn bitcoin_genesis() -> KnownHit {
-    let mut header = vec![0; 80];
-    header[0] = 1;
-    let root = "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a";
-    for (index, byte) in header[36..68].iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&root[2 * index..2 * index + 2], 16).unwrap();
-    }
-    header[68..72].copy_from_slice(&1_231_006_505_u32.to_le_bytes());
-    header[72..76].copy_from_slice(&0x1d00_ffff_u32.to_le_bytes());
-    let target = Target::from_compact(0x1d00_ffff).unwrap();
-    let job = SearchJob { inputs: vec![header], nonce_offset: 76, nonce_bytes: 4, target };
-    KnownHit { job, nonce: 2_083_236_893 }
 }

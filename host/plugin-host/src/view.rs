@@ -47,7 +47,7 @@ impl Window {
 
     pub fn ancestry(&mut self, ancestors: &[u8], descendants: &[u8]) -> Result<Vec<u8>, Refusal> {
         let (ancestors, descendants) = (ids_of("ancestry", ancestors)?, ids_of("ancestry", descendants)?);
-        let view = self.look(ancestors.len().saturating_mul(descendants.len()))?;
+        let view = self.pay(ancestors.len().saturating_mul(descendants.len()))?;
         Ok(view.ancestry(&ancestors, &descendants).into_iter().map(u8::from).collect())
     }
 
@@ -73,6 +73,11 @@ impl Window {
         if rows > self.rows_max {
             return Err(Refusal::Rows { rows, max: self.rows_max });
         }
+        self.pay(rows)
+    }
+
+    /// The same where an answer takes a byte for each.
+    fn pay(&mut self, rows: usize) -> Result<&SharedView, Refusal> {
         let blocks = u64::try_from(rows).unwrap_or(u64::MAX);
         self.blocks_left = self.blocks_left.checked_sub(blocks).ok_or(Refusal::Blocks { max: self.blocks_max })?;
         self.view.as_ref().ok_or(Refusal::NoView)

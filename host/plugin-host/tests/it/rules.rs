@@ -310,6 +310,18 @@ fn a_plugin_reads_a_bounded_part_of_the_chain() {
         FaultClass::Plugin,
         "4294967295 rows at once",
     );
+    check_place(
+        "(call $merge_set (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 4) (i32.const -1) (i32.const 1400)) unreachable",
+        FaultClass::Plugin,
+        "4294967295 rows at once",
+    );
+    // Two lists of 2,001 ids that are all zero: four million pairs and some.
+    check_place(
+        "(i32.store (i32.const 65536) (i32.const 2001))
+         (call $ancestry (i32.const 65536) (i32.const 64036) (i32.const 65536) (i32.const 64036) (i32.const 1400)) unreachable",
+        FaultClass::Plugin,
+        "more than 4000000 blocks",
+    );
     let rules = Limits { view_blocks_max: 100, ..Limits::RULES };
     let sandbox = Sandbox::new(Settings { rules, ..settings() }).unwrap();
     let place = "(loop $again
@@ -329,9 +341,14 @@ fn questions_that_do_not_decode_are_the_plugins_fault() {
         "does not decode",
     );
     check_place(
-        "(call $ancestors (i32.const 0) (i32.const 65) (i32.const 1400)) unreachable",
+        "(call $ancestry (i32.const 0) (i32.const 5) (i32.const 0) (i32.const 4) (i32.const 1400)) unreachable",
         FaultClass::Plugin,
-        "left over",
+        "does not decode",
+    );
+    check_place(
+        "(call $merge_set (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 5) (i32.const 9) (i32.const 1400)) unreachable",
+        FaultClass::Plugin,
+        "does not decode",
     );
 }
 
