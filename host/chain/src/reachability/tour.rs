@@ -8,34 +8,42 @@ use super::Place;
 /// A place's two items are `2 * place`, where it is entered, and `2 * place + 1`, where it is left.
 type Item = u32;
 
-/// Labels kept free for later siblings beside the first child of a block. A chain of 2^32 blocks fits into 2^64 labels
-/// without one of them being moved.
-const ROOM_MAX: u64 = 1 << 31;
+/// Labels kept free for later siblings beside the first child of a block: 2^24 blocks of a chain leave as many each.
+const ROOM_MAX: u64 = 1 << 40;
 
 /// The first child of a block leaves this part of what is free to its later siblings.
-const FIRST_CHILD_LEAVES: u64 = 32;
+const FIRST_CHILD_LEAVES: u64 = 4;
 
 /// Each later child takes this part of what is free.
-const LATER_CHILD_TAKES: u64 = 8;
+const LATER_CHILD_TAKES: u64 = 4;
 
 /// The smallest range that is relabelled holds 2^6 labels: there even the fullest leaves gaps of five.
 const RANGE_BITS_MIN: u32 = 6;
 
-/// How many items a range of `2^bits` labels may hold to be relabelled: 1.5^bits, rounded down.
-const CAPACITY: [u64; 65] = {
-    let mut capacity = [1; 65];
-    // With 32 bits behind the point; 1.5^64 is below 2^38.
-    let mut exact: u128 = 1 << 32;
-    let mut bits = 0;
-    while bits < 65 {
-        #[allow(clippy::cast_possible_truncation, reason = "below 2^38")]
-        let whole = (exact >> 32) as u64;
-        capacity[bits] = whole;
-        exact = exact * 3 / 2;
-        bits += 1;
+/// 2^(n/64) for n up to 63, with 32 bits behind the point.
+const ROOTS: [u64; 64] = {
+    // 2^(1/64) with 60 bits behind the point, so that the last of the powers is exact in 32.
+    const ROOT: u128 = 0x102c_9a3e_7780_60ee;
+    let mut roots = [0; 64];
+    let mut exact: u128 = 1 << 60;
+    let mut power = 0;
+    while power < 64 {
+        #[allow(clippy::cast_possible_truncation, reason = "below 2^33")]
+        let rounded = (exact >> 28) as u64;
+        roots[power] = rounded;
+        exact = (exact * ROOT) >> 60;
+        power += 1;
     }
-    capacity
+    roots
 };
+
+/// How many items a range of `2^bits` labels may hold to be relabelled: `2^(bits * all / 64)`, so that all labels together may hold `2^all`.
+fn capacity(bits: u32, all: u32) -> u64 {
+    let power = bits * all;
+    let (whole, part) = (power / 64, power % 64);
+    let exact = u128::from(ROOTS[part as usize]) << whole;
+    u64::try_from(exact >> 32).expect("2^33 items fill no 2^64 labels")
+}
 
 /// Where a block is entered and left: it holds another's interval or lies in it, or both are apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +66,11 @@ struct Neighbours {
 
 /// The list. A new child is entered behind its parent's last child and left before its parent is.
 ///
-/// Where the labels between two items are used up, the smallest aligned range of 2^bits labels around them that holds at most
-/// 1.5^bits items is relabelled evenly (Bender, Cole, Demaine, Farach-Colton, Zito: "Two simplified algorithms for maintaining order
-/// in a list", 2002). Before the same range is relabelled again, one of its halves must take in a number of items proportional to
-/// those relabelled: an insertion costs O(log n) moved labels in the mean of any sequence of insertions, whatever the tree's shape.
+/// Where the labels between two items are used up, the smallest aligned range of labels around them that does not hold too many items is
+/// relabelled evenly; how many are too many grows with the range by the same factor from each power of two to the next (Bender, Cole,
+/// Demaine, Farach-Colton, Zito: "Two simplified algorithms for maintaining order in a list", 2002). Before a range is relabelled again,
+/// one of its halves must take in a number of items proportional to those relabelled: an insertion costs O(log n) moved labels in the mean
+/// of any sequence of insertions, whatever the tree's shape.
 /// Where in a gap a label is put does not matter to that bound, so it is put where chains and siblings leave most room.
 #[derive(Debug)]
 pub(super) struct Tour {
@@ -132,6 +141,7 @@ impl Tour {
         let label = self.label(item);
         // The range is walked outwards as it grows: no item is counted twice.
         let (mut first, mut last, mut count) = (item, item, 1_u64);
+        let all = self.neighbours.len().ilog2() + 2;
         for bits in RANGE_BITS_MIN..=u64::BITS {
             let mask = u64::MAX >> (u64::BITS - bits);
             let (base, top) = (label & !mask, label | mask);
@@ -149,12 +159,12 @@ impl Tour {
                 last = after;
                 count += 1;
             }
-            if count <= CAPACITY[bits as usize] {
+            if count <= capacity(bits, all) {
                 self.spread(first, count, base, bits);
                 return;
             }
         }
-        unreachable!("2^32 items are fewer than 1.5^64");
+        unreachable!("all labels may hold twice the items there are");
     }
 
     /// Gives `count` items from `first` on labels at equal distances from `base`.
