@@ -295,7 +295,10 @@ impl ChainView for BlockIndex {
         let dag = self.read();
         let parents: Vec<Place> = parents.iter().map(|id| dag.place(*id)).collect::<Option<_>>()?;
         let merged = dag.merge_set(dag.place(selected)?, &parents, max as usize)?;
-        Some(merged.into_iter().map(|place| dag.node(place).known.stamp()).collect())
+        let mut stamps: Vec<Stamp> = merged.into_iter().map(|place| dag.node(place).known.stamp()).collect();
+        // Places tell the order of arrival, which is another on every node: no plugin may see it.
+        stamps.sort_unstable_by_key(|stamp| stamp.id);
+        Some(stamps)
     }
 
     fn selected_past(&self, from: BlockId, count: u32) -> Vec<KnownBlock> {

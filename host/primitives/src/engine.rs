@@ -59,7 +59,7 @@ pub trait ChainView {
     }
 
     /// Returns the blocks that a block with these parents would merge: those of `parents` and their pasts that are neither `selected`
-    /// nor in its past, in no set order. `None` where they are more than `max`, or a parent is unknown.
+    /// nor in its past, in the order of their ids. `None` where they are more than `max`, or a parent is unknown.
     fn merge_set(&self, selected: BlockId, parents: &[BlockId], max: u32) -> Option<Vec<Stamp>> {
         walk_merge_set(self, selected, parents, max)
     }
