@@ -12,10 +12,10 @@ type Item = u32;
 const ROOM_MAX: u64 = 1 << 40;
 
 /// The first child of a block leaves this part of what is free to its later siblings.
-const FIRST_CHILD_LEAVES: u64 = 4;
+const FIRST_CHILD_LEAVES: u64 = 2;
 
 /// Each later child takes this part of what is free.
-const LATER_CHILD_TAKES: u64 = 4;
+const LATER_CHILD_TAKES: u64 = 2;
 
 /// The smallest range that is relabelled holds 2^6 labels: there even the fullest leaves gaps of five.
 const RANGE_BITS_MIN: u32 = 6;
