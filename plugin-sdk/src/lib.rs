@@ -5,13 +5,14 @@
 //! nothing between instances.
 //!
 //! Reading order: [`hash`] and [`consensus`] are what an author writes, [`config`] how a plugin is configured, [`judge`] how a batch
-//! of headers is judged, [`testing`] how both are tested natively. `glue` meets the WIT contract and exists in components
+//! of headers is judged, [`common`] what many rules share, [`testing`] how both are tested natively. `glue` meets the WIT contract and exists in components
 //! alone; `build` and `scaffold` belong to hosts and exist behind features.
 //!
 //! # Fixed order
 //! Rules must give the same answer on every node, so nothing that they compute may depend on the order of a
 //! [`HashMap`](std::collections::HashMap): it differs between two maps of one instance. Use [`BTreeMap`](std::collections::BTreeMap).
 
+pub mod common;
 pub mod config;
 pub mod consensus;
 pub mod hash;

@@ -2,8 +2,8 @@
 
 use crate::header::Format;
 use crate::retarget::Retarget;
-use crate::subsidy::Subsidy;
 use adit_plugin_sdk::ConfigError;
+use adit_plugin_sdk::common::Subsidy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

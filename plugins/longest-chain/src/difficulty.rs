@@ -3,14 +3,12 @@
 //! `bits` from 1 to 63 are a number of leading zero hexadecimal digits; every other value is Bitcoin's compact form. The two never
 //! meet: a compact form below 2^24 would be the target 0.
 
+use adit_plugin_sdk::common::times_easiest;
 use adit_plugin_sdk::{CompactError, Target, U256};
 use ruint::Uint;
 
 /// The most leading zero digits that leave a target above 0.
 pub const DIGITS_MAX: u32 = 63;
-
-/// Digits shown of a difficulty that is not a whole number.
-const SIGNIFICANT_DIGITS: usize = 8;
 
 /// Wide enough for every product of a target with sums of times.
 pub type Wide = Uint<512, 8>;
@@ -49,27 +47,11 @@ pub fn bounded(value: Wide, limit: Target) -> Target {
 }
 
 /// Returns the difficulty that `bits` state, as the chain's users count it: the number of digits, or how many times harder than
-/// Bitcoin's first target (0xffff · 2^208), to eight significant digits, rounded down.
+/// Bitcoin's first target (0xffff · 2^208).
 pub fn text(bits: u32, target: Target) -> String {
-    if (1..=DIGITS_MAX).contains(&bits) {
-        return bits.to_string();
-    }
-    let target = Wide::from(target.0);
-    let (whole, mut rest) = (Wide::from(0xffffu64) << 208usize).div_rem(target);
-    let mut text = whole.to_string();
-    let mut significant = if whole.is_zero() { 0 } else { text.len() };
-    if significant < SIGNIFICANT_DIGITS && !rest.is_zero() {
-        text.push('.');
-    }
-    while significant < SIGNIFICANT_DIGITS && !rest.is_zero() {
-        let (digit, left) = (rest * Wide::from(10u64)).div_rem(target);
-        text.push_str(&digit.to_string());
-        significant += usize::from(significant > 0 || !digit.is_zero());
-        rest = left;
-    }
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
+    match bits {
+        1..=DIGITS_MAX => bits.to_string(),
+        _ => times_easiest(Target(U256::from(0xffffu64) << 208usize), target),
     }
 }
 

@@ -11,15 +11,14 @@
 //! Where history was cut off (`horizon` above 0) a rule that needs a missing block is skipped: a retarget is not computed before
 //! the run holds its whole period, and a time is refused only where no missing block could make it valid.
 //!
-//! Reading order: [`config`] is what can be configured; [`chain`] applies it to headers; [`header`], [`difficulty`], [`time`] and
-//! [`subsidy`] are its parts; [`retarget`] lists the retarget rules, one file each; [`violation`] names what can be wrong.
+//! Reading order: [`config`] is what can be configured; [`chain`] applies it to headers; [`header`], [`difficulty`] and [`time`]
+//! are its parts; [`retarget`] lists the retarget rules, one file each; [`violation`] names what can be wrong.
 
 pub mod chain;
 pub mod config;
 pub mod difficulty;
 pub mod header;
 pub mod retarget;
-pub mod subsidy;
 pub mod time;
 pub mod violation;
 

@@ -1,11 +1,11 @@
 //! What a block may create.
 
-use adit_plugin_sdk::{ConfigError, Height};
+use crate::{ConfigError, Height};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a block's coinbase may create, fees not counted. The genesis creates nothing.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Subsidy {
     /// What each block creates before the first halving, in atoms.
