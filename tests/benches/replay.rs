@@ -4,7 +4,7 @@
 use adit_plugin_bundle::find;
 use adit_plugin_host::{Plugin, PluginSource, Sandbox, Settings};
 use adit_primitives::engine::{HashEngine, RulesEngine};
-use adit_primitives::{Hash256, Height};
+use adit_primitives::Height;
 use adit_tests::conformance::replay::Replay;
 use adit_tests::conformance::{Example, Subject};
 use adit_tests::recorded;
@@ -18,15 +18,12 @@ struct Sandboxed {
 }
 
 impl Subject for Sandboxed {
-    fn rules(&self, config: &Value) -> Box<dyn RulesEngine> {
-        Box::new(self.rules.rules(&config.to_string()).expect("the plugin takes its configuration"))
+    fn rules(&self, _: &str, config: &Value) -> Arc<dyn RulesEngine> {
+        Arc::new(self.rules.rules(&config.to_string()).expect("the plugin takes its configuration"))
     }
 
-    fn digests(&self, _algorithm: &str, inputs: &[u8], each: usize) -> Vec<Hash256> {
-        let mut digests = Vec::new();
-        let mut hash = self.hash.hash("{}").expect("a hash without settings");
-        hash.digest_many(inputs, each, &mut digests).expect("the plugin answers");
-        digests
+    fn hash(&self, _: &str) -> Box<dyn HashEngine> {
+        Box::new(self.hash.hash("{}").expect("a hash without settings"))
     }
 }
 

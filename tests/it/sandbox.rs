@@ -2,12 +2,11 @@
 
 use adit_plugin_bundle::bundled;
 use adit_plugin_host::{Plugin, PluginSource, Sandbox, SandboxedHash, Settings};
-use adit_primitives::Hash256;
 use adit_primitives::engine::{HashEngine, RulesEngine};
 use adit_tests::conformance::Subject;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// Components for the rules and for the hashes.
 pub struct Sandboxed;
@@ -21,16 +20,12 @@ static PLUGINS: LazyLock<BTreeMap<&str, Plugin>> = LazyLock::new(|| {
 });
 
 impl Subject for Sandboxed {
-    fn rules(&self, config: &Value) -> Box<dyn RulesEngine> {
-        let rules = PLUGINS["longest-chain"].rules(&config.to_string());
-        Box::new(rules.expect("the plugin takes its configuration"))
+    fn rules(&self, plugin: &str, config: &Value) -> Arc<dyn RulesEngine> {
+        Arc::new(PLUGINS[plugin].rules(&config.to_string()).expect("the plugin takes its configuration"))
     }
 
-    fn digests(&self, algorithm: &str, inputs: &[u8], each: usize) -> Vec<Hash256> {
-        let mut hash = hash(algorithm);
-        let mut digests = Vec::new();
-        hash.digest_many(inputs, each, &mut digests).expect("the plugin answers");
-        digests
+    fn hash(&self, plugin: &str) -> Box<dyn HashEngine> {
+        Box::new(hash(plugin))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a longest chain must answer on recorded headers, whoever runs its rules.
+//! What rules must answer on recorded headers and DAGs, whoever runs them.
 //!
 //! Each check takes a [`Subject`], which makes rules and hashes from a `chain.toml` of `examples/`, and panics with what was wrong.
 //! [`conformance_tests!`](crate::conformance_tests) makes a test of each.
@@ -11,21 +11,34 @@ pub mod litecoin;
 pub mod replay;
 
 use adit_primitives::Hash256;
-use adit_primitives::engine::RulesEngine;
+use adit_primitives::engine::{HashEngine, RulesEngine};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Who runs the rules: native code, or components in the sandbox.
 pub trait Subject {
-    /// Configures the consensus plugin `longest-chain`.
-    fn rules(&self, config: &Value) -> Box<dyn RulesEngine>;
+    /// Configures the consensus plugin of that name.
+    fn rules(&self, plugin: &str, config: &Value) -> Arc<dyn RulesEngine>;
+
+    /// Starts the hash plugin of that name.
+    fn hash(&self, plugin: &str) -> Box<dyn HashEngine>;
 
     /// Hashes inputs of `each` bytes by the hash plugin of that name.
-    fn digests(&self, algorithm: &str, inputs: &[u8], each: usize) -> Vec<Hash256>;
+    ///
+    /// # Panics
+    /// Where the plugin gives no answer.
+    fn digests(&self, plugin: &str, inputs: &[u8], each: usize) -> Vec<Hash256> {
+        let mut digests = Vec::new();
+        self.hash(plugin).digest_many(inputs, each, &mut digests).expect("the plugin answers");
+        digests
+    }
 }
 
 /// The rules of a `chain.toml` of `examples/`.
 #[derive(Debug, Clone)]
 pub struct Example {
+    /// The name of the consensus plugin.
+    pub consensus: String,
     /// The `[consensus.config]` table.
     pub config: Value,
     /// The name of the hash plugin.
@@ -41,10 +54,8 @@ impl Example {
         let path = format!("{}/../examples/{chain}/chain.toml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
         let file: Value = toml::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
-        Self {
-            config: file["consensus"]["config"].clone(),
-            hash: file["hash"]["plugin"].as_str().expect("a chain names its hash plugin").to_owned(),
-        }
+        let plugin = |kind: &str| file[kind]["plugin"].as_str().expect("a chain names its plugins").to_owned();
+        Self { consensus: plugin("consensus"), config: file["consensus"]["config"].clone(), hash: plugin("hash") }
     }
 }
 

@@ -76,7 +76,7 @@ impl ChainView for RecordedChain {
 pub struct Replay<'a> {
     subject: &'a dyn Subject,
     hash: String,
-    rules: Box<dyn RulesEngine>,
+    rules: Arc<dyn RulesEngine>,
     pub chain: RecordedChain,
 }
 
@@ -90,7 +90,7 @@ pub struct Refused {
 impl<'a> Replay<'a> {
     /// Begins with no block at all.
     pub fn new(subject: &'a dyn Subject, example: &Example) -> Self {
-        let rules = subject.rules(&example.config);
+        let rules = subject.rules(&example.consensus, &example.config);
         Self { subject, hash: example.hash.clone(), rules, chain: RecordedChain::default() }
     }
 

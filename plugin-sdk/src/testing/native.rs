@@ -1,0 +1,73 @@
+//! Rules and hash algorithms as the engines that the host runs, without a sandbox: whatever drives a compiled plugin can drive these.
+
+use crate::judge::judge;
+use crate::{Consensus, HashAlgorithm};
+use adit_primitives::contract::{
+    Candidate, Draft, HeaderView, Placement, Requirements, Scan, SearchJob, Template, Violation,
+};
+use adit_primitives::engine::{Fault, HashEngine, RulesEngine, SharedView};
+use adit_primitives::{BlockId, Hash256};
+
+/// Rules in native code. One instance answers everything.
+pub struct NativeRules<C>(pub C);
+
+/// A hash algorithm in native code.
+pub struct NativeHash<H>(pub H);
+
+impl<C: Consensus> NativeRules<C> {
+    /// Configures rules.
+    ///
+    /// # Panics
+    /// Where the rules refuse the configuration, a JSON object.
+    #[track_caller]
+    pub fn new(config: &str) -> Self {
+        let rules = crate::config::parse(config).and_then(C::new);
+        Self(rules.unwrap_or_else(|error| panic!("configuration is refused: {}: {}", error.key, error.detail)))
+    }
+}
+
+impl<C: Consensus + Send + Sync> RulesEngine for NativeRules<C> {
+    fn genesis(&self) -> Result<Vec<u8>, Fault> {
+        Ok(self.0.genesis())
+    }
+
+    fn decode(&self, headers: &[Vec<u8>]) -> Result<Vec<Result<HeaderView, Violation>>, Fault> {
+        Ok(headers.iter().map(|header| self.0.decode(header)).collect())
+    }
+
+    fn place(&self, view: &SharedView, candidates: &[Candidate]) -> Result<Vec<Result<Placement, Violation>>, Fault> {
+        Ok(judge(&self.0, &**view, candidates))
+    }
+
+    fn next(
+        &self,
+        view: &SharedView,
+        tips: &[BlockId],
+        wish: Option<u64>,
+    ) -> Result<Result<Requirements, Violation>, Fault> {
+        Ok(self.0.next(&**view, tips, wish))
+    }
+
+    fn encode(&self, draft: &Draft) -> Result<Result<Template, Violation>, Fault> {
+        Ok(self.0.encode(draft))
+    }
+
+    fn difficulty(&self, bits: u32) -> Result<Result<String, Violation>, Fault> {
+        Ok(self.0.difficulty(bits))
+    }
+
+    fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Result<Vec<u8>, Violation>, Fault> {
+        Ok(self.0.seal(header, nonce, rolled))
+    }
+}
+
+impl<H: HashAlgorithm + Send> HashEngine for NativeHash<H> {
+    fn digest_many(&mut self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) -> Result<(), Fault> {
+        self.0.digest_many(inputs, each, digests);
+        Ok(())
+    }
+
+    fn search(&mut self, job: &SearchJob, first: u64, count: u64) -> Result<Scan, Fault> {
+        Ok(self.0.search(job, first, count))
+    }
+}
