@@ -229,6 +229,18 @@ impl Chain {
         self.templates.template(&source, now, request)
     }
 
+    /// Chooses the next block's transactions, so that the next template finds them chosen. Tells whether they were not chosen already.
+    pub fn choose_transactions(&mut self) -> bool {
+        let source = crate::template::Source {
+            rules: &*self.judge.rules,
+            index: &self.index,
+            mempool: &self.mempool,
+            ledger: &self.config.ledger,
+            state_version: self.state_version,
+        };
+        self.templates.choose(&source)
+    }
+
     /// Returns a template that was handed out, while it is remembered.
     pub fn template_by_id(&self, id: u64) -> Option<Arc<WorkTemplate>> {
         self.templates.by_id(id)

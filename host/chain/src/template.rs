@@ -147,6 +147,13 @@ impl TemplateCache {
         Ok(template)
     }
 
+    /// Chooses the transactions of the next block. Tells whether they were not chosen already.
+    pub(crate) fn choose(&mut self, source: &Source<'_>) -> bool {
+        let before = self.filling.clone();
+        let now = self.filling(source);
+        before.is_none_or(|before| !Arc::ptr_eq(&before, &now))
+    }
+
     fn make(
         &mut self,
         source: &Source<'_>,
