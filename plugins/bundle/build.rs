@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// The folders beside this one that are bundled: one line for each plugin.
 const PLUGINS: &[&str] = &[
     "blake3",        // hash
+    "ghostdag",      // consensus
     "kheavyhash",    // hash
     "longest-chain", // consensus
     "scrypt",        // hash

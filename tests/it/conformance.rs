@@ -1,3 +1,4 @@
-//! Recorded headers of real chains, judged by compiled plugins: the same checks as `plugins/longest-chain/tests/it` runs natively.
+//! Recorded headers and DAGs of real chains, judged by compiled plugins: the same checks as the plugins' own tests run natively.
 
-adit_tests::conformance_tests!(crate::sandbox::Sandboxed);
+adit_tests::conformance_tests!(longest_chain, crate::sandbox::Sandboxed);
+adit_tests::conformance_tests!(ghostdag, crate::sandbox::Sandboxed);

@@ -3,10 +3,11 @@
 //! Each check takes a [`Subject`], which makes rules and hashes from a `chain.toml` of `examples/`, and panics with what was wrong.
 //! [`conformance_tests!`](crate::conformance_tests) makes a test of each.
 //!
-//! Reading order: this file, then [`replay`] (a chain in memory, and headers judged in batches), then any chain.
+//! Reading order: this file, then [`replay`] (a chain in memory, and headers judged in batches) and any longest chain, or [`ghostdag`].
 
 pub mod bitcoin;
 pub mod bitcoin_cash;
+pub mod ghostdag;
 pub mod litecoin;
 pub mod replay;
 
@@ -59,10 +60,22 @@ impl Example {
     }
 }
 
-/// Makes a test of every check. `$subject` is the path of a constant [`Subject`].
+/// Makes a test of every check of one plugin. `$subject` is the path of a constant [`Subject`].
 #[macro_export]
 macro_rules! conformance_tests {
-    ($subject:path) => {
+    (ghostdag, $subject:path) => {
+        $crate::conformance_tests! { @each $subject;
+            ghostdag {
+                small_dags_are_coloured_as_recorded,
+                large_dags_agree_in_every_field,
+                the_order_of_arrival_changes_nothing,
+                a_fresh_instance_answers_as_one_that_remembers,
+                generated_dags_are_placed_by_definition,
+                a_branch_kept_back_is_red,
+            }
+        }
+    };
+    (longest_chain, $subject:path) => {
         $crate::conformance_tests! { @each $subject;
             bitcoin {
                 headers_from_the_genesis_are_accepted,

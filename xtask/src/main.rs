@@ -120,9 +120,12 @@ fn write() -> Result<()> {
     };
     std::fs::write("docs/chain-toml.md", adit(&["chain", "reference"])?)?;
     for folder in std::fs::read_dir("examples")? {
-        let chain = folder?.path().join("chain.toml");
-        if chain.is_file() && std::fs::read_to_string(&chain)?.contains("\ndigest = ") {
-            adit(&["chain", "pin", &chain.to_string_lossy()])?;
+        for file in std::fs::read_dir(folder?.path())? {
+            let file = file?.path();
+            let is_toml = file.extension().is_some_and(|extension| extension == "toml");
+            if is_toml && std::fs::read_to_string(&file)?.contains("\ndigest = ") {
+                adit(&["chain", "pin", &file.to_string_lossy()])?;
+            }
         }
     }
     Ok(())

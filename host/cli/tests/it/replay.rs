@@ -17,7 +17,11 @@ fn data(file: &str) -> Option<PathBuf> {
 }
 
 fn chain(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name).join("chain.toml");
+    example(&format!("{name}/chain.toml"))
+}
+
+fn example(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(file);
     path.canonicalize().unwrap().to_str().unwrap().to_owned()
 }
 
@@ -53,6 +57,54 @@ fn litecoins_regtest_headers_are_valid_by_scrypt() {
     let Some(headers) = data("litecoin/litecoind_regtest_headers.csv") else { return };
     let said = Place::new().succeed(&["replay", &chain("litecoin-regtest"), headers.to_str().unwrap()]);
     assert!(said.contains("valid: 469 headers"), "{said}");
+}
+
+/// Every header states its DAA score, bits, blue score, blue work and pruning point, and names its parents by their hashes: what is valid agrees.
+#[test]
+fn kaspas_recorded_dags_are_valid() {
+    for (rules, file, blocks, colours) in [
+        ("chain", "goref-2026-notx-5000-blocks", 5001, "3349 merged blue and 0 red; blue score 4997"),
+        ("chain", "goref-2026-1060-tx-265-blocks", 266, "175 merged blue and 0 red; blue score 264"),
+        ("devnet-2023", "goref-2023-905-tx-265-blocks", 265, "62 merged blue and 35 red; blue score 207"),
+        ("devnet-2023-pruning", "goref-2023-custom-pruning-depth", 1075, "57 merged blue and 504 red; blue score 570"),
+    ] {
+        let Some(dag) = data(&format!("kaspa/{file}.json.gz")) else { return };
+        let said = Place::new().succeed(&["replay", &example(&format!("kaspa/{rules}.toml")), dag.to_str().unwrap()]);
+        assert!(said.contains(&format!("valid: {blocks} headers")), "{said}");
+        assert!(said.contains(colours), "{said}");
+    }
+}
+
+/// Changes one field of a recorded header and tells the rule that refuses it.
+#[test]
+fn a_wrong_field_of_kaspas_headers_is_refused_by_its_rule() {
+    let Some(dag) = data("kaspa/goref-2023-custom-pruning-depth.json.gz") else { return };
+    let place = Place::new();
+    let mut lines = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(std::fs::File::open(dag).unwrap()), &mut lines).unwrap();
+    let last = lines.lines().next_back().unwrap();
+    let before = lines.strip_suffix('\n').unwrap_or(&lines).strip_suffix(last).unwrap();
+    for (field, rule) in [
+        ("DAAScore", "daa-score"),
+        ("BlueScore", "blue-score"),
+        ("BlueWork", "blue-work"),
+        ("PruningPoint", "pruning-point"),
+        ("Bits", "bits"),
+    ] {
+        let mut block: serde_json::Value = serde_json::from_str(last).unwrap();
+        let value = &mut block["Header"][field];
+        *value = match &*value {
+            serde_json::Value::String(text) if text.len() == 64 => "11".repeat(32).into(),
+            serde_json::Value::String(text) => format!("{text}1").into(),
+            number => (number.as_u64().unwrap() - 1).into(),
+        };
+        // Without a proof of work the rule behind it is reached.
+        let rules = std::fs::read_to_string(example("kaspa/devnet-2023-pruning.toml")).unwrap();
+        place.write("chain.toml", &rules.replace("proof-of-work = true", "proof-of-work = false"));
+        place.write("wrong.json", &format!("{before}{block}\n"));
+        let said = place.fail(&["replay", "chain.toml", "wrong.json"]);
+        assert!(said.contains(&format!("breaks the rule `{rule}`")), "{field}: {said}");
+    }
 }
 
 #[test]

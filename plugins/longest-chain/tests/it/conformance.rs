@@ -1,3 +1,3 @@
 //! Recorded headers of real chains.
 
-adit_tests::conformance_tests!(crate::native::Native);
+adit_tests::conformance_tests!(longest_chain, crate::native::Native);

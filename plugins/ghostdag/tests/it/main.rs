@@ -1,0 +1,4 @@
+//! The plugin as native code, through its trait.
+
+mod conformance;
+mod native;
