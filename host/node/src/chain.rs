@@ -3,12 +3,17 @@
 //! What most readers want stands in a [`Snapshot`] that the thread publishes after every change, so that nobody waits for it. The thread ends, and
 //! the node with it, when the database fails: it does not go on with a state that it cannot keep.
 //!
-//! Reading order: this file is what others see, `owner` what the thread does.
+//! Reading order: this file is what others see, `owner` what the thread does, `outlook` what the rules say
+//! about the next block, `foresight` which templates are made before anybody asks.
 
+mod foresight;
+mod outlook;
 mod owner;
 
 use crate::audit::Deed;
 use crate::clock::Clock;
+use crate::statistics::timed::Stopwatch;
+use crate::statistics::{Colours, StatisticsReport};
 use adit_chain::{
     Accepted, Block, BlockError, Chain, ChainReader, MempoolError, Pending, Solution, TemplateError, TemplateRequest,
     Transaction, WorkTemplate,
@@ -29,6 +34,9 @@ pub const MAILBOX: usize = 1024;
 /// Transactions that are judged and kept with one commit at most.
 const TRANSACTIONS_PER_COMMIT: usize = 256;
 
+/// The most tips that are counted.
+pub const TIPS_MAX: usize = 1_000;
+
 /// How often blocks that were too early are looked at again.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -45,6 +53,17 @@ pub struct Snapshot {
     pub pool: PoolSize,
     /// What was counted since the start.
     pub counts: Counts,
+    /// How the newest blocks lie, on a chain that merges blocks.
+    pub dag: Option<DagStanding>,
+}
+
+/// How the newest blocks of a chain that merges blocks lie. Its blue score is the tip's height.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DagStanding {
+    /// Blocks on which nothing valid stands, at most [`TIPS_MAX`].
+    pub tips: usize,
+    /// Over the blocks for which statistics are kept.
+    pub colours: Colours,
 }
 
 /// The difficulty, layer by layer, as decimal numbers of the chain's own unit.
@@ -109,6 +128,15 @@ pub struct Taken {
     pub made_for: Option<u64>,
     /// The state after it.
     pub state_version: u64,
+    /// Whether the chain merges blocks: one beside the selected chain is then none that came too late.
+    pub merges: bool,
+}
+
+impl Taken {
+    /// Tells whether the block has a place in the chain: on the selected chain, or beside it where blocks are merged.
+    pub fn counts(&self) -> bool {
+        self.accepted.selected || self.merges
+    }
 }
 
 /// A block given by its parts: the header is built by the rules.
@@ -191,7 +219,8 @@ enum Request {
     Pool { reply: Reply<Vec<Arc<Pending>>> },
     Pending { id: TxId, reply: Reply<Option<Arc<Pending>>> },
     Difficulty { order: DifficultyOrder, reply: Reply<Result<DifficultyChange, DifficultyError>> },
-    Configure { difficulty: Option<u64> },
+    Configure { choice: ChainChoice },
+    Statistics { reply: Reply<StatisticsReport> },
     Audit { deed: Deed, reply: Reply<()> },
     Tick,
     End,
@@ -211,8 +240,18 @@ pub struct ChainParts {
     pub rules: Arc<dyn RulesEngine>,
     pub storage: Arc<dyn Storage>,
     pub clock: Clock,
+    pub choice: ChainChoice,
+    /// On which the rules note how long they take to place blocks.
+    pub placing: Arc<Stopwatch>,
+}
+
+/// What an operator may change while the chain runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainChoice {
     /// The configured difficulty.
     pub difficulty: Option<u64>,
+    /// Blocks over which statistics are kept.
+    pub statistics_blocks: usize,
 }
 
 /// Why the chain's thread does not start, or has ended.
@@ -347,9 +386,14 @@ impl ChainHandle {
         self.ask(|reply| Request::Difficulty { order, reply }).await
     }
 
-    /// Takes up a configured difficulty.
-    pub async fn configure(&self, difficulty: Option<u64>) {
-        drop(self.mailbox.send(Request::Configure { difficulty }).await);
+    /// Takes up what an operator has changed.
+    pub async fn configure(&self, choice: ChainChoice) {
+        drop(self.mailbox.send(Request::Configure { choice }).await);
+    }
+
+    /// Returns what was done over the newest blocks.
+    pub async fn statistics(&self) -> Result<StatisticsReport, Unavailable> {
+        self.ask(|reply| Request::Statistics { reply }).await
     }
 
     /// Records a change made elsewhere. When this returns, the record survives a crash.

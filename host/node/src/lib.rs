@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`settings`] is what an operator chooses; [`chain`] the thread that owns the chain; [`api`] the routes over it, [`token`],
 //! [`rate`], [`tls`] and [`server`] what stands before them, [`freshness`] when a template is due; [`audit`] the record of changes and [`reload`] where they come from; [`retry`], [`client`] and
-//! [`mining`] the miner's side; [`run`] puts everything together; [`metrics`] what is counted.
+//! [`mining`] the miner's side; [`run`] puts everything together; [`metrics`] what is counted, [`statistics`] what was
+//! done over the newest blocks.
 
 pub mod api;
 pub mod audit;
@@ -21,5 +22,6 @@ pub mod retry;
 pub mod run;
 pub mod server;
 pub mod settings;
+pub mod statistics;
 pub mod tls;
 pub mod token;

@@ -1,13 +1,14 @@
 //! Puts the parts together, and takes them apart in order at the end.
 
 use crate::api::{self, ApiState};
-use crate::chain::{ChainFailure, ChainHandle, ChainParts, ChainThread};
+use crate::chain::{ChainChoice, ChainFailure, ChainHandle, ChainParts, ChainThread};
 use crate::clock::{Clock, Entropy, random_u32};
 use crate::metrics::Metrics;
 use crate::mining::{MinerReport, Mining, MiningFailure};
 use crate::reload::{Loaded, Reloader, SettingsSource, Standing};
 use crate::server::{FAREWELL, Server, ended};
 use crate::settings::{NodeSettings, Sizes};
+use crate::statistics::timed::{Stopwatch, TimedRules};
 use crate::tls::{self, TlsError};
 use crate::token::{Token, TokenError};
 use adit_chain::{
@@ -108,7 +109,7 @@ impl Node {
             rules: Arc::clone(&parts.rules),
             hash: parts.hash,
             clock: Arc::clone(&parts.clock),
-            difficulty: settings.difficulty,
+            choice: chain_choice(&settings),
         };
         let chain = open(chain_config(&parts.identity, parts.ledger, &settings), opening).await?;
         let (ending, ending_receiver) = watch::channel(false);
@@ -219,11 +220,13 @@ pub async fn run_both(node: Node, mining: Mining, signal: impl Future<Output = (
 
 /// Opens the chain where waiting is allowed: a long one takes its time.
 async fn open(config: ChainConfig, opening: Opening) -> Result<ChainThread, StartError> {
-    let Opening { storage, rules, hash, clock, difficulty } = opening;
-    let (own_storage, own_rules) = (Arc::clone(&storage), Arc::clone(&rules));
+    let Opening { storage, rules, hash, clock, choice } = opening;
+    let placing = Arc::new(Stopwatch::default());
+    let timed = TimedRules { rules: Arc::clone(&rules), placing: Arc::clone(&placing) };
+    let (own_storage, own_rules) = (Arc::clone(&storage), Arc::new(timed));
     let opened = tokio::task::spawn_blocking(move || Chain::open(config, own_storage, own_rules, hash)).await;
     let chain = opened.map_err(|_| StartError::Panic)??;
-    Ok(ChainThread::start(ChainParts { chain, rules, storage, clock, difficulty })?)
+    Ok(ChainThread::start(ChainParts { chain, rules, storage, clock, choice, placing })?)
 }
 
 struct Opening {
@@ -231,7 +234,12 @@ struct Opening {
     rules: Arc<dyn RulesEngine>,
     hash: Box<dyn HashEngine>,
     clock: Clock,
-    difficulty: Option<u64>,
+    choice: ChainChoice,
+}
+
+/// Returns what the chain's thread takes up while it runs.
+fn chain_choice(node: &NodeSettings) -> ChainChoice {
+    ChainChoice { difficulty: node.difficulty, statistics_blocks: node.sizes_in_force().statistics_blocks as usize }
 }
 
 /// Returns what the chain is opened with.
@@ -265,8 +273,8 @@ async fn follow_settings(api: Arc<ApiState>, mut standing: watch::Receiver<Arc<S
         if now.node.limits != before.node.limits {
             api.set_limits(&now.node.limits);
         }
-        if now.node.difficulty != before.node.difficulty {
-            api.chain.configure(now.node.difficulty).await;
+        if chain_choice(&now.node) != chain_choice(&before.node) {
+            api.chain.configure(chain_choice(&now.node)).await;
         }
         if now.log.level != before.log.level {
             set_log_level(&now.log.level);

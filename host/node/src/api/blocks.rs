@@ -157,7 +157,7 @@ pub struct SubmitBlockResponse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SubmitStatus {
-    /// It is the chain's newest block.
+    /// It is the chain's newest block, or one that a later block merges.
     Accepted,
     /// It is valid and kept, and the chain had moved on: another block has its place.
     Stale,
@@ -433,8 +433,11 @@ fn whole_difficulty(number: f64) -> Result<Option<u64>, ApiError> {
 }
 
 fn submitted(taken: &Taken, claimed: Option<BlockId>) -> SubmitBlockResponse {
-    let Taken { accepted, made_for, state_version } = taken;
+    let Taken { accepted, made_for, state_version, merges } = taken;
     let (status, mut message) = match (accepted.selected, made_for) {
+        (false, _) if *merges => {
+            (SubmitStatus::Accepted, "Block accepted beside the selected chain: a later block merges it".to_owned())
+        }
         (true, _) => (SubmitStatus::Accepted, "Block accepted and added to blockchain".to_owned()),
         (false, Some(made_for)) => {
             let message =

@@ -1,18 +1,27 @@
 //! What the chain's thread does with each request.
 
+use super::foresight::{Due, Foresight};
+use super::outlook::{Basis, Outlook, merges};
 use super::{
-    BlockParts, ChainFailure, ChainParts, Counts, DifficultyChange, DifficultyError, DifficultyLayers, DifficultyOrder,
-    PoolSize, Proof, Reply, Request, Snapshot, SubmitError, TRANSACTIONS_PER_COMMIT, Taken,
+    BlockParts, ChainChoice, ChainFailure, ChainParts, Counts, DifficultyChange, DifficultyError, DifficultyOrder,
+    Proof, Reply, Request, Snapshot, SubmitError, TRANSACTIONS_PER_COMMIT, Taken,
 };
 use crate::audit::{AuditLog, Deed};
 use crate::clock::Clock;
-use adit_chain::{Accepted, Block, BlockError, Chain, MempoolError, Solution, TemplateError, Transaction};
+use crate::freshness::SAME_STATE_INTERVAL;
+use crate::statistics::timed::Stopwatch;
+use crate::statistics::{AcceptedBlock, Served, Statistics};
+use adit_chain::{
+    Accepted, Block, BlockError, Chain, MempoolError, Solution, TemplateError, TemplateRequest, Transaction,
+    WorkTemplate,
+};
 use adit_primitives::contract::{Draft, Requirements, Violation};
-use adit_primitives::engine::{RulesEngine, SharedView};
+use adit_primitives::engine::{ChainView, RulesEngine, SharedView};
 use adit_primitives::storage::StorageError;
-use adit_primitives::{Height, TxId};
+use adit_primitives::{BlockId, Height, TxId};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 /// What the thread owns.
@@ -25,12 +34,26 @@ pub struct Owner {
     forced: Option<u64>,
     outlook: Outlook,
     counts: Counts,
+    statistics: Statistics,
+    placing: Arc<Stopwatch>,
+    foresight: Foresight,
+    /// What was looked ahead from: the blocks with the difficulty asked for, and the mempool.
+    foreseen: (Basis, u64),
     snapshots: watch::Sender<Arc<Snapshot>>,
+}
+
+/// Where a block came from.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    /// From a miner of this node.
+    found: bool,
+    /// Its payments, where they are known.
+    transactions: Option<usize>,
 }
 
 impl Owner {
     pub fn new(parts: ChainParts) -> Result<Self, ChainFailure> {
-        let ChainParts { chain, rules, storage, clock, difficulty } = parts;
+        let ChainParts { chain, rules, storage, clock, choice, placing } = parts;
         let genesis = chain
             .reader()
             .id_at(Height(0))
@@ -38,18 +61,32 @@ impl Owner {
         let view: SharedView = chain.index().clone();
         let bits = view.block(genesis).map_or(0, |genesis| genesis.bits);
         let difficulty_of_genesis = rules.difficulty(bits)?.map_err(ChainFailure::Genesis)?;
-        let basis = Basis { state_version: chain.state_version(), configured: difficulty, forced: None };
+        let basis = Basis { blocks: chain.index().version(), configured: choice.difficulty, forced: None };
         let outlook = Outlook::new(&chain, basis, difficulty_of_genesis)?;
+        let statistics = Statistics::new(choice.statistics_blocks);
         let counts = Counts::default();
-        let (snapshots, _) = watch::channel(Arc::new(snapshot(&chain, &outlook, counts)));
-        let audit = AuditLog::open(storage)?;
-        Ok(Self { chain, rules, clock, audit, configured: difficulty, forced: None, outlook, counts, snapshots })
+        let (snapshots, _) = watch::channel(Arc::new(outlook.snapshot(&chain, counts, &statistics)));
+        Ok(Self {
+            rules,
+            clock,
+            audit: AuditLog::open(storage)?,
+            configured: choice.difficulty,
+            forced: None,
+            counts,
+            statistics,
+            placing,
+            foresight: Foresight::new(Instant::now()),
+            foreseen: (basis, chain.mempool().version()),
+            snapshots,
+            outlook,
+            chain,
+        })
     }
 
     /// Answers requests until one says that it is the end, or the database fails.
     pub fn run(mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), ChainFailure> {
         let mut ahead = None;
-        while let Some(request) = ahead.take().or_else(|| requests.blocking_recv()) {
+        while let Some(request) = self.next(ahead.take(), &mut requests) {
             match request {
                 Request::End => return Ok(()),
                 Request::Transaction { transaction, reply } => {
@@ -63,6 +100,19 @@ impl Owner {
         Ok(())
     }
 
+    /// Returns the next request. What will be asked for soon is made before it is answered, unless more blocks or transactions wait.
+    fn next(&mut self, ahead: Option<Request>, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        let waiting = ahead.or_else(|| requests.try_recv().ok());
+        let more = |request: &Request| {
+            use Request::{Block, Parts, Proof, Transaction};
+            matches!(request, Block { .. } | Parts { .. } | Proof { .. } | Transaction { .. })
+        };
+        if !waiting.as_ref().is_some_and(more) {
+            self.foresee();
+        }
+        waiting.or_else(|| requests.blocking_recv())
+    }
+
     /// Returns a receiver of snapshots.
     pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.subscribe()
@@ -71,7 +121,7 @@ impl Owner {
     /// Publishes a snapshot where something changed. Before the answer goes out: whoever has it and looks, sees what it says.
     fn publish(&mut self) {
         self.look_ahead();
-        let now = Arc::new(snapshot(&self.chain, &self.outlook, self.counts));
+        let now = Arc::new(self.outlook.snapshot(&self.chain, self.counts, &self.statistics));
         self.snapshots.send_if_modified(|before| {
             let changed = *before != now;
             *before = now;
@@ -82,14 +132,14 @@ impl Owner {
     fn answer(&mut self, request: Request) -> Result<(), StorageError> {
         match request {
             Request::Block { block, reply } => {
-                let taken = self.take_block(None, block)?;
+                let taken = self.take_block(None, block, false)?;
                 self.publish();
                 send(reply, taken);
             }
             Request::Parts { parts, reply } => {
                 let taken = match self.build(*parts) {
-                    Ok(block) => self.take_block(None, block)?,
-                    Err(error) => Err(error),
+                    Ok(block) => self.take_block(None, block, true)?,
+                    Err(error) => Err(self.refuse(error)),
                 };
                 self.publish();
                 send(reply, taken);
@@ -99,10 +149,11 @@ impl Owner {
                 self.publish();
                 send(reply, taken);
             }
-            Request::Template { mut request, reply } => {
-                request.difficulty = self.wish();
-                send(reply, self.chain.template((self.clock)(), &request));
+            Request::Template { request, reply } => {
+                let template = self.template(request);
+                send(reply, template);
             }
+            Request::Statistics { reply } => send(reply, self.statistics.report()),
             Request::Pool { reply } => {
                 let pool = self.chain.mempool();
                 send(reply, pool.best_first(pool.count()));
@@ -118,8 +169,9 @@ impl Owner {
                 send(reply, changed);
                 failed?;
             }
-            Request::Configure { difficulty } => {
+            Request::Configure { choice: ChainChoice { difficulty, statistics_blocks } } => {
                 self.configured = difficulty;
+                self.statistics.resize(statistics_blocks);
                 self.publish();
             }
             Request::Audit { deed, reply } => {
@@ -128,7 +180,7 @@ impl Owner {
             }
             Request::Tick => {
                 for outcome in self.chain.advance((self.clock)()) {
-                    self.count(&outcome)?;
+                    self.count(&outcome, Origin { found: false, transactions: None })?;
                 }
                 self.publish();
             }
@@ -137,21 +189,106 @@ impl Owner {
         Ok(())
     }
 
-    fn take_block(&mut self, made_for: Option<u64>, block: Block) -> Result<Result<Taken, SubmitError>, StorageError> {
+    fn take_block(
+        &mut self,
+        made_for: Option<u64>,
+        block: Block,
+        found: bool,
+    ) -> Result<Result<Taken, SubmitError>, StorageError> {
+        let transactions = Some(block.body.len().saturating_sub(1));
         let outcome = self.chain.submit_block((self.clock)(), block);
-        self.count(&outcome)?;
+        self.count(&outcome, Origin { found, transactions })?;
         let state_version = self.chain.state_version();
-        Ok(outcome.map(|accepted| Taken { accepted, made_for, state_version }).map_err(SubmitError::Block))
+        let merges = merges(&self.chain);
+        let taken = |accepted| Taken { accepted, made_for, state_version, merges };
+        Ok(outcome.map(taken).map_err(SubmitError::Block))
     }
 
     fn take_proof(&mut self, id: u64, proof: Proof) -> Result<Result<Taken, SubmitError>, StorageError> {
         let Some(template) = self.chain.template_by_id(id) else {
-            return Ok(Err(SubmitError::UnknownTemplate { id }));
+            return Ok(Err(self.refuse(SubmitError::UnknownTemplate { id })));
         };
         match self.chain.assemble(&template, proof.over(&template.pow)) {
             // A find for a state that is gone is a block all the same: fork choice decides what it is worth.
-            Ok(block) => self.take_block(Some(template.state_version), block),
-            Err(error) => Ok(Err(submit_error(error))),
+            Ok(block) => self.take_block(Some(template.state_version), block, true),
+            Err(error) => Ok(Err(self.refuse(submit_error(error)))),
+        }
+    }
+
+    /// Notes a find that did not become a block.
+    fn refuse(&mut self, error: SubmitError) -> SubmitError {
+        let rule = match &error {
+            SubmitError::UnknownTemplate { .. } => Some("unknown-template"),
+            SubmitError::Header(violation) => Some(violation.rule.as_str()),
+            SubmitError::UnknownParent { .. } => Some("unknown-parent"),
+            SubmitError::Height { .. } => Some("height"),
+            SubmitError::Block(_) => None,
+        };
+        if let Some(rule) = rule {
+            self.statistics.refused(rule, true);
+        }
+        error
+    }
+
+    /// Returns work for a miner, and notes how it came about.
+    fn template(&mut self, mut request: TemplateRequest) -> Result<Arc<WorkTemplate>, TemplateError> {
+        self.foresight.asked(&request);
+        request.difficulty = self.wish();
+        let (template, new) = self.make(&request)?;
+        self.statistics.served(match (new, self.foresight.was_waiting(template.id)) {
+            (true, _) => Served::Built,
+            (false, true) => Served::Prepared,
+            (false, false) => Served::Reused,
+        });
+        Ok(template)
+    }
+
+    /// Makes a template, or finds it made, and tells which.
+    fn make(&mut self, request: &TemplateRequest) -> Result<(Arc<WorkTemplate>, bool), TemplateError> {
+        let began = Instant::now();
+        if self.chain.choose_transactions() {
+            self.statistics.chose(began.elapsed());
+        }
+        let template = self.chain.template((self.clock)(), request)?;
+        let new = self.foresight.is_new(template.id);
+        if new {
+            self.statistics.built(began.elapsed());
+        }
+        Ok((template, new))
+    }
+
+    /// Chooses transactions and makes templates that will be asked for soon, where blocks or transactions have come.
+    fn foresee(&mut self) {
+        let basis = self.basis();
+        let now = (basis, self.chain.mempool().version());
+        if self.foreseen == now {
+            return;
+        }
+        let began = Instant::now();
+        let due = self.foresight.due(began, self.foreseen.0 != basis, SAME_STATE_INTERVAL);
+        match due {
+            Due::Nothing => return,
+            Due::Choice => {
+                if self.chain.choose_transactions() {
+                    self.statistics.chose(began.elapsed());
+                }
+            }
+            Due::Templates => self.prepare(),
+        }
+        if due == Due::Templates {
+            self.foreseen = now;
+        }
+        let ended = Instant::now();
+        self.foresight.rest(ended, ended - began, due == Due::Templates);
+    }
+
+    fn prepare(&mut self) {
+        for mut request in self.foresight.take() {
+            request.difficulty = self.wish();
+            match self.make(&request) {
+                Ok((template, _)) => self.foresight.prepared(template.id),
+                Err(error) => tracing::debug!(%error, "a template that may be asked for cannot be made"),
+            }
         }
     }
 
@@ -192,7 +329,7 @@ impl Owner {
         Ok(())
     }
 
-    fn count(&mut self, outcome: &Result<Accepted, BlockError>) -> Result<(), StorageError> {
+    fn count(&mut self, outcome: &Result<Accepted, BlockError>, origin: Origin) -> Result<(), StorageError> {
         let counts = &mut self.counts;
         match outcome {
             Ok(accepted) => {
@@ -200,15 +337,37 @@ impl Owner {
                 counts.blocks_aside += u64::from(!accepted.selected);
                 let reorganised = accepted.reorg.as_ref().is_some_and(|reorg| !reorg.disconnected.is_empty());
                 counts.reorgs += u64::from(reorganised);
+                self.note_accepted(accepted, origin);
             }
             Err(BlockError::Storage(error)) => return Err(error.clone()),
             Err(BlockError::Fault(fault)) => {
                 tracing::warn!(%fault, "a plugin gave no answer");
                 counts.faults += 1;
             }
-            Err(_) => counts.blocks_refused += 1,
+            Err(error) => {
+                counts.blocks_refused += 1;
+                if let Some(rule) = broken_rule(error) {
+                    self.statistics.refused(rule, origin.found);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Notes a block and those that had waited for it.
+    fn note_accepted(&mut self, accepted: &Accepted, origin: Origin) {
+        let index = self.chain.index();
+        let placement = self.placing.take();
+        let merge_set = |id: BlockId| index.block(id).map(|known| known.merge_set).unwrap_or_default();
+        let waited = Origin { found: false, transactions: None };
+        let blocks = std::iter::once((accepted.id, origin)).chain(accepted.followers.iter().map(|id| (*id, waited)));
+        for (id, Origin { found, transactions }) in blocks {
+            let merged = merge_set(id).len();
+            self.statistics.accepted(&AcceptedBlock { id, found, transactions, merged, placement });
+        }
+        if let Some(reorg) = &accepted.reorg {
+            self.statistics.moved(reorg, merge_set);
+        }
     }
 
     fn order_difficulty(&mut self, order: DifficultyOrder) -> Result<DifficultyChange, DifficultyError> {
@@ -242,11 +401,14 @@ impl Owner {
         self.configured.filter(|_| self.outlook.difficulty.refused.is_none())
     }
 
+    fn basis(&self) -> Basis {
+        Basis { blocks: self.chain.index().version(), configured: self.configured, forced: self.forced }
+    }
+
     /// Asks the rules about the next block again where something changed that their answer depends on. A plugin that gives no answer leaves
     /// the last one standing: the next change asks again.
     fn look_ahead(&mut self) {
-        let basis =
-            Basis { state_version: self.chain.state_version(), configured: self.configured, forced: self.forced };
+        let basis = self.basis();
         if self.outlook.basis == basis {
             return;
         }
@@ -254,59 +416,6 @@ impl Owner {
             Ok(outlook) => self.outlook = outlook,
             Err(error) => tracing::warn!(%error, "the rules say nothing about the next block"),
         }
-    }
-}
-
-fn snapshot(chain: &Chain, outlook: &Outlook, counts: Counts) -> Snapshot {
-    let pool = chain.mempool();
-    Snapshot {
-        state_version: chain.state_version(),
-        tip: chain.tip(),
-        difficulty: outlook.difficulty.clone(),
-        next: outlook.next.clone(),
-        pool: PoolSize { transactions: pool.count(), bytes: pool.bytes(), version: pool.version() },
-        counts,
-    }
-}
-
-/// What the rules said about the next block, and what that depends on.
-struct Outlook {
-    basis: Basis,
-    difficulty: DifficultyLayers,
-    next: Requirements,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Basis {
-    state_version: u64,
-    configured: Option<u64>,
-    forced: Option<u64>,
-}
-
-impl Outlook {
-    fn new(chain: &Chain, basis: Basis, genesis: String) -> Result<Self, TemplateError> {
-        let computed = chain.requirements(None)?;
-        let (configured, refused) = match basis.configured.map(|wish| chain.requirements(Some(wish))) {
-            None => (None, None),
-            Some(Ok(next)) => (Some(next), None),
-            Some(Err(TemplateError::Refused(violation))) => (None, Some(violation.to_string())),
-            Some(Err(error)) => return Err(error),
-        };
-        let is_computed = configured.is_none();
-        let configured = configured.unwrap_or(computed);
-        let next = match basis.forced {
-            Some(wish) => chain.requirements(Some(wish))?,
-            None => configured.clone(),
-        };
-        let difficulty = DifficultyLayers {
-            genesis,
-            configured: configured.difficulty,
-            current: next.difficulty.clone(),
-            computed: is_computed,
-            forced: basis.forced,
-            refused,
-        };
-        Ok(Self { basis, difficulty, next })
     }
 }
 
@@ -327,6 +436,15 @@ fn collect(
         }
     }
     (batch, None)
+}
+
+/// Returns the rule that a block breaks for good, by what is known of it now.
+fn broken_rule(error: &BlockError) -> Option<&str> {
+    match error {
+        BlockError::Invalid { violation, .. } | BlockError::KnownInvalid { violation, .. } => Some(&violation.rule),
+        BlockError::Early { kept: false, .. } => Some("early"),
+        _ => None,
+    }
 }
 
 fn submit_error(error: TemplateError) -> SubmitError {

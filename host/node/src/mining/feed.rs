@@ -261,7 +261,7 @@ async fn submit_own(chain: &ChainHandle, work: &Work, proof: Proof) -> Verdict {
         }
     };
     match outcome {
-        Ok(taken) if taken.accepted.selected => {
+        Ok(taken) if taken.counts() => {
             tracing::info!(height = taken.accepted.height.0, hash = %taken.accepted.id, "block mined");
             Verdict::Accepted
         }
