@@ -172,8 +172,7 @@ impl Ghostdag {
             Difficulty::Fixed => before,
             Difficulty::Window(rule) => difficulty::bits(rule, &windows.difficulty, before),
         };
-        let median =
-            self.config.median_time.map(|_| difficulty::median(&windows.median, self.genesis_view.time));
+        let median = self.config.median_time.map(|_| difficulty::median(&windows.median, self.genesis_view.time));
         let daa_score = coloured.selected.notes.daa_score.saturating_add(counted);
         Ok(Computed { coloured, windows, daa_score, bits, median })
     }
@@ -185,7 +184,8 @@ impl Ghostdag {
         computed: &Computed,
         pruning: Option<PruningNotes>,
     ) -> Result<(), Violation> {
-        let differs = |rule: Rule, stated: &str, right: &str| Err(rule.broken(format!("{stated}, the rule gives {right}")));
+        let differs =
+            |rule: Rule, stated: &str, right: &str| Err(rule.broken(format!("{stated}, the rule gives {right}")));
         let HeaderView { bits, time, .. } = block.view;
         if *bits != computed.bits {
             return differs(Rule::Bits, &format!("{bits:#010x}"), &format!("{:#010x}", computed.bits));
@@ -193,7 +193,9 @@ impl Ghostdag {
         if let Some(median) = computed.median.filter(|median| time <= median) {
             return Err(Rule::TimeTooOld.broken(format!("{time:?} is not later than the past median time {median:?}")));
         }
-        let Some(Claims { daa_score, blue_score, blue_work, pruning_point }) = self.config.header.claims(block.header)? else {
+        let Some(Claims { daa_score, blue_score, blue_work, pruning_point }) =
+            self.config.header.claims(block.header)?
+        else {
             return Ok(());
         };
         let (right_score, right_work) = (computed.coloured.blue_score(), computed.coloured.blue_work());
@@ -313,7 +315,10 @@ fn genesis_header(config: &Config) -> Result<Vec<u8>, ConfigError> {
     let refuse = |key: &str, detail: &str| Err(ConfigError::new(format!("genesis.{key}"), detail));
     if let Some(header) = header {
         if time_ms.is_some() || bits.is_some() || message.is_some() {
-            return refuse("header", "a recorded header has its time, bits and message in it: no other key may stand beside it");
+            return refuse(
+                "header",
+                "a recorded header has its time, bits and message in it: no other key may stand beside it",
+            );
         }
         return from_hex(header).map_or_else(|| refuse("header", "not an even number of hexadecimal digits"), Ok);
     }

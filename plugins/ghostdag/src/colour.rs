@@ -208,14 +208,7 @@ impl Chain {
     }
 
     /// Colours the candidates in order.
-    fn colour(
-        &self,
-        past: &Past<'_>,
-        k: u16,
-        selected: Arc<Block>,
-        merged: Vec<Stamp>,
-        mut among: Among,
-    ) -> Coloured {
+    fn colour(&self, past: &Past<'_>, k: u16, selected: Arc<Block>, merged: Vec<Stamp>, mut among: Among) -> Coloured {
         let most = usize::from(k);
         let mut blues = Vec::new();
         let mut anticones = vec![0];
@@ -227,7 +220,9 @@ impl Chain {
             }
             // The first of the new block's blues is its selected parent.
             let mut own = vec![0];
-            own.extend((1..).zip(&blues).filter(|(_, blue)| !among.is_ancestor(past, **blue, candidate)).map(|(at, _)| at));
+            own.extend(
+                (1..).zip(&blues).filter(|(_, blue)| !among.is_ancestor(past, **blue, candidate)).map(|(at, _)| at),
+            );
             let outside = &self.outside[candidate];
             let sizes: Vec<u16> =
                 outside.iter().map(|place| grown.get(place).copied().unwrap_or_else(|| self.size(*place))).collect();

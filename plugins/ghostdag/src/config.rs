@@ -135,6 +135,9 @@ impl Config {
             within("median-time.size", median.size.into(), 1, 10_000)?;
             within("median-time.sample-rate", median.sample_rate.into(), 1, 10_000)?;
         }
+        if let Some(depth) = self.merge_depth {
+            within("merge-depth", depth, 1, u64::MAX)?;
+        }
         if let Some(pruning) = &self.pruning {
             within("pruning.finality-depth", pruning.finality_depth, 1, u64::MAX)?;
             within("pruning.depth", pruning.depth, 1, u64::MAX)?;
@@ -145,7 +148,10 @@ impl Config {
         }
         match (self.header, self.pruning) {
             (Format::Kaspa, None) => {
-                return Err(ConfigError::new("pruning", "missing: headers of the format `kaspa` state a pruning point"));
+                return Err(ConfigError::new(
+                    "pruning",
+                    "missing: headers of the format `kaspa` state a pruning point",
+                ));
             }
             (Format::Adit | Format::Labelled, Some(_)) => {
                 return Err(ConfigError::new("pruning", "only headers of the format `kaspa` state a pruning point"));

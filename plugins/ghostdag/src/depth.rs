@@ -39,7 +39,9 @@ pub fn pruning(past: &mut Past<'_>, rule: Pruning, coloured: &Coloured) -> Resul
     let selected = &coloured.selected;
     let Some(parent) = selected.notes.pruning else { return Ok(None) };
     let sample = match past.stamps(&[parent.sample])?.as_slice() {
-        [older] if older.height.0 / rule.finality_depth == selected.stamp.height.0 / rule.finality_depth => parent.sample,
+        [older] if older.height.0 / rule.finality_depth == selected.stamp.height.0 / rule.finality_depth => {
+            parent.sample
+        }
         _ => selected.stamp.id,
     };
     let blue_score = coloured.blue_score();

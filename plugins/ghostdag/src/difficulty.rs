@@ -20,7 +20,8 @@ pub fn bits(rule: &DifficultyWindow, window: &Window, before: u32) -> u32 {
     let count = blocks.len() as u64 - 1;
     let taken = latest.to_millis() - earliest.time.to_millis();
     let planned = u128::from(rule.target_ms) * u128::from(rule.sample_rate) * u128::from(count);
-    let targets = window.targets() - Target::from_compact(earliest.bits).map_or(Wide::ZERO, |target| Wide::from(target.0));
+    let targets =
+        window.targets() - Target::from_compact(earliest.bits).map_or(Wide::ZERO, |target| Wide::from(target.0));
     let mean = targets / Wide::from(count);
     let next = mean * Wide::from(taken.max(1)) / Wide::from(planned);
     let bounded = next.min(Wide::from(easiest().0)).max(Wide::from(1u64));

@@ -99,7 +99,8 @@ impl<'a> Fields<'a> {
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], Violation> {
-        let (taken, left) = self.left.split_at_checked(count).ok_or_else(|| Rule::Header.broken("it ends too early"))?;
+        let (taken, left) =
+            self.left.split_at_checked(count).ok_or_else(|| Rule::Header.broken("it ends too early"))?;
         self.left = left;
         Ok(taken)
     }

@@ -61,12 +61,7 @@ impl Block {
         Ok(Self::new(known.stamp(), known.selected_parent, known.merge_set, notes))
     }
 
-    pub fn new(
-        stamp: Stamp,
-        selected_parent: Option<BlockId>,
-        merge_set: Vec<MergedBlock>,
-        notes: Notes,
-    ) -> Self {
+    pub fn new(stamp: Stamp, selected_parent: Option<BlockId>, merge_set: Vec<MergedBlock>, notes: Notes) -> Self {
         let merged = merge_set.iter().filter(|merged| merged.blue).map(|merged| merged.id);
         let blues = selected_parent.into_iter().chain(merged).collect();
         Self { stamp, selected_parent, blues, merge_set, notes }
@@ -141,7 +136,8 @@ impl Past<'_> {
         let mut next = Some((from, CHAIN_BLOCKS));
         std::iter::from_fn(move || {
             let (from, count) = next.take()?;
-            let read: Result<Vec<Block>, Violation> = view.selected_past(from, count).into_iter().map(Block::read).collect();
+            let read: Result<Vec<Block>, Violation> =
+                view.selected_past(from, count).into_iter().map(Block::read).collect();
             if let Ok(blocks) = &read {
                 let last = blocks.last().filter(|last| blocks.len() > 1 && last.selected_parent.is_some());
                 next = last.map(|last| (last.stamp.id, (2 * count).min(CHAIN_BLOCKS_MAX)));

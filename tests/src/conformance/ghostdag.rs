@@ -247,14 +247,16 @@ pub fn first_difference(placed: &[Outcome], recorded: &[Outcome]) -> Option<(usi
 
 /// Reads one of the DAGs drawn by hand.
 fn small_dag(number: u32) -> Option<(Dag, Vec<Outcome>)> {
-    let file: Value = serde_json::from_str(&recorded::text(&format!("kaspa/dag{number}.json"))?).expect("a recorded DAG");
+    let file: Value =
+        serde_json::from_str(&recorded::text(&format!("kaspa/dag{number}.json"))?).expect("a recorded DAG");
     let blocks = file["Blocks"].as_array().expect("a DAG has blocks");
     let text = |value: &Value| value.as_str().expect("a block's name").to_owned();
     let mut names = vec![text(&file["GenesisID"])];
     names.extend(blocks.iter().map(|block| text(&block["ID"])));
     let numbers: BTreeMap<String, usize> = names.iter().cloned().zip(0..).collect();
     let number_of = |value: &Value| numbers[&text(value)];
-    let list = |value: &Value| value.as_array().expect("a list of blocks").iter().map(number_of).collect::<Vec<usize>>();
+    let list =
+        |value: &Value| value.as_array().expect("a list of blocks").iter().map(number_of).collect::<Vec<usize>>();
     let id = |name: &String| {
         let mut id = [0; 32];
         id[..name.len()].copy_from_slice(name.as_bytes());
@@ -340,7 +342,8 @@ fn row(line: &str) -> (usize, Outcome) {
 /// Reads what the rules said of a block.
 fn outcome(known: &KnownBlock, numbers: &BTreeMap<BlockId, usize>) -> Outcome {
     let Some(selected) = known.selected_parent else { return Outcome::default() };
-    let of_colour = |blue: bool| known.merge_set.iter().filter(move |merged| merged.blue == blue).map(|merged| numbers[&merged.id]);
+    let of_colour =
+        |blue: bool| known.merge_set.iter().filter(move |merged| merged.blue == blue).map(|merged| numbers[&merged.id]);
     let blues: Vec<usize> = std::iter::once(numbers[&selected]).chain(of_colour(true)).collect();
     let mut reader = Reader::new(&known.state);
     let notes = Notes::read(&mut reader);

@@ -81,7 +81,8 @@ fn a_wrong_field_of_kaspas_headers_is_refused_by_its_rule() {
     let Some(dag) = data("kaspa/goref-2023-custom-pruning-depth.json.gz") else { return };
     let place = Place::new();
     let mut lines = String::new();
-    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(std::fs::File::open(dag).unwrap()), &mut lines).unwrap();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(std::fs::File::open(dag).unwrap()), &mut lines)
+        .unwrap();
     let last = lines.lines().next_back().unwrap();
     let before = lines.strip_suffix('\n').unwrap_or(&lines).strip_suffix(last).unwrap();
     for (field, rule) in [

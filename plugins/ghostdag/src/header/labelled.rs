@@ -13,7 +13,14 @@ pub fn decode(header: &[u8]) -> Result<HeaderView, Violation> {
     let count = fields.u16()?;
     let parents = fields.ids(count.into())?;
     fields.end()?;
-    Ok(HeaderView { id, parents, time: Timestamp::from_millis(time), bits, body_root: Hash256::default(), pow: no_pow() })
+    Ok(HeaderView {
+        id,
+        parents,
+        time: Timestamp::from_millis(time),
+        bits,
+        body_root: Hash256::default(),
+        pow: no_pow(),
+    })
 }
 
 /// Returns the input of a block that needs no proof of work: the host hashes nothing.

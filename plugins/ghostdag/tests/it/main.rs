@@ -1,4 +1,8 @@
 //! The plugin as native code, through its trait.
 
+mod config;
 mod conformance;
+mod dag;
 mod native;
+mod refusals;
+mod windows;

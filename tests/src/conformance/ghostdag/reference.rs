@@ -57,14 +57,14 @@ type Coloured = (Vec<usize>, Vec<usize>, std::collections::BTreeMap<usize, u16>,
 
 fn colour(k: u16, variant: Variant, selected: usize, merged: &[usize], seen: &[Seen]) -> Coloured {
     let k = usize::from(k);
-    let apart = |one: usize, other: usize| {
-        one != other && !seen[one].past.contains(&other) && !seen[other].past.contains(&one)
-    };
+    let apart =
+        |one: usize, other: usize| one != other && !seen[one].past.contains(&other) && !seen[other].past.contains(&one);
     let mut all = seen[selected].blues.clone();
     all.insert(selected);
     let (mut blues, mut reds, mut touched) = (vec![selected], Vec::new(), BTreeSet::from([selected]));
     for candidate in merged {
-        let compared: Vec<usize> = if variant == Variant::NoWalk { blues.clone() } else { all.iter().copied().collect() };
+        let compared: Vec<usize> =
+            if variant == Variant::NoWalk { blues.clone() } else { all.iter().copied().collect() };
         let anticone: Vec<usize> = compared.iter().copied().filter(|blue| apart(*blue, *candidate)).collect();
         let size = |blue: &usize| all.iter().filter(|other| apart(*blue, **other)).count();
         if blues.len() == k + 1 || anticone.len() > k || anticone.iter().any(|blue| size(blue) >= k) {
