@@ -1,5 +1,6 @@
 //! What is placed: recorded DAGs with what rusty-kaspa made of them, and generated ones of any length.
 
+use crate::adit;
 use crate::kaspa::Placed;
 use flate2::read::GzDecoder;
 use std::collections::VecDeque;
@@ -14,6 +15,8 @@ pub struct Dag {
     pub k: u16,
     /// Of each block by its number, older ones. Block 0 has none.
     pub parents: Vec<Vec<u32>>,
+    /// The blocks but the first, as headers that Adit reads.
+    pub headers: Vec<Vec<u8>>,
     /// Selected parent and blue score of each block but the first, where they were recorded.
     expected: Vec<(u32, u64)>,
 }
@@ -41,7 +44,7 @@ impl Dag {
             (u32::try_from(selected).expect("a block's number"), next())
         };
         let expected = csv.lines().filter(|line| !line.starts_with('#')).map(row).collect();
-        Some(Self { name: name.to_owned(), k, parents: blocks.iter().map(parents).collect(), expected })
+        Some(Self { expected, ..Self::new(name.to_owned(), k, blocks.iter().map(parents).collect()) })
     }
 
     /// Makes a DAG in which each block stands on the tips of all but so many of the newest blocks, fewer than `wide`.
@@ -61,7 +64,12 @@ impl Dag {
             }
             parents.push(seen);
         }
-        Self { name: format!("generated, {wide} wide"), k, parents, expected: Vec::new() }
+        Self::new(format!("generated, {wide} wide"), k, parents)
+    }
+
+    fn new(name: String, k: u16, parents: Vec<Vec<u32>>) -> Self {
+        let headers = (0..).zip(&parents).skip(1).map(|(block, parents)| adit::header(block, parents)).collect();
+        Self { name, k, parents, headers, expected: Vec::new() }
     }
 
     /// Compares selected parents and blue scores with those recorded.

@@ -27,7 +27,11 @@ const REACHABILITY: &[Contender] = &[
     Contender { name: "rusty-kaspa", run: |dag, placed| drop(kaspa::reachability(dag, placed)) },
     Contender { name: "adit", run: |dag, placed| drop(adit::reachability(dag, placed)) },
 ];
-const PLACEMENT: &[Contender] = &[Contender { name: "rusty-kaspa", run: |dag, _| drop(kaspa::place(dag)) }];
+const PLACEMENT: &[Contender] = &[
+    Contender { name: "rusty-kaspa", run: |dag, _| drop(kaspa::place(dag)) },
+    Contender { name: "adit", run: |dag, _| drop(adit::sandboxed(dag)) },
+    Contender { name: "adit, native", run: |dag, _| drop(adit::native(dag)) },
+];
 
 fn main() {
     let recorded = [("noattack-4091-blocks", 4), ("wide-4091-blocks", 18)];
@@ -37,6 +41,7 @@ fn main() {
         let placed = kaspa::place(&dag);
         dag.check(&placed);
         adit::check(&dag, &placed);
+        adit::check_placement(&dag, &placed);
         let merged: usize = placed.iter().map(|block| block.merged.len()).sum();
         println!("{}: {} blocks, k = {}, {merged} merged", dag.name, dag.parents.len(), dag.k);
         compare("reachability", REACHABILITY, &dag, &placed);
