@@ -4,7 +4,7 @@
 //! What changes the node's own behaviour (configuration, difficulty) needs the token; blocks and transactions need none, since the rules judge them.
 //!
 //! Reading order: [`shapes`] is what goes over the wire, [`error`] what a refusal looks like, [`body`] how requests are read; then one file for each
-//! group of routes: [`blocks`], [`push`], [`transactions`], [`status`], [`control`], [`pages`].
+//! group of routes: [`blocks`], [`push`], [`transactions`], [`status`], [`statistics`], [`control`], [`pages`].
 
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod blocks;
@@ -16,10 +16,12 @@ pub mod pages;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod push;
 pub mod shapes;
+pub mod statistics;
 pub mod status;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod transactions;
 
+use crate::anomaly::AnomalyReport;
 use crate::chain::ChainHandle;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, RequestLabels};
@@ -67,6 +69,8 @@ pub struct ApiState {
     pub metrics: Metrics,
     /// What the node's own miner does.
     pub miner: watch::Receiver<Arc<MinerReport>>,
+    /// What is out of the ordinary.
+    pub anomalies: watch::Receiver<Arc<AnomalyReport>>,
     pub standing: watch::Receiver<Arc<Standing>>,
     pub refresh: mpsc::Sender<RefreshRequest>,
     pub ending: watch::Receiver<bool>,
@@ -150,6 +154,8 @@ pub fn router(api: Arc<ApiState>) -> Router {
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(status::metrics))
+        .routes(routes!(statistics::statistics))
+        .routes(routes!(statistics::events))
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(control::refresh))

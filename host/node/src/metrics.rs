@@ -2,8 +2,10 @@
 //!
 //! The one place for a metric: its field here, its line in [`Metrics::new`], its value where it happens.
 
+use crate::anomaly::AnomalyReport;
 use crate::chain::Snapshot;
 use crate::mining::MinerReport;
+use crate::statistics::StatisticsReport;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -16,11 +18,35 @@ use std::sync::atomic::AtomicU64;
 /// A number with a fraction.
 type FloatGauge = Gauge<f64, AtomicU64>;
 
+/// A sum with a fraction.
+type FloatCounter = Counter<f64, AtomicU64>;
+
 /// Which requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
     pub route: String,
     pub status: u16,
+}
+
+/// Which rule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RuleLabels {
+    rule: String,
+}
+
+/// Which metric was out of the ordinary.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnomalyLabels {
+    metric: &'static str,
+}
+
+/// What the metrics are read off.
+pub struct Readout<'a> {
+    pub snapshot: &'a Snapshot,
+    pub miner: &'a MinerReport,
+    /// `None` where the chain did not say.
+    pub statistics: Option<&'a StatisticsReport>,
+    pub anomalies: &'a AnomalyReport,
 }
 
 /// Everything that is counted.
@@ -34,7 +60,39 @@ pub struct Metrics {
     pub subscribers: Gauge,
     chain: ChainMetrics,
     miner: MinerMetrics,
+    statistics: StatisticsMetrics,
+    anomalies: AnomalyMetrics,
     process: ProcessMetrics,
+}
+
+#[derive(Default)]
+struct StatisticsMetrics {
+    blocks_found: Counter,
+    blocks_rejected: Counter,
+    rejected_by_rule: Family<RuleLabels, Gauge>,
+    template_requests: Counter,
+    template_hits: Counter,
+    template_hits_prepared: Counter,
+    templates_built: Counter,
+    template_build_seconds: FloatCounter,
+    placements: Counter,
+    placement_seconds: FloatCounter,
+    selections: Counter,
+    selection_seconds: FloatCounter,
+    transactions_per_block: FloatGauge,
+    tips: Gauge,
+    blue_ratio: FloatGauge,
+    blocks_blue: Gauge,
+    blocks_red: Gauge,
+    blocks_unmerged: Gauge,
+    merge_set_last: Gauge,
+    merge_set_mean: FloatGauge,
+}
+
+#[derive(Default)]
+struct AnomalyMetrics {
+    anomalies: Family<AnomalyLabels, Counter>,
+    abnormal: Family<AnomalyLabels, Gauge>,
 }
 
 #[derive(Default)]
@@ -89,11 +147,15 @@ impl Metrics {
             subscribers: Gauge::default(),
             chain: ChainMetrics::default(),
             miner: MinerMetrics::default(),
+            statistics: StatisticsMetrics::default(),
+            anomalies: AnomalyMetrics::default(),
             process: ProcessMetrics::default(),
         };
         metrics.register_api();
         metrics.register_chain();
         metrics.register_miner();
+        metrics.register_statistics();
+        metrics.register_dag();
         metrics
     }
 
@@ -145,10 +207,62 @@ impl Metrics {
         registry.register("miner_worker_failures", "Workers that failed", miner.worker_failures.clone());
     }
 
+    fn register_statistics(&mut self) {
+        let (registry, figures) = (&mut self.registry, &self.statistics);
+        let help = "Blocks that miners of this node found";
+        registry.register("blocks_found", help, figures.blocks_found.clone());
+        registry.register("blocks_rejected", "Blocks that broke a rule", figures.blocks_rejected.clone());
+        let help = "Newest blocks that broke a rule, by rule";
+        registry.register("recent_blocks_rejected", help, figures.rejected_by_rule.clone());
+        registry.register("template_requests", "Requests for templates", figures.template_requests.clone());
+        let help = "Requests answered with a template that was there already";
+        registry.register("template_hits", help, figures.template_hits.clone());
+        let help = "Requests answered with a template made before anybody asked";
+        registry.register("template_hits_prepared", help, figures.template_hits_prepared.clone());
+        registry.register("templates_built", "Templates made", figures.templates_built.clone());
+        let help = "Time spent on making templates";
+        registry.register_with_unit("template_build", help, Unit::Seconds, figures.template_build_seconds.clone());
+        registry.register("placements", "Blocks that the rules placed", figures.placements.clone());
+        let help = "Time that the rules took to place blocks";
+        registry.register_with_unit("placement", help, Unit::Seconds, figures.placement_seconds.clone());
+        let help = "Choices of transactions for the next block";
+        registry.register("selections", help, figures.selections.clone());
+        let help = "Time spent on choosing transactions";
+        registry.register_with_unit("selection", help, Unit::Seconds, figures.selection_seconds.clone());
+        let help = "Payments of one of the newest blocks on average";
+        registry.register("recent_transactions_per_block", help, figures.transactions_per_block.clone());
+    }
+
+    fn register_dag(&mut self) {
+        let (registry, figures, anomalies) = (&mut self.registry, &self.statistics, &self.anomalies);
+        registry.register("tips", "Blocks on which nothing valid stands", figures.tips.clone());
+        let help = "Blue blocks for each of the newest blocks that has a colour";
+        registry.register("recent_blue_ratio", help, figures.blue_ratio.clone());
+        let help = "Newest blocks on the selected chain or merged by it as blue";
+        registry.register("recent_blocks_blue", help, figures.blocks_blue.clone());
+        let help = "Newest blocks that the selected chain merges as red";
+        registry.register("recent_blocks_red", help, figures.blocks_red.clone());
+        let help = "Newest blocks that the selected chain does not hold";
+        registry.register("recent_blocks_unmerged", help, figures.blocks_unmerged.clone());
+        let help = "Blocks merged by the newest block of the selected chain";
+        registry.register("merge_set_last", help, figures.merge_set_last.clone());
+        let help = "Blocks merged by one of the newest blocks on average";
+        registry.register("merge_set_mean", help, figures.merge_set_mean.clone());
+        let help = "Times that a metric left the ordinary";
+        registry.register("anomalies", help, anomalies.anomalies.clone());
+        registry.register("abnormal", "Whether a metric is out of the ordinary", anomalies.abnormal.clone());
+    }
+
     /// Writes everything in Prometheus' text format.
-    pub fn text(&self, snapshot: &Snapshot, miner: &MinerReport) -> String {
+    pub fn text(&self, readout: &Readout<'_>) -> String {
+        let Readout { snapshot, miner, statistics, anomalies } = readout;
         self.chain.set(snapshot);
         self.miner.set(miner);
+        self.statistics.tips.set(snapshot.dag.map_or(1, |dag| gauge(dag.tips as u64)));
+        if let Some(report) = statistics {
+            self.statistics.set(report);
+        }
+        self.anomalies.set(anomalies);
         let process = ProcessUse::read();
         self.process.memory_bytes.set(gauge(process.memory_bytes));
         self.process.cpu_seconds.set(process.cpu_seconds);
@@ -172,6 +286,44 @@ impl ChainMetrics {
         raise(&self.plugin_faults, counts.faults);
         self.mempool_transactions.set(gauge(pool.transactions as u64));
         self.mempool_bytes.set(gauge(pool.bytes as u64));
+    }
+}
+
+impl StatisticsMetrics {
+    fn set(&self, report: &StatisticsReport) {
+        let totals = &report.since_start;
+        raise(&self.blocks_found, totals.blocks_found);
+        raise(&self.blocks_rejected, totals.blocks_rejected);
+        self.rejected_by_rule.clear();
+        for (rule, count) in &report.rejected_by_rule {
+            self.rejected_by_rule.get_or_create(&RuleLabels { rule: rule.clone() }).set(gauge(*count));
+        }
+        raise(&self.template_requests, totals.template_requests);
+        raise(&self.template_hits, totals.template_hits);
+        raise(&self.template_hits_prepared, totals.template_hits_prepared);
+        raise(&self.templates_built, totals.templates_built);
+        raise_seconds(&self.template_build_seconds, totals.template_us);
+        raise(&self.placements, totals.placements);
+        raise_seconds(&self.placement_seconds, totals.placement_us);
+        raise(&self.selections, totals.selections);
+        raise_seconds(&self.selection_seconds, totals.selection_us);
+        self.transactions_per_block.set(report.transactions_per_block);
+        self.blue_ratio.set(report.blue_ratio.unwrap_or(1.0));
+        self.blocks_blue.set(gauge(report.blocks_selected + report.blocks_merged_blue));
+        self.blocks_red.set(gauge(report.blocks_merged_red));
+        self.blocks_unmerged.set(gauge(report.blocks_unmerged));
+        self.merge_set_last.set(gauge(report.merge_set_last));
+        self.merge_set_mean.set(report.merge_set_mean);
+    }
+}
+
+impl AnomalyMetrics {
+    fn set(&self, report: &AnomalyReport) {
+        for watched in &report.watched {
+            let labels = AnomalyLabels { metric: watched.metric.name() };
+            raise(&self.anomalies.get_or_create(&labels), watched.anomalies);
+            self.abnormal.get_or_create(&labels).set(watched.abnormal.into());
+        }
     }
 }
 
@@ -212,6 +364,11 @@ impl ProcessUse {
 /// Raises a counter to a total that is kept elsewhere.
 fn raise(counter: &Counter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
+}
+
+/// Raises a counter of seconds to a total of microseconds.
+fn raise_seconds(counter: &FloatCounter, micros: u64) {
+    counter.inc_by((micros as f64 / 1e6 - counter.get()).max(0.0));
 }
 
 fn gauge(value: u64) -> i64 {

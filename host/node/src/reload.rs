@@ -17,9 +17,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use utoipa::ToSchema;
 
 /// Keys that change while the node runs. Every other key needs a restart.
-pub const LIVE_KEYS: [&str; 10] = [
+pub const LIVE_KEYS: [&str; 13] = [
     "log.level",
     "miner.threads",
+    "node.anomalies.interval-ms",
+    "node.anomalies.threshold",
+    "node.anomalies.window",
     "node.difficulty",
     "node.limits.request-bytes",
     "node.limits.request-ms",

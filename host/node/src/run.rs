@@ -1,5 +1,6 @@
 //! Puts the parts together, and takes them apart in order at the end.
 
+use crate::anomaly::{AnomalyEvent, AnomalyReport, Watch};
 use crate::api::{self, ApiState};
 use crate::chain::{ChainChoice, ChainFailure, ChainHandle, ChainParts, ChainThread};
 use crate::clock::{Clock, Entropy, random_u32};
@@ -116,6 +117,7 @@ impl Node {
         let (reloader, standing) = Reloader::new(parts.source, parts.loaded);
         // One request: a second one while the file is being read is told so.
         let (refresh, refresh_requests) = mpsc::channel(1);
+        let (found, anomalies) = watch::channel(Arc::new(Watch::new().report()));
         let state = Arc::new(ApiState {
             chain: chain.handle.clone(),
             rules: parts.rules,
@@ -126,6 +128,7 @@ impl Node {
             clock: parts.clock,
             metrics: Metrics::new(),
             miner: parts.miner,
+            anomalies,
             standing: standing.clone(),
             refresh,
             ending: ending_receiver.clone(),
@@ -140,6 +143,7 @@ impl Node {
             tokio::spawn(reloader.run(refresh_requests, chain.handle.clone())),
             tokio::spawn(follow_settings(Arc::clone(&state), standing.clone(), parts.set_log_level)),
             tokio::spawn(follow_chain(Arc::clone(&state))),
+            tokio::spawn(watch_for_anomalies(Arc::clone(&state), found)),
         ];
         let server =
             Server { listener, tls, router: api::router(state), limits: settings.limits, ending: ending_receiver };
@@ -280,6 +284,23 @@ async fn follow_settings(api: Arc<ApiState>, mut standing: watch::Receiver<Arc<S
             set_log_level(&now.log.level);
         }
         before = now;
+    }
+}
+
+/// Reads the metrics at intervals, and tells of what is out of the ordinary.
+async fn watch_for_anomalies(api: Arc<ApiState>, found: watch::Sender<Arc<AnomalyReport>>) {
+    let mut watch = Watch::new();
+    loop {
+        let settings = api.standing.borrow().settings.node.anomalies.clone();
+        tokio::time::sleep(settings.interval()).await;
+        // A chain too busy to answer is read at the next turn.
+        let Ok(report) = api.chain.statistics().await else { continue };
+        let readings = watch.read(report.since_start, &api.miner.borrow());
+        for event in watch.observe((api.clock)(), readings, &settings) {
+            let AnomalyEvent { metric, change, reading, median, z, .. } = event;
+            tracing::warn!(%metric, ?change, reading, median, z, "out of the ordinary");
+        }
+        found.send_replace(Arc::new(watch.report()));
     }
 }
 

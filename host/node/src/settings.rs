@@ -69,6 +69,9 @@ pub struct NodeSettings {
     /// What one client may ask for.
     #[serde(default = "Limits::unset")]
     pub limits: Limits,
+    /// What counts as out of the ordinary.
+    #[serde(default = "AnomalySettings::unset")]
+    pub anomalies: AnomalySettings,
 }
 
 /// The `[node.tls]` table.
@@ -178,6 +181,21 @@ pub struct Limits {
     pub subscribers: u32,
 }
 
+/// The `[node.anomalies]` table: hash rate, reject rate and template time are read at intervals and compared with their own past.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default = "AnomalySettings::unset")]
+pub struct AnomalySettings {
+    /// The modified z-score above which a reading is an anomaly. It ends below half of that.
+    #[schemars(range(min = 1.0, max = 1000.0))]
+    pub threshold: f64,
+    /// Earlier readings that one is compared with. Before there are 20, none is.
+    #[schemars(range(min = 20, max = 10_000))]
+    pub window: u32,
+    /// Milliseconds between readings.
+    #[schemars(range(min = 10, max = 3_600_000))]
+    pub interval_ms: u64,
+}
+
 /// The `[miner]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default = "MinerSettings::unset")]
@@ -272,6 +290,7 @@ impl NodeSettings {
             fee_per_kilobyte_min: default_fee(),
             sizes: Overrides::default(),
             limits: Limits::unset(),
+            anomalies: AnomalySettings::unset(),
         }
     }
 
@@ -305,8 +324,8 @@ impl Preset {
                 orphans: 1_000,
                 orphan_bytes: 64 * MIB,
                 templates: 256,
-                template_ttl_ms: 5_000,
-                statistics_blocks: 1_000,
+                template_ttl_ms: 3_000,
+                statistics_blocks: 10_000,
             },
             Self::Pool => Sizes {
                 mempool_transactions: 400_000,
@@ -315,7 +334,7 @@ impl Preset {
                 orphan_bytes: 128 * MIB,
                 templates: 1_024,
                 template_ttl_ms: 1_000,
-                statistics_blocks: 5_000,
+                statistics_blocks: 100_000,
             },
         }
     }
@@ -359,6 +378,18 @@ impl Limits {
     /// Returns how long a request's head may take.
     pub const fn head_time(&self) -> Duration {
         Duration::from_millis(self.head_ms)
+    }
+}
+
+impl AnomalySettings {
+    /// Returns what holds where `chain.toml` says nothing.
+    pub const fn unset() -> Self {
+        Self { threshold: 3.5, window: 120, interval_ms: 5_000 }
+    }
+
+    /// Returns the time between readings.
+    pub const fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms)
     }
 }
 
@@ -432,6 +463,28 @@ mod tests {
         let node: NodeSettings = serde_json::from_str(r#"{"preset":"pool","sizes":{"template-ttl-ms":250}}"#).unwrap();
         assert_eq!(node.sizes_in_force().template_ttl_ms, 250);
         assert_eq!(node.sizes_in_force().orphans, Preset::Pool.sizes().orphans);
+    }
+
+    #[test]
+    fn each_preset_keeps_statistics_and_templates_as_its_use_asks() {
+        let sizes = |preset: Preset| (preset.sizes().statistics_blocks, preset.sizes().template_ttl_ms);
+        assert_eq!(sizes(Preset::Development), (100, 10_000));
+        assert_eq!(sizes(Preset::Production), (10_000, 3_000));
+        assert_eq!(sizes(Preset::Pool), (100_000, 1_000));
+    }
+
+    #[test]
+    fn each_size_can_be_overridden_in_each_preset() {
+        for preset in [Preset::Development, Preset::Production, Preset::Pool] {
+            let shown = serde_json::to_value(preset.sizes()).unwrap();
+            for (key, value) in shown.as_object().unwrap() {
+                let other = value.as_u64().unwrap() + 1;
+                let over: Overrides = serde_json::from_value(serde_json::json!({ key: other })).unwrap();
+                let mut want = shown.clone();
+                want[key] = other.into();
+                assert_eq!(serde_json::to_value(over.over(preset.sizes())).unwrap(), want, "{key}");
+            }
+        }
     }
 
     #[test]

@@ -242,7 +242,7 @@ impl Statistics {
             mean_ms: ratio(micros, measured).unwrap_or_default() / 1000.0,
             max_ms: f64::from(max) / 1000.0,
         };
-        let coloured = sums.selected + sums.blue + sums.red;
+        let colours = self.colours();
         StatisticsReport {
             uptime_seconds: 0,
             blocks_max: self.ring.capacity() as u64,
@@ -254,9 +254,9 @@ impl Statistics {
             blocks_merged_blue: sums.blue,
             blocks_merged_red: sums.red,
             blocks_unmerged: sums.unmerged,
-            blue_ratio: ratio(sums.selected + sums.blue, coloured),
-            merge_set_last: self.merged_last as u64,
-            merge_set_mean: ratio(sums.merged, sums.accepted()).unwrap_or_default(),
+            blue_ratio: colours.blue_ratio(),
+            merge_set_last: colours.merged_last as u64,
+            merge_set_mean: colours.merge_set_mean(),
             template: timing(sums.built, sums.template_us, worst(Entry::template_us_max)),
             placement: timing(sums.accepted(), sums.placement_us, worst(Entry::placement_us)),
             selection: timing(sums.selections, sums.selection_us, worst(Entry::selection_us)),
@@ -273,6 +273,18 @@ impl Statistics {
         if let Some(gone) = self.ring.push(entry) {
             self.refusals.forget(&gone);
         }
+    }
+}
+
+impl Colours {
+    /// Returns how many of the blocks with a colour are blue, or `None` before the first.
+    pub fn blue_ratio(&self) -> Option<f64> {
+        ratio(self.blue, self.blue + self.red)
+    }
+
+    /// Returns how many blocks an accepted block merges on average.
+    pub fn merge_set_mean(&self) -> f64 {
+        ratio(self.merged, self.accepted).unwrap_or_default()
     }
 }
 

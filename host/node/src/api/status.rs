@@ -3,7 +3,9 @@
 use super::ApiState;
 use super::error::ApiError;
 use super::shapes::{IdentityBody, difficulty_number};
-use crate::metrics::ProcessUse;
+use crate::anomaly::AnomalyReport;
+use crate::chain::DagStanding;
+use crate::metrics::{ProcessUse, Readout};
 use crate::mining::MinerReport;
 use crate::reload::Diagnostic;
 use crate::settings::Sizes;
@@ -47,6 +49,11 @@ pub struct DetailedStatusResponse {
     pub state_version: u64,
     pub difficulty_status: DifficultyStatus,
     pub mining_stats: MiningStats,
+    /// How the newest blocks lie, on a chain that merges blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dag: Option<DagStatus>,
+    /// What is watched for anomalies, and those that were found, the newest first.
+    pub anomalies: AnomalyReport,
     pub configuration: ConfigurationStatus,
     pub identity: IdentityBody,
     pub process: ProcessStatus,
@@ -96,6 +103,37 @@ pub struct MiningStats {
     pub plugin_faults: u64,
     pub subscribers: i64,
     pub miner: MinerReport,
+}
+
+/// How the newest blocks of a chain that merges blocks lie.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DagStatus {
+    /// Blocks on which nothing valid stands, at most 1,000.
+    pub tips: u64,
+    /// Of the selected tip.
+    pub blue_score: u64,
+    /// Blue blocks for each block with a colour, over the blocks for which statistics are kept. `null` before the first.
+    pub blue_ratio: Option<f64>,
+    pub red_blocks: u64,
+    pub unmerged_blocks: u64,
+    /// Blocks merged by the selected tip, its selected parent not counted.
+    pub merge_set_last: u64,
+    pub merge_set_mean: f64,
+}
+
+impl DagStatus {
+    fn new(standing: &DagStanding, blue_score: Height) -> Self {
+        let colours = &standing.colours;
+        Self {
+            tips: standing.tips as u64,
+            blue_score: blue_score.0,
+            blue_ratio: colours.blue_ratio(),
+            red_blocks: colours.red,
+            unmerged_blocks: colours.unmerged,
+            merge_set_last: colours.merged_last as u64,
+            merge_set_mean: colours.merge_set_mean(),
+        }
+    }
 }
 
 /// The configuration and what there is to say about it.
@@ -172,6 +210,8 @@ pub async fn detailed(State(api): State<Arc<ApiState>>) -> Json<DetailedStatusRe
             subscribers: api.metrics.subscribers.get(),
             miner: (*miner).clone(),
         },
+        dag: snapshot.dag.as_ref().map(|standing| DagStatus::new(standing, snapshot.tip.height)),
+        anomalies: (**api.anomalies.borrow()).clone(),
         configuration: ConfigurationStatus {
             valid: standing.valid,
             reloads: standing.reloads,
@@ -209,7 +249,15 @@ pub async fn readyz(State(api): State<Arc<ApiState>>) -> Result<&'static str, Ap
 /// Returns what the node counts, in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "status", responses((status = 200, body = String)))]
 pub async fn metrics(State(api): State<Arc<ApiState>>) -> Response {
-    let text = api.metrics.text(&api.chain.snapshot(), &api.miner.borrow());
+    // Where the chain is too busy to say them, the figures stay as they last were.
+    let statistics = api.chain.statistics().await.ok();
+    let anomalies = api.anomalies.borrow().clone();
+    let text = api.metrics.text(&Readout {
+        snapshot: &api.chain.snapshot(),
+        miner: &api.miner.borrow(),
+        statistics: statistics.as_ref(),
+        anomalies: &anomalies,
+    });
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -9,6 +9,7 @@ mod control;
 mod mining;
 mod push;
 mod settings;
+mod statistics;
 mod tls;
 mod transactions;
 mod workers;
