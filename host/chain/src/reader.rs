@@ -73,6 +73,11 @@ impl ChainReader {
         self.index.selected_at(height)
     }
 
+    /// Returns the newest block of the selected chain that is not above this height.
+    pub fn selected_below(&self, height: Height) -> Option<KnownBlock> {
+        self.index.selected_ancestor(self.index.tip_id(), height)
+    }
+
     /// Returns blocks of the selected chain from a height upwards, at most `max`.
     pub fn page(&self, first: Height, max: usize) -> Result<Vec<(IndexedBlock, Block)>, StorageError> {
         let indexed = self.index.selected_page(first, max);
