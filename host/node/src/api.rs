@@ -4,13 +4,15 @@
 //! What changes the node's own behaviour (configuration, difficulty) needs the token; blocks and transactions need none, since the rules judge them.
 //!
 //! Reading order: [`shapes`] is what goes over the wire, [`error`] what a refusal looks like, [`body`] how requests are read; then one file for each
-//! group of routes: [`blocks`], [`push`], [`transactions`], [`status`], [`statistics`], [`control`], [`pages`].
+//! group of routes: [`blocks`], [`dag`], [`push`], [`transactions`], [`status`], [`statistics`], [`control`], [`pages`].
 
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod blocks;
 pub mod body;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod control;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
+pub mod dag;
 pub mod error;
 pub mod pages;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
@@ -143,6 +145,7 @@ pub fn router(api: Arc<ApiState>) -> Router {
         .routes(routes!(blocks::mine_block))
         .routes(routes!(blocks::submit_block))
         .routes(routes!(blocks::blockchain))
+        .routes(routes!(dag::part))
         .routes(routes!(push::subscribe))
         .routes(routes!(transactions::transaction_pool))
         .routes(routes!(transactions::submit_transaction))

@@ -88,23 +88,10 @@ impl NodeClient {
     pub fn new(nodes: &[String], ca_file: Option<&Path>, ours: Rules, entropy: Entropy) -> Result<Self, ClientError> {
         let nodes: Vec<_> = nodes.iter().map(|url| node(url)).collect::<Result<_, _>>()?;
         let encrypted = nodes.iter().any(|node| node.url.scheme() == "https");
-        let authorities = match (encrypted, ca_file) {
-            (_, Some(file)) => Authorities::File(file),
-            (true, None) => Authorities::System,
-            (false, None) => Authorities::Nobody,
-        };
         if nodes.is_empty() {
             return Err(ClientError::NoNodes);
         }
-        let tls = tls::client(authorities)?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.clone())
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_idle_timeout(KEEP_ALIVE)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|error| ClientError::Http { detail: error.to_string() })?;
+        let (http, tls) = http(encrypted, ca_file)?;
         Ok(Self { http, tls: Arc::new(tls), nodes, turn: AtomicUsize::new(0), ours, entropy })
     }
 
@@ -234,21 +221,7 @@ impl NodeClient {
         body: Option<&Q>,
         attempt: u32,
     ) -> Result<A, Failure> {
-        let limit = retry::timeout(attempt);
-        let url = self.nodes[number].url.join(path).map_err(|error| Failure::Garbled { detail: error.to_string() })?;
-        let method = if body.is_some() { Method::POST } else { Method::GET };
-        let mut request = self.http.request(method, url).timeout(limit);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request.send().await.map_err(|error| classify(&error, limit))?;
-        let status = response.status();
-        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let bytes = read(response, limit).await?;
-        if status == StatusCode::OK {
-            return serde_json::from_slice(&bytes).map_err(|error| Failure::Garbled { detail: error.to_string() });
-        }
-        Err(refusal(status, wait.map(Duration::from_secs), &bytes))
+        exchange(&self.http, &self.nodes[number].url, path, body, retry::timeout(attempt)).await
     }
 
     async fn open(&self, number: NodeNumber, miner_address: &str) -> Result<WebSocketStream<Box<dyn Stream>>, Failure> {
@@ -279,6 +252,67 @@ impl NodeClient {
             other => garbled(other.to_string()),
         })
     }
+}
+
+/// A node of whatever chain, asked for what no money hangs on: its rules are not compared with anyone's.
+pub struct AnyNode {
+    http: reqwest::Client,
+    url: Url,
+}
+
+impl AnyNode {
+    /// Makes a client; nothing is connected yet. `ca_file` names the authorities to trust instead of the system's.
+    pub fn new(url: &str, ca_file: Option<&Path>) -> Result<Self, ClientError> {
+        let Node { url, .. } = node(url)?;
+        let (http, _) = http(url.scheme() == "https", ca_file)?;
+        Ok(Self { http, url })
+    }
+
+    /// Asks once.
+    pub async fn ask<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
+        exchange(&self.http, &self.url, path, None::<&()>, retry::timeout(0)).await
+    }
+}
+
+fn http(encrypted: bool, ca_file: Option<&Path>) -> Result<(reqwest::Client, ClientConfig), ClientError> {
+    let authorities = match (encrypted, ca_file) {
+        (_, Some(file)) => Authorities::File(file),
+        (true, None) => Authorities::System,
+        (false, None) => Authorities::Nobody,
+    };
+    let tls = tls::client(authorities)?;
+    let http = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_idle_timeout(KEEP_ALIVE)
+        .tcp_nodelay(true)
+        .build()
+        .map_err(|error| ClientError::Http { detail: error.to_string() })?;
+    Ok((http, tls))
+}
+
+async fn exchange<Q: Serialize + Sync, A: DeserializeOwned>(
+    http: &reqwest::Client,
+    url: &Url,
+    path: &str,
+    body: Option<&Q>,
+    limit: Duration,
+) -> Result<A, Failure> {
+    let url = url.join(path).map_err(|error| Failure::Garbled { detail: error.to_string() })?;
+    let method = if body.is_some() { Method::POST } else { Method::GET };
+    let mut request = http.request(method, url).timeout(limit);
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let response = request.send().await.map_err(|error| classify(&error, limit))?;
+    let status = response.status();
+    let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let bytes = read(response, limit).await?;
+    if status == StatusCode::OK {
+        return serde_json::from_slice(&bytes).map_err(|error| Failure::Garbled { detail: error.to_string() });
+    }
+    Err(refusal(status, wait.map(Duration::from_secs), &bytes))
 }
 
 /// The attempts of one request, over all nodes.

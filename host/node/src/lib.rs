@@ -6,7 +6,8 @@
 //! Reading order: [`settings`] is what an operator chooses; [`chain`] the thread that owns the chain; [`api`] the routes over it, [`token`],
 //! [`rate`], [`tls`] and [`server`] what stands before them, [`freshness`] when a template is due; [`audit`] the record of changes and [`reload`] where they come from; [`retry`], [`client`] and
 //! [`mining`] the miner's side; [`run`] puts everything together; [`metrics`] what is counted, [`statistics`] what was
-//! done over the newest blocks, [`anomaly`] what of that is out of the ordinary.
+//! done over the newest blocks, [`anomaly`] what of that is out of the ordinary, [`dag`]
+//! what a picture of the DAG shows.
 
 pub mod anomaly;
 pub mod api;
@@ -14,6 +15,7 @@ pub mod audit;
 pub mod chain;
 pub mod client;
 pub mod clock;
+pub mod dag;
 pub mod freshness;
 pub mod metrics;
 pub mod mining;
