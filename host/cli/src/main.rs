@@ -8,6 +8,7 @@
 mod bench;
 mod chain;
 mod config;
+mod dag;
 mod engine;
 mod key;
 mod plugin;
@@ -15,6 +16,7 @@ mod reference;
 mod replay;
 mod run;
 mod sandbox;
+mod stats;
 mod terminal;
 mod wallet;
 
@@ -25,7 +27,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "adit", version, max_term_width = 110)]
 struct Arguments {
-    /// Write the log as JSON lines.
+    /// Write the log, or the answer of `adit stats`, as JSON.
     #[arg(long, global = true)]
     json: bool,
     /// What is logged, in tracing's notation; over `log.level` of chain.toml.
@@ -58,13 +60,18 @@ enum Command {
     Send(wallet::SendArguments),
     /// Show what an address or a key holds.
     Balance(wallet::BalanceArguments),
+    /// Draw the newest blocks and how they merge each other.
+    Dag(dag::DagArguments),
+    /// Show what a node did over its newest blocks.
+    Stats(stats::StatsArguments),
     /// Measure this machine: search, checking, sandbox, templates.
     Bench(bench::BenchArguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let log = terminal::LogFormat { json: arguments.json, filter: arguments.log };
+    let json = arguments.json;
+    let log = terminal::LogFormat { json, filter: arguments.log };
     let outcome = match arguments.command {
         Command::Up(arguments) => run::up(arguments, &log),
         Command::Node(arguments) => run::node(arguments, &log),
@@ -75,6 +82,8 @@ fn main() -> ExitCode {
         Command::Key(command) => key::run(command),
         Command::Send(arguments) => wallet::send(&arguments),
         Command::Balance(arguments) => wallet::balance(&arguments),
+        Command::Dag(arguments) => dag::run(&arguments),
+        Command::Stats(arguments) => stats::run(&arguments, json),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match outcome {
