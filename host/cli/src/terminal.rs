@@ -1,5 +1,6 @@
 //! What a person sees: the log, and one line that says how the chain stands.
 
+use adit_node::chain::{DagStanding, Snapshot};
 use adit_node::mining::MinerReport;
 use adit_node::run::Node;
 use anyhow::{Context, Result};
@@ -108,10 +109,8 @@ impl StatusLine {
             let snapshot = chain.borrow().clone();
             let report = miner.borrow().clone();
             let mining = if report.running { format!(" · {}", speed(&report)) } else { String::new() };
-            format!(
-                "height {} · difficulty {} · {} waiting{mining} · {url}",
-                snapshot.tip.height, snapshot.next.difficulty, snapshot.pool.transactions
-            )
+            let (difficulty, waiting) = (&snapshot.next.difficulty, snapshot.pool.transactions);
+            format!("{} · difficulty {difficulty} · {waiting} waiting{mining} · {url}", position(&snapshot))
         })
     }
 
@@ -162,6 +161,15 @@ impl StatusLine {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Says where the chain stands: by its height, or by its blue score and how its newest blocks merge.
+fn position(snapshot: &Snapshot) -> String {
+    let height = snapshot.tip.height;
+    let Some(DagStanding { tips, colours }) = &snapshot.dag else { return format!("height {height}") };
+    let blue = colours.blue_ratio().map(|ratio| format!(" · {:.1} % blue", ratio * 100.0)).unwrap_or_default();
+    let (last, mean) = (colours.merged_last, colours.merge_set_mean());
+    format!("blue score {height} · {tips} tips{blue} · merges {last}, {mean:.1} on average")
 }
 
 fn speed(report: &MinerReport) -> String {

@@ -85,11 +85,9 @@ pub fn part(reader: &ChainReader, chain: &str, wish: DagWish) -> Option<DagPart>
         None => tips.iter().map(|known| known.height).max()?,
     };
     let range = Range { top, bottom: Height(top.0.saturating_sub(depth)) };
-    // From a tip above the range the way down may be as long as the chain: what the selected chain holds is found without it.
-    let near = tips.iter().filter(|known| known.height <= top).map(|known| known.id);
-    let roots = near.chain(wish.around).chain(reader.selected_below(top).map(|known| known.id));
-    let (shown, more) = walk(reader, range, roots);
-    let colours = colours(reader, &shown, range);
+    let colours = colours(reader, range);
+    let roots = tips.iter().map(|known| known.id).chain(wish.around).chain(colours.keys().copied());
+    let (shown, more) = walk(reader, range, roots.chain(reader.selected_below(top).map(|known| known.id)));
     let tips: BTreeSet<BlockId> = tips.iter().map(|known| known.id).collect();
     let block = |indexed: &IndexedBlock| DagBlock {
         hash: indexed.known.id.to_string(),
@@ -118,12 +116,13 @@ struct Range {
 
 type Shown = BTreeMap<(Height, BlockId), IndexedBlock>;
 
-/// Walks from the roots towards the genesis, the highest block first, and tells whether it had to stop early.
+/// Walks from the roots towards the genesis, the highest block first, and tells whether it had to stop early. Roots above the range are left out:
+/// the way down from them may be as long as the chain.
 fn walk(reader: &ChainReader, range: Range, roots: impl Iterator<Item = BlockId>) -> (Shown, bool) {
     let mut shown = Shown::new();
     let mut open = Shown::new();
     let take = |open: &mut Shown, id: BlockId| {
-        if let Some(indexed) = reader.indexed(id) {
+        if let Some(indexed) = reader.indexed(id).filter(|indexed| indexed.known.height <= range.top) {
             open.insert((indexed.known.height, id), indexed);
         }
     };
@@ -143,13 +142,12 @@ fn walk(reader: &ChainReader, range: Range, roots: impl Iterator<Item = BlockId>
     (shown, false)
 }
 
-/// Returns the colours that the selected chain gives to the blocks that it merges.
-fn colours(reader: &ChainReader, shown: &Shown, range: Range) -> BTreeMap<BlockId, DagColour> {
+/// Returns the blocks that the selected chain merges in the range and some way above it, with the colours that it gives them.
+fn colours(reader: &ChainReader, range: Range) -> BTreeMap<BlockId, DagColour> {
     let mut colours = BTreeMap::new();
     let above = Height(range.top.0.saturating_add(MERGED_WITHIN));
-    let lowest = shown.keys().next().map_or(range.bottom, |(height, _)| *height);
     let mut at = reader.selected_below(above);
-    while let Some(known) = at.filter(|known| known.height >= lowest) {
+    while let Some(known) = at.filter(|known| known.height >= range.bottom) {
         for merged in &known.merge_set {
             colours.insert(merged.id, if merged.blue { DagColour::Blue } else { DagColour::Red });
         }

@@ -7,7 +7,7 @@ use adit_node::dag::{DagBlock, DagColour, DagPart};
 use std::fmt::Write as _;
 
 /// Pixels from one column to the next, and from one lane to the next.
-const COLUMN: i64 = 92;
+const COLUMN: i64 = 104;
 const LANE: i64 = 44;
 
 /// Pixels of a block.
@@ -69,7 +69,9 @@ impl Canvas<'_> {
         let tips = part.blocks.iter().filter(|block| block.tip).count();
         let more = if part.more { ", more left out" } else { "" };
         let blocks = part.blocks.len();
-        let note = format!("{blocks} blocks{more} · heights {low} to {high} · {tips} tips · arrows lead to parents");
+        let note = format!(
+            "{blocks} blocks{more} · heights {low} to {high} · {tips} tips · arrows lead to parents, heights stand below"
+        );
         self.line(format_args!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">"
         ));
@@ -158,8 +160,6 @@ impl Canvas<'_> {
             y - 11,
             x + 29
         ));
-        let x = x + 80;
-        self.line(format_args!("<text class=\"note\" x=\"{x}\" y=\"{y}\">below: blue score</text>"));
     }
 
     /// The middle of a block's left side, from where its arrows go.

@@ -267,8 +267,8 @@ fn average_block_time(api: &ApiState, sizes: Sizes) -> f64 {
     let tip = api.chain.snapshot().tip.clone();
     let oldest = Height(tip.height.0.saturating_sub(u64::from(sizes.statistics_blocks)).max(1));
     let reader = api.chain.reader();
-    let Some(first) = reader.id_at(oldest).and_then(|id| reader.indexed(id)) else { return 0.0 };
-    let blocks = tip.height.0.saturating_sub(oldest.0);
-    let millis = tip.time.to_millis().saturating_sub(first.known.time.to_millis());
+    let Some(first) = reader.selected_below(oldest).filter(|first| first.height.0 > 0) else { return 0.0 };
+    let blocks = tip.height.0.saturating_sub(first.height.0);
+    let millis = tip.time.to_millis().saturating_sub(first.time.to_millis());
     if blocks == 0 { 0.0 } else { millis as f64 / 1000.0 / blocks as f64 }
 }
