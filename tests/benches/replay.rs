@@ -3,8 +3,8 @@
 
 use adit_plugin_bundle::find;
 use adit_plugin_host::{Plugin, PluginSource, Sandbox, Settings};
-use adit_primitives::engine::{HashEngine, RulesEngine};
 use adit_primitives::Height;
+use adit_primitives::engine::{HashEngine, RulesEngine};
 use adit_tests::conformance::replay::Replay;
 use adit_tests::conformance::{Example, Subject};
 use adit_tests::recorded;

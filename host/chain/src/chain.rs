@@ -11,14 +11,14 @@ mod open;
 use crate::chain::follow::Fresh;
 use crate::headers::{HeaderError, Judge, Judged, second_genesis};
 use crate::index::BlockStatus;
-use crate::ledger::{Law, StoredCoins, check_body};
+use crate::ledger::{Law, StoredCoins, check_body, check_merging};
 use crate::mempool::Offer;
 use crate::record::{HeaderRecord, PendingRecord};
 use crate::template::TemplateCache;
 use crate::waiting::{Until, Waiting};
 use crate::{
-    Block, BlockIndex, ChainConfig, ChainReader, Mempool, MempoolError, Solution, TemplateError, TemplateRequest,
-    Transaction, WorkTemplate,
+    Block, BlockIndex, ChainConfig, ChainReader, Mempool, MempoolError, MempoolLimits, OrphanLimits, Solution,
+    TemplateError, TemplateLimits, TemplateRequest, Transaction, WorkTemplate,
 };
 use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Requirements, Violation};
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
@@ -159,9 +159,11 @@ impl Chain {
     pub fn submit_headers(&mut self, now: Timestamp, headers: &[Vec<u8>]) -> Result<usize, HeadersError> {
         self.check_whole()?;
         let index = self.index.clone();
+        let max = self.config.ledger.header_bytes_max;
+        let sound = headers.iter().position(|header| header.len() > max).unwrap_or(headers.len());
         let mut batch = Batch::default();
         let (mut taken, mut early) = (0, None);
-        let stopped = self.judge.batch(&index, headers, &mut |position, judged| {
+        let stopped = self.judge.batch(&index, &headers[..sound], &mut |position, judged| {
             let Judged { header, view, placement } = judged;
             if placement.valid_from > now {
                 early = Some(HeadersError::Early { position, valid_from: placement.valid_from });
@@ -175,7 +177,11 @@ impl Chain {
         });
         // What was taken before a failure is in the index, so it is kept.
         self.commit(batch)?;
-        let stopped = early.or(stopped.map_err(HeaderError::Fault)?.map(HeadersError::Header));
+        let too_long = headers.get(sound).map(|header| {
+            let violation = block_size(format!("{} bytes of header, {max} are allowed", header.len()));
+            HeadersError::Header(HeaderError::Invalid { position: sound, violation })
+        });
+        let stopped = early.or(stopped.map_err(HeaderError::Fault)?.map(HeadersError::Header)).or(too_long);
         stopped.map_or(Ok(taken), Err)
     }
 
@@ -222,6 +228,7 @@ impl Chain {
         let source = crate::template::Source {
             rules: &*self.judge.rules,
             index: &self.index,
+            storage: &*self.storage,
             mempool: &self.mempool,
             ledger: &self.config.ledger,
             state_version: self.state_version,
@@ -234,6 +241,7 @@ impl Chain {
         let source = crate::template::Source {
             rules: &*self.judge.rules,
             index: &self.index,
+            storage: &*self.storage,
             mempool: &self.mempool,
             ledger: &self.config.ledger,
             state_version: self.state_version,
@@ -254,6 +262,22 @@ impl Chain {
     /// Returns what the next block must have: difficulty, height, subsidy. `difficulty` asks for another than the one computed.
     pub fn requirements(&self, difficulty: Option<u64>) -> Result<Requirements, TemplateError> {
         crate::template::requirements(&*self.judge.rules, &self.index, difficulty)
+    }
+
+    /// Changes what a node chooses while it runs: what has no room any more goes, the worst first.
+    pub fn set_limits(
+        &mut self,
+        mempool: MempoolLimits,
+        orphans: OrphanLimits,
+        templates: TemplateLimits,
+    ) -> Result<(), StorageError> {
+        self.check_whole()?;
+        let mut batch = Batch::default();
+        self.mempool.set_limits(mempool.clone()).iter().for_each(|id| batch.delete(Table::Mempool, id.to_bytes()));
+        self.waiting.set_limits(orphans.clone());
+        self.templates.set_limits(templates.clone());
+        (self.config.mempool, self.config.orphans, self.config.templates) = (mempool, orphans, templates);
+        self.commit(batch)
     }
 
     /// Returns the selected tip.
@@ -278,7 +302,7 @@ impl Chain {
 
     /// Returns a handle for questions, which any thread may keep.
     pub fn reader(&self) -> ChainReader {
-        ChainReader::new(self.storage.clone(), self.index.clone(), self.config.ledger.coinbase_maturity)
+        ChainReader::new(self.storage.clone(), self.index.clone(), self.config.ledger.clone())
     }
 
     /// Returns what the chain was opened with.
@@ -309,7 +333,10 @@ impl Chain {
             Some(placement) => (placement, block),
             None => self.place(now, block, &view)?,
         };
-        let violation = check_body(&block.body, placement.height, &self.config.ledger).err();
+        let rules = &self.config.ledger;
+        let judged =
+            check_merging(&placement.merge_set, rules).and_then(|()| check_body(&block.body, placement.height, rules));
+        let violation = judged.err();
         self.keep(block, view, placement, violation)?;
         match self.index.violation(id) {
             None => Ok(id),
@@ -388,7 +415,7 @@ impl Chain {
             "{header} bytes of header and {bytes} in all, {} and {} are allowed",
             rules.header_bytes_max, rules.block_bytes_max
         );
-        Err(BlockError::Invalid { id: None, violation: Violation { rule: "block-size".to_owned(), detail } })
+        Err(BlockError::Invalid { id: None, violation: block_size(detail) })
     }
 
     fn known_invalid(&self, id: BlockId) -> BlockError {
@@ -421,6 +448,10 @@ impl Chain {
     fn check_whole(&self) -> Result<(), StorageError> {
         self.broken.clone().map_or(Ok(()), Err)
     }
+}
+
+fn block_size(detail: String) -> Violation {
+    Violation { rule: "block-size".to_owned(), detail }
 }
 
 /// Returns the least height of the next block.

@@ -18,14 +18,29 @@ pub struct ChainConfig {
 pub struct LedgerRules {
     /// How many blocks above its own a coinbase's outputs may first be spent. At least 1.
     pub coinbase_maturity: u64,
+    /// What becomes of a block with a payment that cannot be applied.
+    pub conflicts: Conflicts,
     /// The most bytes of a block: header and body as [`crate::Block`] encodes them.
     pub block_bytes_max: usize,
+    /// The most transactions of a block, its coinbase among them.
+    pub block_transactions_max: u32,
     /// The most bytes of a header.
     pub header_bytes_max: usize,
     /// The most bytes of data in a transaction or a coinbase, the coinbase's 8 bytes of height among them. At least 8.
     pub data_bytes_max: usize,
     /// The most atoms that a transaction may move: sums below it cannot overflow.
     pub money_max: Amount,
+}
+
+/// What becomes of a block that holds a payment which cannot be applied where the order of blocks puts it: its inputs are spent or
+/// missing, it spends more than they hold, a signature does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conflicts {
+    /// The block is invalid. No block may merge others: what is refused would hang on what a node merged first.
+    RefuseBlock,
+    /// The payment is left out and the block stays valid: two blocks found at once may hold payments that conflict, of which the first in order
+    /// counts. A coinbase is cut to what its block earned.
+    SkipTransaction,
 }
 
 /// What the mempool holds at most, and for how little.
@@ -58,13 +73,33 @@ pub struct TemplateLimits {
     pub templates_max: usize,
 }
 
+impl Conflicts {
+    /// Returns the name in `chain.toml`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RefuseBlock => "refuse-block",
+            Self::SkipTransaction => "skip-transaction",
+        }
+    }
+}
+
 impl LedgerRules {
     /// Returns the parameters as canonical JSON (keys sorted, no white space), for `primitives::identity::Rules::ledger`.
     pub fn canonical_json(&self) -> String {
-        let Self { coinbase_maturity, block_bytes_max, header_bytes_max, data_bytes_max, money_max } = self;
+        let Self {
+            coinbase_maturity,
+            conflicts,
+            block_bytes_max,
+            block_transactions_max,
+            header_bytes_max,
+            data_bytes_max,
+            money_max,
+        } = self;
         let money_max = money_max.to_atoms();
+        let conflicts = conflicts.name();
         format!(
-            "{{\"block_bytes_max\":{block_bytes_max},\"coinbase_maturity\":{coinbase_maturity},\"data_bytes_max\":{data_bytes_max},\
+            "{{\"block_bytes_max\":{block_bytes_max},\"block_transactions_max\":{block_transactions_max},\
+             \"coinbase_maturity\":{coinbase_maturity},\"conflicts\":\"{conflicts}\",\"data_bytes_max\":{data_bytes_max},\
              \"header_bytes_max\":{header_bytes_max},\"money_max\":{money_max}}}"
         )
     }

@@ -3,6 +3,8 @@
 //! Blocks form a tree by selected parents. Each block has a jump pointer (Myers' skew-binary list), so that an ancestor at a height is
 //! found in O(log n) steps wherever the block stands. Blocks are never removed.
 
+mod order;
+
 use crate::reachability::{Place, Reachability};
 use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Stamp, Violation};
 use adit_primitives::engine::ChainView;
@@ -10,6 +12,8 @@ use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub use order::{Colour, Standing};
 
 /// Every placed block, shared between the chain that adds to it and those who read it.
 #[derive(Debug)]
@@ -79,6 +83,8 @@ pub(crate) struct Node {
     jump: Place,
     /// Steps to the root along selected parents.
     depth: u32,
+    /// How many blocks stand before it in the total order that it sees: its topoheight, were it selected.
+    order: u64,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +124,7 @@ impl BlockIndex {
             parent: 0,
             jump: 0,
             depth: 0,
+            order: 0,
         });
         Self { dag: RwLock::new(dag), horizon }
     }
@@ -213,14 +220,14 @@ impl BlockIndex {
     /// Returns the block that ranks highest among those whose bodies are known; the selected tip where none is better.
     pub(crate) fn best(&self) -> BlockId {
         let dag = self.read();
-        let best = dag.candidates.last().map_or(dag.tip(), |rank| rank.first_seen.0);
-        dag.node(best).known.id
+        let best = dag.candidates.last().map(|rank| rank.first_seen.0).filter(|best| dag.beats_tip(*best));
+        dag.node(best.unwrap_or(dag.tip())).known.id
     }
 
-    /// Tells whether `id` ranks above the selected tip.
+    /// Tells whether `id` ranks above the selected tip. An equal never does, whenever its header came: nobody may keep a body back and win by it.
     pub(crate) fn beats_tip(&self, id: BlockId) -> bool {
         let dag = self.read();
-        dag.place(id).is_some_and(|place| dag.rank(place) > dag.rank(dag.tip()))
+        dag.place(id).is_some_and(|place| dag.beats_tip(place))
     }
 
     /// Makes a block the selected tip, and the blocks below it valid.
@@ -365,6 +372,11 @@ impl Dag {
         *self.selected.last().expect("the root is always selected")
     }
 
+    fn beats_tip(&self, place: Place) -> bool {
+        let strength = |place: Place| (self.node(place).known.work, self.node(place).tie);
+        strength(place) > strength(self.tip())
+    }
+
     fn rank(&self, place: Place) -> Rank {
         let node = self.node(place);
         Rank { work: node.known.work, tie: node.tie, first_seen: Reverse(place) }
@@ -448,6 +460,7 @@ impl Dag {
             parent,
             jump: self.jump_above(parent),
             depth: self.node(parent).depth + 1,
+            order: self.node(parent).order + merged.len() as u64 + 1,
             parents: parents.clone(),
         });
         self.reachability.insert(place, parent, &merged);

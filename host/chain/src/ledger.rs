@@ -1,12 +1,17 @@
 //! What a block does to the unspent outputs, and how that is undone.
 //!
-//! The order is: the merge set, block by block, where a transaction that cannot be applied is left out; then the block's own
-//! transactions, which must all be valid; then its coinbase. Money is created by coinbases alone, so at any tip the unspent outputs add up to what
-//! the applied coinbases created less the fees of the applied payments.
+//! The order is: the merge set, block by block, then the block itself; of each block its payments, then its coinbase. Money is created by coinbases
+//! alone, so at any tip the unspent outputs add up to what the applied coinbases created less the fees of the applied payments.
+//!
+//! Under [`Conflicts::RefuseBlock`] each payment must be valid and no block merges others. Under [`Conflicts::SkipTransaction`] a payment that cannot be
+//! applied is left out and its block stays valid: no well-formed block is refused, so no verdict hangs on which chain a node followed
+//! first. A blue block is paid what it earned: its subsidy, and the fees of those of its payments that were applied. A coinbase that
+//! claims more is paid in the order of its outputs until that is used up. A red block creates nothing, and the fees of its payments are
+//! destroyed: nobody gains by making others red.
 
 use crate::record::{self, SpentOutput, Undo};
-use crate::{LedgerRules, OutPoint, Output, Transaction};
-use adit_primitives::contract::Violation;
+use crate::{Conflicts, LedgerRules, OutPoint, Output, Transaction};
+use adit_primitives::contract::{MergedBlock, Violation};
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{Amount, BlockId, Encode, Hash256, Height, TxId, canonical_struct};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +103,7 @@ pub(crate) struct Application<'a> {
     pub(crate) subsidy: u64,
     pub(crate) body: &'a [Transaction],
     /// The merge set in its order.
-    pub(crate) merged: Vec<MergedBody>,
+    pub(crate) merged: &'a [MergedBody],
     /// Tells of a transaction's leaf whether its signatures have been checked before.
     pub(crate) signed: &'a dyn Fn(&Hash256) -> bool,
 }
@@ -109,6 +114,14 @@ pub(crate) struct MergedBody {
     /// What its coinbase may create here: nothing where the block is red.
     pub(crate) subsidy: Option<u64>,
     pub(crate) body: Vec<Transaction>,
+}
+
+/// What a block holds, whether it is merged or merges.
+struct Body<'a> {
+    id: BlockId,
+    /// What its coinbase may create, fees not counted. `None` where the block is red.
+    subsidy: Option<u64>,
+    transactions: &'a [Transaction],
 }
 
 impl TransactionError {
@@ -193,6 +206,9 @@ fn check_outputs(transaction: &Transaction, rules: &LedgerRules) -> Result<(), T
 }
 
 /// Checks a well-formed payment against the outputs it spends, for a block of the given height. Returns what it spends and its fee.
+///
+/// `signed` says that the signatures were seen to hold. They are over the amounts spent, which on a chain that cuts coinbases are not the same on
+/// every branch: those are looked at again.
 pub(crate) fn check_payment(
     coins: &dyn Coins,
     law: Law<'_>,
@@ -211,7 +227,8 @@ pub(crate) fn check_payment(
         spent.push(unspent);
     }
     let fee = fee(transaction, &spent, law.rules)?;
-    if !signed {
+    let may_differ = law.rules.conflicts == Conflicts::SkipTransaction && spent.iter().any(|unspent| unspent.coinbase);
+    if !signed || may_differ {
         check_signatures(law.chain, transaction, &spent)?;
     }
     Ok((spent, fee))
@@ -235,8 +252,24 @@ fn check_signatures(chain: &Hash256, transaction: &Transaction, spent: &[Unspent
     }
 }
 
-/// Checks what a body shows by itself: a coinbase first and nowhere else, every transaction well-formed.
+/// Checks that a block merges others only where the ledger can leave out what conflicts.
+pub(crate) fn check_merging(merge_set: &[MergedBlock], rules: &LedgerRules) -> Result<(), Violation> {
+    match rules.conflicts {
+        Conflicts::RefuseBlock if !merge_set.is_empty() => {
+            let detail =
+                format!("{} blocks are merged; `conflicts` of this chain's ledger allows none", merge_set.len());
+            Err(violation("merge", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks what a body shows by itself: not too many transactions, a coinbase first and nowhere else, every transaction well-formed.
 pub(crate) fn check_body(body: &[Transaction], height: Height, rules: &LedgerRules) -> Result<(), Violation> {
+    let max = rules.block_transactions_max;
+    if body.len() > max as usize {
+        return Err(violation("block-transactions", format!("{} transactions, {max} are allowed", body.len())));
+    }
     let Some((coinbase, payments)) = body.split_first() else {
         return Err(violation("coinbase", "the body is empty".to_owned()));
     };
@@ -271,30 +304,15 @@ impl<'a> Overlay<'a> {
         Self { storage, changes: BTreeMap::new(), accepted: BTreeMap::new(), batch: Batch::default() }
     }
 
-    /// Applies a block whose body is well-formed. After a failure the overlay is worth nothing and must be dropped.
+    /// Applies a block whose body is well-formed, after those that it merges. After a failure the overlay is worth nothing and must be dropped.
     pub(crate) fn apply(&mut self, law: Law<'_>, block: &Application<'_>) -> Result<(), Failure<Violation>> {
         let mut undo = Undo::default();
-        for merged in &block.merged {
-            self.apply_merged(law, block, merged, &mut undo)?;
+        for merged in block.merged {
+            let MergedBody { id, subsidy, body } = merged;
+            self.apply_body(law, block, &Body { id: *id, subsidy: *subsidy, transactions: body }, &mut undo)?;
         }
-        let mut fees = Amount::ZERO;
-        for (position, payment) in (0..).zip(block.body).skip(1) {
-            let id = payment.id();
-            let fee = self.apply_payment(law, block, payment, id, &mut undo).map_err(|failure| match failure {
-                Failure::Invalid(error) => Failure::Invalid(transaction_violation(position, &error)),
-                Failure::Storage(error) => Failure::Storage(error),
-            })?;
-            fees = fees.checked_add(fee).ok_or_else(|| {
-                Failure::Invalid(violation("transaction-amounts", "the fees of the block overflow".to_owned()))
-            })?;
-            self.accept(block.id, block.id, position_u32(position), id, &mut undo);
-        }
-        if let Some(coinbase) = block.body.first() {
-            let id = coinbase.id();
-            self.check_reward(coinbase, id, block.subsidy, fees)?;
-            self.create(coinbase, id, block.height, &mut undo);
-            self.accept(block.id, block.id, 0, id, &mut undo);
-        }
+        let own = Body { id: block.id, subsidy: Some(block.subsidy), transactions: block.body };
+        self.apply_body(law, block, &own, &mut undo)?;
         self.batch.put(Table::Undo, block.id.to_bytes(), undo.to_bytes());
         self.batch.put(Table::Selected, record::height_key(block.height), block.id.to_bytes());
         Ok(())
@@ -319,6 +337,11 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
+    /// Tells whether a transaction was accepted since the storage was written.
+    pub(crate) fn accepts(&self, id: TxId) -> bool {
+        self.accepted.get(&id).is_some_and(|accepted| *accepted)
+    }
+
     /// Returns the changes as one batch.
     pub(crate) fn into_batch(self) -> Batch {
         let mut batch = self.batch;
@@ -337,36 +360,31 @@ impl<'a> Overlay<'a> {
         record::read(self.storage, Table::Undo, &id.to_bytes())
     }
 
-    fn apply_merged(
+    /// Applies the payments of one body, then its coinbase.
+    fn apply_body(
         &mut self,
         law: Law<'_>,
         block: &Application<'_>,
-        merged: &MergedBody,
+        body: &Body<'_>,
         undo: &mut Undo,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), Failure<Violation>> {
         let mut fees = Amount::ZERO;
-        for (position, payment) in (0..).zip(&merged.body).skip(1) {
+        for (position, payment) in (0..).zip(body.transactions).skip(1) {
             let id = payment.id();
             match self.apply_payment(law, block, payment, id, undo) {
                 Ok(fee) => {
-                    fees = fees.checked_add(fee).unwrap_or(fees);
-                    self.accept(block.id, merged.id, position_u32(position), id, undo);
+                    // There is not so much money: rules bound what all blocks together create.
+                    fees = fees.checked_add(fee).unwrap_or(Amount::from_atoms(u64::MAX));
+                    self.accept(block.id, body.id, position_u32(position), id, undo);
                 }
-                Err(Failure::Invalid(_)) => {}
-                Err(Failure::Storage(error)) => return Err(error),
+                Err(Failure::Invalid(_)) if law.rules.conflicts == Conflicts::SkipTransaction => {}
+                Err(Failure::Invalid(error)) => {
+                    return Err(Failure::Invalid(transaction_violation(position, &error)));
+                }
+                Err(Failure::Storage(error)) => return Err(Failure::Storage(error)),
             }
         }
-        let (Some(coinbase), Some(subsidy)) = (merged.body.first(), merged.subsidy) else { return Ok(()) };
-        let id = coinbase.id();
-        match self.check_reward(coinbase, id, subsidy, fees) {
-            Ok(()) => {
-                self.create(coinbase, id, block.height, undo);
-                self.accept(block.id, merged.id, 0, id, undo);
-                Ok(())
-            }
-            Err(Failure::Invalid(_)) => Ok(()),
-            Err(Failure::Storage(error)) => Err(error),
-        }
+        self.apply_coinbase(law, block, body, fees, undo)
     }
 
     /// Checks a payment and applies it, or changes nothing. Returns its fee.
@@ -385,39 +403,51 @@ impl<'a> Overlay<'a> {
             change.now = None;
             undo.spent.push(SpentOutput { at: input.previous, was });
         }
-        self.create(payment, id, block.height, undo);
+        for (at, output) in Transaction::out_points(id, payment.outputs.len()).zip(&payment.outputs) {
+            self.create(at, Unspent { output: *output, height: block.height, coinbase: false }, undo);
+        }
         Ok(fee)
     }
 
-    /// Checks that a coinbase creates no more than it may, and was not accepted before.
-    fn check_reward(
-        &self,
-        coinbase: &Transaction,
-        id: TxId,
-        subsidy: u64,
+    /// Lets a coinbase create what its block earned: subsidy and fees.
+    fn apply_coinbase(
+        &mut self,
+        law: Law<'_>,
+        block: &Application<'_>,
+        body: &Body<'_>,
         fees: Amount,
+        undo: &mut Undo,
     ) -> Result<(), Failure<Violation>> {
+        let (Some(coinbase), Some(subsidy)) = (body.transactions.first(), body.subsidy) else { return Ok(()) };
+        let id = coinbase.id_in(body.id, law.rules.conflicts);
+        let earned = Amount::from_atoms(subsidy).checked_add(fees);
         let claimed = coinbase.output_sum();
-        let allowed = Amount::from_atoms(subsidy).checked_add(fees);
-        if claimed.is_none() || claimed > allowed {
-            let detail = format!("the coinbase creates {claimed:?}, subsidy and fees allow {allowed:?}");
+        let cuts = law.rules.conflicts == Conflicts::SkipTransaction;
+        if !cuts && (claimed.is_none() || claimed > earned) {
+            let detail = format!("the coinbase creates {claimed:?}, subsidy and fees allow {earned:?}");
             return Err(Failure::Invalid(violation("coinbase-value", detail)));
         }
-        // A payment cannot come twice, as its inputs are gone. Nothing but this keeps a coinbase from it: merged blocks may hold the same one.
+        // A payment cannot come twice, as its inputs are gone. Nothing but this keeps a coinbase from it.
         if self.is_accepted(id)? {
             return Err(Failure::Invalid(violation("coinbase", format!("coinbase {id} was accepted before"))));
         }
+        let mut left = earned.unwrap_or(law.rules.money_max);
+        for (at, output) in Transaction::out_points(id, coinbase.outputs.len()).zip(&coinbase.outputs) {
+            let amount = output.amount.min(left);
+            left = left.checked_sub(amount).unwrap_or(Amount::ZERO);
+            if amount > Amount::ZERO {
+                let output = Output { amount, ..*output };
+                self.create(at, Unspent { output, height: block.height, coinbase: true }, undo);
+            }
+        }
+        self.accept(block.id, body.id, 0, id, undo);
         Ok(())
     }
 
-    /// Creates the outputs of a transaction. None of them exists: no transaction is accepted twice.
-    fn create(&mut self, transaction: &Transaction, id: TxId, height: Height, undo: &mut Undo) {
-        let coinbase = transaction.is_coinbase();
-        for (at, output) in Transaction::out_points(id, transaction.outputs.len()).zip(&transaction.outputs) {
-            let now = Some(Unspent { output: *output, height, coinbase });
-            self.changes.entry(at).or_insert(Change { stored: None, now: None }).now = now;
-            undo.created.push(at);
-        }
+    /// Creates an output. It does not exist: no transaction is accepted twice.
+    fn create(&mut self, at: OutPoint, unspent: Unspent, undo: &mut Undo) {
+        self.changes.entry(at).or_insert(Change { stored: None, now: None }).now = Some(unspent);
+        undo.created.push(at);
     }
 
     fn accept(&mut self, accepted_by: BlockId, block: BlockId, position: u32, id: TxId, undo: &mut Undo) {

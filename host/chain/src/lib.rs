@@ -12,6 +12,7 @@
 
 pub mod address;
 pub mod block;
+mod carried;
 pub mod chain;
 pub mod config;
 pub mod headers;
@@ -30,9 +31,9 @@ mod waiting;
 pub use address::{Address, AddressError, AddressPrefix};
 pub use block::Block;
 pub use chain::{Accepted, BlockError, Chain, HeadersError, OpenError, Reorg};
-pub use config::{ChainConfig, LedgerRules, MempoolLimits, OrphanLimits, TemplateLimits};
+pub use config::{ChainConfig, Conflicts, LedgerRules, MempoolLimits, OrphanLimits, TemplateLimits};
 pub use headers::{HeaderChain, HeaderError};
-pub use index::{BlockIndex, BlockStatus, IndexedBlock};
+pub use index::{BlockIndex, BlockStatus, Colour, IndexedBlock, Standing};
 pub use key::{KeyError, PublicKey, SecretKey, Signature};
 pub use ledger::{TransactionError, Unspent};
 pub use mempool::{Mempool, MempoolError, Pending};

@@ -238,6 +238,18 @@ impl Mempool {
         removed
     }
 
+    /// Changes how much may wait, and for how little. Returns what had to go: the worst first, with all that depend on it.
+    pub(crate) fn set_limits(&mut self, limits: MempoolLimits) -> Vec<TxId> {
+        self.limits = limits;
+        let mut removed = Vec::new();
+        while !self.has_room(self.bytes, self.entries.len()) {
+            let Some(worst) = self.eviction.first_key_value().map(|(_, id)| *id) else { break };
+            let family = self.descendants(worst);
+            removed.extend(self.remove_family(family));
+        }
+        removed
+    }
+
     /// Takes everything out, parents before children.
     pub(crate) fn drain(&mut self) -> Vec<Arc<Pending>> {
         let mut all: Vec<(usize, u64, Arc<Pending>)> =

@@ -1,8 +1,8 @@
 //! Questions about the chain, answered from the index and the storage by any thread.
 
-use crate::index::IndexedBlock;
+use crate::index::{IndexedBlock, Standing};
 use crate::record::{self, Location};
-use crate::{Block, BlockIndex, OutPoint, PublicKey, Transaction, Unspent};
+use crate::{Block, BlockIndex, LedgerRules, OutPoint, PublicKey, Transaction, Unspent};
 use adit_primitives::contract::KnownBlock;
 use adit_primitives::engine::ChainView;
 use adit_primitives::storage::{Storage, StorageError, Table};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub struct ChainReader {
     storage: Arc<dyn Storage>,
     index: Arc<BlockIndex>,
-    coinbase_maturity: u64,
+    rules: LedgerRules,
 }
 
 /// A transaction with the place where the ledger accepted it.
@@ -42,8 +42,8 @@ pub struct Holdings {
 }
 
 impl ChainReader {
-    pub(crate) fn new(storage: Arc<dyn Storage>, index: Arc<BlockIndex>, coinbase_maturity: u64) -> Self {
-        Self { storage, index, coinbase_maturity }
+    pub(crate) fn new(storage: Arc<dyn Storage>, index: Arc<BlockIndex>, rules: LedgerRules) -> Self {
+        Self { storage, index, rules }
     }
 
     /// Returns the selected tip.
@@ -78,6 +78,16 @@ impl ChainReader {
         self.index.selected_ancestor(self.index.tip_id(), height)
     }
 
+    /// Returns a block's place in the total order: its colour, who applied it, its topoheight.
+    pub fn standing(&self, id: BlockId) -> Option<Standing> {
+        self.index.standing(id)
+    }
+
+    /// Returns the block with so many before it in the total order.
+    pub fn id_at_topoheight(&self, topoheight: u64) -> Option<BlockId> {
+        self.index.at_topoheight(topoheight)
+    }
+
     /// Returns blocks of the selected chain from a height upwards, at most `max`.
     pub fn page(&self, first: Height, max: usize) -> Result<Vec<(IndexedBlock, Block)>, StorageError> {
         let indexed = self.index.selected_page(first, max);
@@ -88,7 +98,12 @@ impl ChainReader {
         indexed.into_iter().filter_map(|indexed| with_body(indexed).transpose()).collect()
     }
 
-    /// Returns a transaction that the ledger has accepted.
+    /// Returns the name under which the ledger knows a transaction of a block, and its outputs once it is accepted.
+    pub fn transaction_id(&self, transaction: &Transaction, block: BlockId) -> TxId {
+        transaction.id_in(block, self.rules.conflicts)
+    }
+
+    /// Returns a transaction that the ledger has accepted. A coinbase says what it claimed, which may be more than it was paid.
     pub fn transaction(&self, id: TxId) -> Result<Option<LocatedTransaction>, StorageError> {
         let location: Option<Location> = record::read(&*self.storage, Table::Transactions, &id.to_bytes())?;
         let Some(Location { accepted_by, block, position }) = location else { return Ok(None) };
@@ -118,7 +133,7 @@ impl ChainReader {
             let at = OutPoint::from_bytes(at).map_err(|error| record::damaged(Table::Owned, &error.to_string()))?;
             // An output that a block has spent since the scan is left out.
             let Some(unspent) = self.unspent(&at)? else { continue };
-            let mature = unspent.height.0.saturating_add(self.coinbase_maturity);
+            let mature = unspent.height.0.saturating_add(self.rules.coinbase_maturity);
             let amount = unspent.output.amount;
             let sum = if unspent.coinbase && next < mature {
                 &mut holdings.immature_sum

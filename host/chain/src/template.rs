@@ -1,12 +1,15 @@
 //! What miners work on: a header without its proof, and the body that it commits to.
 
 use crate::block::{OpenTree, fold_branch};
+use crate::carried::Carried;
 use crate::index::Version;
+use crate::mempool::selection::Room;
 use crate::{
     Block, BlockIndex, CoinbaseData, LedgerRules, Mempool, Output, Pending, PublicKey, TemplateLimits, Transaction,
 };
 use adit_primitives::contract::{Draft, PowInput, Requirements, Violation};
 use adit_primitives::engine::{Fault, RulesEngine, SharedView};
+use adit_primitives::storage::Storage;
 use adit_primitives::{Amount, BlockId, Hash256, Target, Timestamp};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -77,6 +80,7 @@ pub enum TemplateError {
 pub(crate) struct Source<'a> {
     pub(crate) rules: &'a dyn RulesEngine,
     pub(crate) index: &'a Arc<BlockIndex>,
+    pub(crate) storage: &'a dyn Storage,
     pub(crate) mempool: &'a Mempool,
     pub(crate) ledger: &'a LedgerRules,
     pub(crate) state_version: u64,
@@ -89,6 +93,7 @@ pub(crate) struct TemplateCache {
     /// Newest last.
     templates: VecDeque<Cached>,
     filling: Option<Arc<Filling>>,
+    carried: Carried,
     tree: OpenTree,
     made: u64,
 }
@@ -108,10 +113,11 @@ struct Stand {
     mempool: u64,
 }
 
-/// The transactions of the next block, whoever mines it. They depend on the mempool alone, which follows the tip.
+/// The transactions of the next block, whoever mines it. They depend on the mempool, which follows the tip, and on what blocks carry that are not
+/// merged yet.
 #[derive(Debug)]
 struct Filling {
-    mempool: u64,
+    stand: (u64, u64),
     transactions: Arc<Vec<Arc<Pending>>>,
     fees: Amount,
     /// From the coinbase to the body root.
@@ -120,7 +126,19 @@ struct Filling {
 
 impl TemplateCache {
     pub(crate) fn new(limits: TemplateLimits) -> Self {
-        Self { limits, templates: VecDeque::new(), filling: None, tree: OpenTree::default(), made: 0 }
+        Self {
+            limits,
+            templates: VecDeque::new(),
+            filling: None,
+            carried: Carried::default(),
+            tree: OpenTree::default(),
+            made: 0,
+        }
+    }
+
+    pub(crate) fn set_limits(&mut self, limits: TemplateLimits) {
+        self.limits = limits;
+        self.forget_oldest();
     }
 
     pub(crate) fn by_id(&self, id: u64) -> Option<Arc<WorkTemplate>> {
@@ -141,10 +159,14 @@ impl TemplateCache {
         }
         let template = Arc::new(self.make(source, now, request)?);
         self.templates.push_back(Cached { request: request.clone(), stand, template: template.clone() });
+        self.forget_oldest();
+        Ok(template)
+    }
+
+    fn forget_oldest(&mut self) {
         while self.templates.len() > self.limits.templates_max.max(1) {
             self.templates.pop_front();
         }
-        Ok(template)
     }
 
     /// Chooses the transactions of the next block. Tells whether they were not chosen already.
@@ -194,17 +216,22 @@ impl TemplateCache {
     }
 
     fn filling(&mut self, source: &Source<'_>) -> Arc<Filling> {
-        let mempool = source.mempool.version();
-        if let Some(filling) = self.filling.as_ref().filter(|filling| filling.mempool == mempool) {
+        self.carried.update(source.index, source.storage);
+        let stand = (source.mempool.version(), self.carried.version());
+        if let Some(filling) = self.filling.as_ref().filter(|filling| filling.stand == stand) {
             return filling.clone();
         }
         let ledger = source.ledger;
         // Two lengths of the block, a header and a coinbase with one output at their largest.
         let besides = 4 + 4 + ledger.header_bytes_max + Transaction::COINBASE_BYTES + ledger.data_bytes_max;
-        let selection = source.mempool.select(ledger.block_bytes_max.saturating_sub(besides));
+        let room = Room {
+            bytes: ledger.block_bytes_max.saturating_sub(besides),
+            transactions: (ledger.block_transactions_max as usize).saturating_sub(1),
+        };
+        let selection = source.mempool.select(room, self.carried.payments());
         self.tree.set_leaves(selection.transactions.iter().map(|pending| pending.leaf).collect());
         let filling = Arc::new(Filling {
-            mempool,
+            stand,
             branch: self.tree.branch(),
             transactions: Arc::new(selection.transactions),
             fees: selection.fees,

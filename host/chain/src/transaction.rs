@@ -7,9 +7,11 @@
 //! The id is the double SHA-256 of everything before the signatures. The first transaction of a block, the coinbase, has no inputs
 //! and so no signatures; its data lies at the very end, so that its bytes split in two around an extranonce ([`CoinbaseData`]).
 
-use crate::{PublicKey, SecretKey, Signature};
+use crate::{Conflicts, PublicKey, SecretKey, Signature};
 use adit_primitives::bytes::encode_length;
-use adit_primitives::{Amount, Decode, DecodeError, Encode, Hash256, Height, Reader, TxId, canonical_struct, sha256d};
+use adit_primitives::{
+    Amount, BlockId, Decode, DecodeError, Encode, Hash256, Height, Reader, TxId, canonical_struct, sha256d,
+};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -87,6 +89,15 @@ impl Transaction {
     /// Returns the id: double SHA-256 of the bytes without signatures.
     pub fn id(&self) -> TxId {
         TxId(sha256d(&self.unsigned_bytes()))
+    }
+
+    /// Returns the name under which the ledger of a chain knows the transaction and its outputs: the id, but for a coinbase where blocks are merged.
+    /// There parallel blocks may have equal coinbases, and it is the double SHA-256 of the coinbase's id and the block's.
+    pub fn id_in(&self, block: BlockId, conflicts: Conflicts) -> TxId {
+        match conflicts {
+            Conflicts::SkipTransaction if self.is_coinbase() => TxId(sha256d(&[self.id().0, block.0].concat())),
+            _ => self.id(),
+        }
     }
 
     /// Returns the leaf of the body's merkle tree: double SHA-256 of all bytes. A coinbase's leaf is its id.

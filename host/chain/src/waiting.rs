@@ -63,13 +63,23 @@ impl Waiting {
         self.ids.insert(id, arrival);
         self.blocks.insert(arrival, WaitingBlock { id, block, bytes, until });
         self.bytes += bytes;
+        self.make_room();
+        true
+    }
+
+    /// Changes how much may wait; the oldest go where there is no room any more.
+    pub(crate) fn set_limits(&mut self, limits: OrphanLimits) {
+        self.limits = limits;
+        self.make_room();
+    }
+
+    fn make_room(&mut self) {
         while self.blocks.len() > self.limits.blocks_max || self.bytes > self.limits.bytes_max {
             let oldest = self.blocks.keys().next().copied();
             if oldest.and_then(|oldest| self.take(oldest)).is_none() {
                 break;
             }
         }
-        true
     }
 
     /// Takes the blocks that waited for a parent, oldest first.

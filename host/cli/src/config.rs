@@ -11,12 +11,12 @@ pub mod source;
 
 pub use source::ChainSource;
 
-use adit_chain::{AddressPrefix, LedgerRules};
+use adit_chain::{AddressPrefix, Conflicts, LedgerRules};
 use adit_node::settings::Settings;
 use adit_plugin_host::{Kind, Sandbox};
 use adit_primitives::identity::{RulePlugin, Rules};
 use adit_primitives::{Amount, BlockId};
-use file::{ChainFile, LedgerTable, Network};
+use file::{ChainFile, ConflictsSetting, LedgerTable, Network};
 use finding::{Finding, Place};
 use plugins::{Chooser, ChosenPlugin};
 use std::path::{Path, PathBuf};
@@ -168,7 +168,12 @@ fn genesis(consensus: &ChosenPlugin, findings: &mut Vec<Finding>, place: Place) 
 fn ledger_rules(table: &LedgerTable) -> LedgerRules {
     LedgerRules {
         coinbase_maturity: table.coinbase_maturity,
+        conflicts: match table.conflicts {
+            ConflictsSetting::RefuseBlock => Conflicts::RefuseBlock,
+            ConflictsSetting::SkipTransaction => Conflicts::SkipTransaction,
+        },
         block_bytes_max: table.block_bytes_max as usize,
+        block_transactions_max: table.block_transactions_max,
         header_bytes_max: table.header_bytes_max as usize,
         data_bytes_max: table.data_bytes_max as usize,
         money_max: Amount::from_atoms(table.money_max),

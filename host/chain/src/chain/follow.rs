@@ -4,12 +4,12 @@
 //! So a branch that turns out invalid is left without a trace, and a crash loses no more than the step under way.
 
 use super::{Chain, next_height};
-use crate::Transaction;
 use crate::index::Path;
 use crate::ledger::{Application, Failure, Law, MergedBody, Overlay};
 use crate::mempool::Offer;
 use crate::record::{self, HeaderRecord, PendingRecord, meta};
-use adit_primitives::contract::Violation;
+use crate::{Conflicts, Transaction};
+use adit_primitives::contract::{MergedBlock, Violation};
 use adit_primitives::storage::{Batch, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Height, Timestamp, TxId};
 use std::collections::BTreeSet;
@@ -24,9 +24,10 @@ pub(super) struct Fresh {
 /// What was undone and applied since the last commit.
 #[derive(Default)]
 struct Step {
-    /// Newest first, with the blocks' times.
+    /// Newest first: the bodies that a block applied, in its order, with the block's time.
     undone: Vec<(Timestamp, Vec<Transaction>)>,
-    applied: Vec<Vec<Transaction>>,
+    /// Oldest first.
+    applied: Vec<Transaction>,
 }
 
 /// A block that the ledger refused.
@@ -66,12 +67,14 @@ impl Chain {
         for id in &path.down {
             let (height, time) = self.standing(*id)?;
             overlay.undo(*id, height)?;
-            step.undone.push((time, self.body(*id, fresh)?));
+            let merged = self.merged(*id, fresh)?.into_iter().flat_map(|merged| merged.body);
+            step.undone.push((time, merged.chain(self.body(*id, fresh)?).collect()));
         }
         for id in &path.up {
             let body = self.body(*id, fresh)?;
-            match self.apply(&mut overlay, *id, &body, fresh) {
-                Ok(()) => step.applied.push(body),
+            let merged = self.merged(*id, fresh)?;
+            match self.apply(&mut overlay, *id, &body, &merged) {
+                Ok(()) => step.applied.extend(merged.into_iter().flat_map(|merged| merged.body).chain(body)),
                 Err(Failure::Invalid(violation)) => return Ok(Some(Refused { id: *id, violation })),
                 Err(Failure::Storage(error)) => return Err(error),
             }
@@ -88,19 +91,23 @@ impl Chain {
         overlay: &mut Overlay<'_>,
         id: BlockId,
         body: &[Transaction],
-        fresh: Option<&Fresh>,
+        merged: &[MergedBody],
     ) -> Result<(), Failure<Violation>> {
         let block = self.index.indexed(id).ok_or_else(|| unknown(id))?;
-        let mut merged = Vec::with_capacity(block.placement.merge_set.len());
-        for other in &block.placement.merge_set {
-            let subsidy = self.index.indexed(other.id).ok_or_else(|| unknown(other.id))?.placement.subsidy;
-            let subsidy = other.blue.then_some(subsidy);
-            merged.push(MergedBody { id: other.id, subsidy, body: self.body(other.id, fresh)? });
-        }
         let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
         let signed = |leaf: &_| self.mempool.has_leaf(leaf);
         let (height, subsidy) = (block.known.height, block.placement.subsidy);
         overlay.apply(law, &Application { id, height, subsidy, body, merged, signed: &signed })
+    }
+
+    /// Returns what a block merges, in its order.
+    fn merged(&self, id: BlockId, fresh: Option<&Fresh>) -> Result<Vec<MergedBody>, StorageError> {
+        let block = self.index.indexed(id).ok_or_else(|| unknown(id))?;
+        let read = |other: &MergedBlock| {
+            let subsidy = self.index.indexed(other.id).ok_or_else(|| unknown(other.id))?.placement.subsidy;
+            Ok(MergedBody { id: other.id, subsidy: other.blue.then_some(subsidy), body: self.body(other.id, fresh)? })
+        };
+        block.placement.merge_set.iter().map(read).collect()
     }
 
     /// Commits a step that ends at a better tip, with what it means for the mempool.
@@ -114,7 +121,10 @@ impl Chain {
         let mut batch = staged;
         let (height, _) = self.standing(tip)?;
         if step.undone.is_empty() {
-            let removed = step.applied.iter().flat_map(|body| self.mempool.confirm(body)).collect::<Vec<_>>();
+            // What was left out says nothing about others that spend the same outputs.
+            let applied: Vec<Transaction> =
+                step.applied.into_iter().filter(|transaction| overlay.accepts(transaction.id())).collect();
+            let removed = self.mempool.confirm(&applied);
             removed.iter().for_each(|id| batch.delete(Table::Mempool, id.to_bytes()));
         } else {
             self.refill_mempool(&overlay, step, Height(height.0.saturating_add(1)), &mut batch)?;
@@ -142,8 +152,11 @@ impl Chain {
         let undone =
             step.undone.into_iter().rev().flat_map(|(since, body)| body.into_iter().map(move |tx| (since, tx)));
         let waited = waited.into_iter().map(|pending| (pending.since, Arc::unwrap_or_clone(pending).transaction));
-        // Both have had their signatures checked, which hold wherever the outputs that they spend exist.
-        let offers = undone.chain(waited).map(|(since, transaction)| Offer { transaction, since, signed: true });
+        // Signatures that were checked hold wherever the outputs that they spend exist. What a block carried and the ledger left out was not.
+        let checked = self.config.ledger.conflicts == Conflicts::RefuseBlock;
+        let undone = undone.map(|(since, transaction)| Offer { transaction, since, signed: checked });
+        let waited = waited.map(|(since, transaction)| Offer { transaction, since, signed: true });
+        let offers = undone.chain(waited);
         let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
         for offer in offers {
             if let Err(crate::MempoolError::Storage(error)) = self.mempool.admit(overlay, law, height, offer) {
@@ -163,8 +176,11 @@ impl Chain {
     /// Lets in what waited when the node last stopped; what cannot be valid any more is forgotten.
     pub(super) fn load_mempool(&mut self) -> Result<(), StorageError> {
         let mut open = Vec::new();
+        let mut kept = Vec::new();
         record::for_each(&*self.storage, Table::Mempool, |_, value| {
-            open.push(record::decode::<PendingRecord>(Table::Mempool, value)?);
+            let record = record::decode::<PendingRecord>(Table::Mempool, value)?;
+            kept.push(record.transaction.id());
+            open.push(record);
             Ok(())
         })?;
         open.sort_by_key(|record| record.since);
@@ -185,8 +201,8 @@ impl Chain {
             open = refused;
         }
         let mut batch = Batch::default();
-        for record in open.iter().filter(|record| self.mempool.get(record.transaction.id()).is_none()) {
-            batch.delete(Table::Mempool, record.transaction.id().to_bytes());
+        for id in kept.iter().filter(|id| self.mempool.get(**id).is_none()) {
+            batch.delete(Table::Mempool, id.to_bytes());
         }
         if batch.changes.is_empty() { Ok(()) } else { self.storage.commit(batch) }
     }

@@ -9,6 +9,14 @@ use std::sync::Arc;
 /// How many packages in a row may be found too large before a block counts as full.
 const MISSES_MAX: usize = 200;
 
+/// How much a block has room for, its coinbase left out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    /// Canonical bytes.
+    pub(crate) bytes: usize,
+    pub(crate) transactions: usize,
+}
+
 /// What goes into a block.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
@@ -22,8 +30,9 @@ pub(crate) struct Selection {
 /// what is left of their package is then worth another rate.
 struct Filling<'a> {
     pool: &'a Mempool,
-    bytes_max: usize,
+    room: Room,
     selection: Selection,
+    /// In the block, or applied before it.
     taken: BTreeSet<TxId>,
     refused: BTreeSet<TxId>,
     rest: HashMap<TxId, Sums>,
@@ -32,11 +41,11 @@ struct Filling<'a> {
 }
 
 impl Mempool {
-    /// Chooses transactions of at most `bytes_max` canonical bytes together.
-    pub(crate) fn select(&self, bytes_max: usize) -> Selection {
+    /// Chooses transactions for a block. Those `carried` will be applied before it: they are left out, and others may depend on them.
+    pub(crate) fn select(&self, room: Room, carried: &BTreeSet<TxId>) -> Selection {
         let mut filling = Filling {
             pool: self,
-            bytes_max,
+            room,
             selection: Selection::default(),
             taken: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -45,6 +54,10 @@ impl Mempool {
             misses: 0,
         };
         filling.selection.transactions.reserve(self.count());
+        for id in carried.iter().filter(|id| self.entries.contains_key(id)) {
+            filling.taken.insert(*id);
+            filling.reconsider_descendants(*id);
+        }
         for (key, mined) in self.mining.iter().rev() {
             while let Some(better) = filling.better_rest(key) {
                 filling.take_package(better);
@@ -73,17 +86,20 @@ impl Filling<'_> {
     }
 
     fn take_alone(&mut self, pending: &Arc<Pending>) {
-        if self.has_room(pending.size, Some(pending.fee)) {
-            self.push(pending.clone());
-        } else {
-            self.misses += 1;
+        if self.taken.contains(&pending.id) {
+            return;
+        }
+        match self.has_room(1, pending.size, Some(pending.fee)) {
+            true => self.push(pending.clone()),
+            false => self.misses += 1,
         }
     }
 
-    /// Tells whether some bytes fit, and their fees with those of the selection can be counted.
-    fn has_room(&self, bytes: usize, fees: Option<Amount>) -> bool {
-        let fees = fees.and_then(|fees| self.selection.fees.checked_add(fees));
-        self.selection.bytes + bytes <= self.bytes_max && fees.is_some()
+    /// Tells whether some transactions fit, and their fees with those of the selection can be counted.
+    fn has_room(&self, count: usize, bytes: usize, fees: Option<Amount>) -> bool {
+        let Selection { transactions, fees: sum, bytes: taken } = &self.selection;
+        let fees = fees.and_then(|fees| sum.checked_add(fees));
+        transactions.len() + count <= self.room.transactions && taken + bytes <= self.room.bytes && fees.is_some()
     }
 
     /// Takes a transaction with what it depends on and is not taken yet, if all of it fits.
@@ -99,7 +115,7 @@ impl Filling<'_> {
         let pending = |id: &TxId| &self.pool.entries[id].pending;
         let bytes: usize = package.iter().map(|id| pending(id).size).sum();
         let fees = Amount::checked_sum(package.iter().map(|id| pending(id).fee));
-        if !self.has_room(bytes, fees) {
+        if !self.has_room(package.len(), bytes, fees) {
             self.misses += 1;
             self.refused.insert(id);
             return;

@@ -1,8 +1,12 @@
 //! Whatever comes and goes, the sums and orders are those that a count from scratch finds.
 
+use super::selection::Room;
 use super::*;
-use crate::{Input, LedgerRules, Output, PublicKey, Signature};
+use crate::{Conflicts, Input, LedgerRules, Output, PublicKey, Signature};
 use proptest::prelude::*;
+
+/// Room for everything.
+const ALL: Room = Room { bytes: usize::MAX, transactions: usize::MAX };
 
 /// As many outputs of 10,000 atoms as anybody asks for.
 struct Plenty;
@@ -67,7 +71,7 @@ fn apply(pool: &mut Mempool, rules: &LedgerRules, change: &Change) {
             let _ = pool.admit(&Plenty, law, Height(1), offer);
         }
         Change::Confirm(count) => {
-            let selection = pool.select(usize::MAX);
+            let selection = pool.select(ALL, &BTreeSet::new());
             let body: Vec<Transaction> =
                 selection.transactions.iter().take(*count).map(|pending| pending.transaction.clone()).collect();
             pool.confirm(&body);
@@ -111,7 +115,7 @@ fn check(pool: &Mempool) {
 /// A selection fits, repeats nothing, and puts nothing before what it depends on.
 fn check_selection(pool: &Mempool) {
     for bytes_max in [0, 500, 1500, usize::MAX] {
-        let selection = pool.select(bytes_max);
+        let selection = pool.select(Room { bytes: bytes_max, ..ALL }, &BTreeSet::new());
         assert!(selection.bytes <= bytes_max);
         let mut seen = BTreeSet::new();
         for pending in &selection.transactions {
@@ -127,7 +131,9 @@ proptest! {
     fn sums_and_orders_hold_whatever_comes_and_goes(changes in prop::collection::vec(change(), 1..80)) {
         let rules = LedgerRules {
             coinbase_maturity: 1,
+            conflicts: Conflicts::RefuseBlock,
             block_bytes_max: 100_000,
+            block_transactions_max: 100_000,
             header_bytes_max: 100,
             data_bytes_max: 100,
             money_max: Amount::from_atoms(1 << 60),

@@ -1,7 +1,7 @@
 //! Forks of any shape, in any order of arrival, lead to the ledger that a plain model finds.
 
 use crate::rules::{SUBSIDY, TestRules};
-use crate::world::{MATURITY, Made, World, config, key, output, plain, spend};
+use crate::world::{MATURITY, Made, NOW, World, config, key, merging, output, plain, spend};
 use adit_chain::{BlockError, OutPoint, Output, Transaction, Unspent};
 use adit_primitives::storage::{Batch, Entries, MemoryStorage, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Height};
@@ -252,4 +252,51 @@ fn a_reorganisation_is_told_block_by_block() {
     assert_eq!(reorg.disconnected, [old[1].id, old[0].id]);
     assert_eq!(reorg.connected, line.iter().map(|made| made.id).collect::<Vec<_>>());
     assert!(accepted.selected);
+}
+
+/// A coinbase that is cut on one branch and whole on another has one name and two amounts, and signatures cover amounts.
+#[test]
+fn a_signature_checked_on_one_branch_is_checked_again_on_another() {
+    let mut world = World::with(merging(), TestRules::default());
+    let base = world.mine(3, 1);
+    let mut left = plain(&base[2], 1);
+    left.payments = vec![spend(&[base[0].merged_reward()], 1, &[(2, SUBSIDY - 400)])];
+    left.reward += 400;
+    let left = left.make();
+    let above = plain(&left, 1).make();
+    let mut top = plain(&above, 1);
+    top.work = 50;
+    let top = top.make();
+    let mut right = plain(&base[2], 3);
+    right.payments = vec![spend(&[base[0].merged_reward()], 1, &[(3, SUBSIDY)])];
+    right.work = 15;
+    let right = right.make();
+    let mut merger = plain(&right, 3);
+    merger.parents = vec![right.id, left.id];
+    merger.height += 1;
+    let merger = merger.make();
+    let mut heavy = plain(&merger, 3);
+    heavy.work = 80;
+    let heavy = heavy.make();
+    // It is signed for the reward with its fee, and spends less than the reward without.
+    let payment = spend(&[left.merged_reward()], 1, &[(2, SUBSIDY - 5000)]);
+    let mut last = plain(&heavy, 3);
+    last.payments = vec![payment.clone()];
+    let last = last.make();
+
+    for made in [&left, &above, &top] {
+        world.submit(made).unwrap();
+    }
+    world.chain.submit_transaction(NOW, payment.clone()).unwrap();
+    for made in [&right, &merger, &heavy, &last] {
+        world.submit(made).unwrap();
+    }
+    assert_eq!(world.chain.tip().id, last.id);
+    assert!(world.chain.mempool().get(payment.id()).is_none(), "it cannot be applied on this branch");
+    let mut straight = World::with(merging(), TestRules::default());
+    straight.mine(3, 1);
+    for made in [&left, &right, &merger, &heavy, &last] {
+        straight.submit(made).unwrap();
+    }
+    assert_eq!(world.ledger(), straight.ledger(), "whether a node saw the payment before its block changes nothing");
 }

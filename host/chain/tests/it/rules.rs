@@ -3,7 +3,8 @@
 //! ```text
 //! parents: count u32, each 32 | body root 32 | time u64 | nonce u64 | work u32
 //! ```
-//! Several parents are allowed: the selected one is the heaviest, and the merge set is what the others add to its past.
+//! Several parents are allowed: the selected one is the heaviest, and the merge set is what the others add to its past. A merged block whose own
+//! work is a multiple of three is red.
 
 use adit_primitives::contract::{
     Candidate, Draft, HeaderView, KnownBlock, MergedBlock, Placement, PowInput, Requirements, Scan, SearchJob,
@@ -117,7 +118,7 @@ fn place(
     let valid_from = Timestamp::from_millis(header.time.to_millis().saturating_sub(AHEAD_MS));
     let placed = Placement {
         selected_parent: selected.map(|selected| selected.id),
-        merge_set: merged.iter().map(|known| MergedBlock { id: known.id, blue: true }).collect(),
+        merge_set: merged.iter().map(|known| MergedBlock { id: known.id, blue: known.bits % 3 != 0 }).collect(),
         height: Height(height),
         work,
         tie: Hash256(id.0),

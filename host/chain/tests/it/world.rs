@@ -2,8 +2,8 @@
 
 use crate::rules::{Header, SUBSIDY, TestHash, TestRules};
 use adit_chain::{
-    Accepted, Block, BlockError, Chain, ChainConfig, CoinbaseData, Input, LedgerRules, MempoolLimits, OrphanLimits,
-    OutPoint, Output, PublicKey, SecretKey, Signature, TemplateLimits, Transaction,
+    Accepted, Block, BlockError, Chain, ChainConfig, CoinbaseData, Conflicts, Input, LedgerRules, MempoolLimits,
+    OrphanLimits, OutPoint, Output, PublicKey, SecretKey, Signature, TemplateLimits, Transaction,
 };
 use adit_primitives::storage::{Entries, MemoryStorage, Storage, Table};
 use adit_primitives::{Amount, BlockId, Encode, Hash256, Height, Timestamp, sha256d};
@@ -19,7 +19,9 @@ pub fn config() -> ChainConfig {
         identity: CHAIN,
         ledger: LedgerRules {
             coinbase_maturity: MATURITY,
+            conflicts: Conflicts::RefuseBlock,
             block_bytes_max: 1_000_000,
+            block_transactions_max: 100_000,
             header_bytes_max: 1000,
             data_bytes_max: 100,
             money_max: Amount::from_atoms(1 << 60),
@@ -33,6 +35,12 @@ pub fn config() -> ChainConfig {
         orphans: OrphanLimits { blocks_max: 200, bytes_max: 1_000_000, early_ms_max: 60_000 },
         templates: TemplateLimits { lifetime_ms: 30_000, templates_max: 8 },
     }
+}
+
+/// The same for a chain whose blocks merge others.
+pub fn merging() -> ChainConfig {
+    let config = config();
+    ChainConfig { ledger: LedgerRules { conflicts: Conflicts::SkipTransaction, ..config.ledger }, ..config }
 }
 
 pub fn atoms(atoms: u64) -> Amount {
@@ -163,6 +171,13 @@ impl Made {
     /// Returns the coinbase's only output.
     pub fn reward(&self) -> (OutPoint, Output) {
         output(&self.block.body[0], 0)
+    }
+
+    /// The same on a chain whose blocks merge others.
+    pub fn merged_reward(&self) -> (OutPoint, Output) {
+        let coinbase = &self.block.body[0];
+        let transaction = coinbase.id_in(self.id, Conflicts::SkipTransaction);
+        (OutPoint { transaction, index: 0 }, coinbase.outputs[0])
     }
 }
 

@@ -5,8 +5,8 @@ use super::{BenchArguments, median};
 use crate::engine::cpu_time;
 use crate::plugin::{NoWork, rolled};
 use adit_chain::{
-    Chain, ChainConfig, Input, LedgerRules, MempoolLimits, OrphanLimits, OutPoint, Output, SecretKey, Signature,
-    Solution, TemplateLimits, TemplateRequest, Transaction,
+    Chain, ChainConfig, Conflicts, Input, LedgerRules, MempoolLimits, OrphanLimits, OutPoint, Output, SecretKey,
+    Signature, Solution, TemplateLimits, TemplateRequest, Transaction,
 };
 use adit_plugin_host::Sandbox;
 use adit_primitives::engine::RulesEngine;
@@ -92,7 +92,9 @@ fn config() -> ChainConfig {
         identity: IDENTITY,
         ledger: LedgerRules {
             coinbase_maturity: 1,
+            conflicts: Conflicts::RefuseBlock,
             block_bytes_max: 4_000_000,
+            block_transactions_max: 100_000,
             header_bytes_max: 1_000,
             data_bytes_max: 100,
             money_max: Amount::from_atoms(2_100_000_000_000_000),

@@ -85,10 +85,17 @@ pub struct LedgerTable {
     #[serde(default = "LedgerTable::coinbase_maturity")]
     #[schemars(range(min = 1, max = 100_000))]
     pub coinbase_maturity: u64,
+    /// What becomes of a block with a payment that cannot be applied where the order of blocks puts it.
+    #[serde(default)]
+    pub conflicts: ConflictsSetting,
     /// The largest block, header and body, in bytes.
     #[serde(default = "LedgerTable::block_bytes_max")]
     #[schemars(range(min = 1_000, max = 4_000_000))]
     pub block_bytes_max: u32,
+    /// The most transactions of a block, its coinbase among them.
+    #[serde(default = "LedgerTable::block_transactions_max")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub block_transactions_max: u32,
     /// The largest header, in bytes.
     #[serde(default = "LedgerTable::header_bytes_max")]
     #[schemars(range(min = 64, max = 65_536))]
@@ -103,6 +110,17 @@ pub struct LedgerTable {
     pub money_max: u64,
 }
 
+/// What becomes of a block with a payment that cannot be applied.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConflictsSetting {
+    /// The block is invalid. For chains whose blocks have one parent.
+    #[default]
+    RefuseBlock,
+    /// The payment is left out and the block stays valid. For chains whose blocks merge others.
+    SkipTransaction,
+}
+
 impl LedgerTable {
     fn address_prefix() -> String {
         "adit".to_owned()
@@ -114,6 +132,10 @@ impl LedgerTable {
 
     fn block_bytes_max() -> u32 {
         1_000_000
+    }
+
+    fn block_transactions_max() -> u32 {
+        100_000
     }
 
     fn header_bytes_max() -> u32 {
@@ -134,7 +156,9 @@ impl Default for LedgerTable {
         Self {
             address_prefix: Self::address_prefix(),
             coinbase_maturity: Self::coinbase_maturity(),
+            conflicts: ConflictsSetting::default(),
             block_bytes_max: Self::block_bytes_max(),
+            block_transactions_max: Self::block_transactions_max(),
             header_bytes_max: Self::header_bytes_max(),
             data_bytes_max: Self::data_bytes_max(),
             money_max: Self::money_max(),

@@ -379,7 +379,14 @@ fn block_bodies(api: &ApiState, page: &[(IndexedBlock, Block)]) -> Result<Vec<Bl
             hash: known.id.to_string(),
             previous_hash: known.selected_parent.map_or_else(|| "0".to_owned(), |id| id.to_string()),
             parents: known.parents.iter().map(ToString::to_string).collect(),
-            transactions: block.body.iter().map(|tx| TransactionBody::new(tx, None, &api.prefix)).collect(),
+            transactions: block
+                .body
+                .iter()
+                .map(|tx| TransactionBody {
+                    transaction_id: api.chain.reader().transaction_id(tx, known.id).to_string(),
+                    ..TransactionBody::new(tx, None, &api.prefix)
+                })
+                .collect(),
             timestamp: seconds(known.time),
             nonce: nonce_of(&view.pow),
             difficulty: api.difficulty_of(known.bits)?,

@@ -154,7 +154,10 @@ pub async fn transaction(
     let tip = api.chain.snapshot().tip.height.0;
     Ok(Json(LocatedBody {
         status: "confirmed".to_owned(),
-        transaction: TransactionBody::new(&located.transaction, None, &api.prefix),
+        transaction: TransactionBody {
+            transaction_id: id.to_string(),
+            ..TransactionBody::new(&located.transaction, None, &api.prefix)
+        },
         block_hash: Some(located.block.to_string()),
         block_index: Some(located.height.0),
         confirmations: (tip + 1).saturating_sub(located.height.0).max(1),

@@ -1,6 +1,6 @@
 //! A node on a port of its own, and a miner that searches by hand.
 
-use adit_chain::{AddressPrefix, LedgerRules, SecretKey};
+use adit_chain::{AddressPrefix, Conflicts, LedgerRules, SecretKey};
 use adit_node::api::blocks::{MineBlockResponse, SubmitBlockRequest};
 use adit_node::clock::{Clock, Entropy};
 use adit_node::mining::MinerReport;
@@ -325,7 +325,9 @@ fn rules() -> LongestChain {
 fn ledger() -> LedgerRules {
     LedgerRules {
         coinbase_maturity: 1,
+        conflicts: Conflicts::RefuseBlock,
         block_bytes_max: 1_000_000,
+        block_transactions_max: 100_000,
         header_bytes_max: 1_000,
         data_bytes_max: 100,
         money_max: Amount::from_atoms(2_100_000_000_000_000),
