@@ -4,6 +4,7 @@
 //! found in O(log n) steps wherever the block stands. Blocks are never removed.
 
 mod order;
+mod tips;
 
 use crate::reachability::{Place, Reachability};
 use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Stamp, Violation};
@@ -78,6 +79,8 @@ pub(crate) struct Node {
     connectable: bool,
     pub(crate) parents: Vec<Place>,
     children: Vec<Place>,
+    /// How many of the children can be built upon.
+    usable_children: u32,
     /// The selected parent; the root's is itself.
     parent: Place,
     jump: Place,
@@ -97,8 +100,8 @@ pub(crate) struct Dag {
     selected: Vec<Place>,
     /// Connectable blocks that rank above the selected tip.
     candidates: BTreeSet<Rank>,
-    /// Blocks without children.
-    leaves: BTreeSet<Place>,
+    /// Blocks that can be built upon, of whose children none can.
+    tips: BTreeSet<Rank>,
     version: Version,
 }
 
@@ -109,7 +112,6 @@ impl BlockIndex {
         let mut dag = Dag::default();
         let root = KnownBlock { selected_parent: None, ..root };
         dag.places.insert(root.id, 0);
-        dag.leaves.insert(0);
         dag.selected.push(0);
         dag.nodes.push(Node {
             known: root,
@@ -121,11 +123,13 @@ impl BlockIndex {
             connectable: true,
             parents: Vec::new(),
             children: Vec::new(),
+            usable_children: 0,
             parent: 0,
             jump: 0,
             depth: 0,
             order: 0,
         });
+        dag.tips.insert(dag.rank(0));
         Self { dag: RwLock::new(dag), horizon }
     }
 
@@ -145,18 +149,6 @@ impl BlockIndex {
     pub fn tip_id(&self) -> BlockId {
         let dag = self.read();
         dag.node(dag.tip()).known.id
-    }
-
-    /// Returns the blocks on which a next one may stand, best first: the selected tip, and every block without children
-    /// whose body is known and that is not invalid, blocks that cannot be used not counted as children. At most `max`.
-    pub fn tips(&self, max: usize) -> Vec<KnownBlock> {
-        let dag = self.read();
-        let tip = dag.tip();
-        let others = dag.usable_leaves().into_iter().filter(|place| *place != tip);
-        let mut ranked: Vec<_> = others.map(|place| (Reverse(dag.rank(place)), place)).collect();
-        ranked.sort_unstable();
-        let places = std::iter::once(tip).chain(ranked.into_iter().map(|(_, place)| place));
-        places.take(max).map(|place| dag.node(place).known.clone()).collect()
     }
 
     /// Returns the block at `height` of the selected chain, or `None` where no block has exactly that height.
@@ -387,22 +379,6 @@ impl Dag {
         node.connectable && node.status != BlockStatus::Invalid
     }
 
-    /// Returns the usable blocks on which no usable block stands.
-    fn usable_leaves(&self) -> BTreeSet<Place> {
-        let mut found = BTreeSet::new();
-        let mut seen = BTreeSet::new();
-        let mut open: Vec<Place> = self.leaves.iter().copied().collect();
-        while let Some(place) = open.pop() {
-            let node = self.node(place);
-            if !self.is_usable(place) {
-                open.extend(node.parents.iter().copied().filter(|at| seen.insert(*at)));
-            } else if !node.children.iter().any(|at| self.is_usable(*at)) {
-                found.insert(place);
-            }
-        }
-        found
-    }
-
     fn is_selected(&self, place: Place) -> bool {
         self.selected.get(self.node(place).depth as usize) == Some(&place)
     }
@@ -457,6 +433,7 @@ impl Dag {
             violation,
             connectable: false,
             children: Vec::new(),
+            usable_children: 0,
             parent,
             jump: self.jump_above(parent),
             depth: self.node(parent).depth + 1,
@@ -465,10 +442,8 @@ impl Dag {
         });
         self.reachability.insert(place, parent, &merged);
         self.places.insert(view.id, place);
-        self.leaves.insert(place);
         for at in parents {
             self.node_mut(at).children.push(place);
-            self.leaves.remove(&at);
         }
         self.connect_upwards(place);
         place
@@ -493,6 +468,7 @@ impl Dag {
             }
             open.extend_from_slice(&node.children);
             self.node_mut(place).connectable = true;
+            self.add_tip(place);
             let rank = self.rank(place);
             if rank > self.rank(self.tip()) {
                 self.candidates.insert(rank);
@@ -505,11 +481,16 @@ impl Dag {
         while let Some(place) = open.pop() {
             let rank = self.rank(place);
             self.candidates.remove(&rank);
+            if self.node(place).status == BlockStatus::Invalid {
+                continue;
+            }
+            let usable = self.is_usable(place);
             let node = self.node_mut(place);
-            if node.status != BlockStatus::Invalid {
-                node.status = BlockStatus::Invalid;
-                node.violation = Some(violation.clone());
-                open.extend_from_slice(&node.children);
+            node.status = BlockStatus::Invalid;
+            node.violation = Some(violation.clone());
+            open.extend_from_slice(&node.children);
+            if usable {
+                self.remove_tip(place);
             }
         }
     }
