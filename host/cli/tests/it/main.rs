@@ -4,6 +4,7 @@
 
 mod adit;
 mod chains;
+mod dag;
 mod kernels;
 mod kill;
 mod plugins;

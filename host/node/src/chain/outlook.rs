@@ -3,7 +3,7 @@
 use super::{Counts, DagStanding, DifficultyLayers, PoolSize, Snapshot, TIPS_MAX};
 use crate::statistics::Statistics;
 use adit_chain::index::Version;
-use adit_chain::{Chain, TemplateError};
+use adit_chain::{Chain, Conflicts, TemplateError};
 use adit_primitives::contract::Requirements;
 
 /// What the rules said about the next block, and what that depends on.
@@ -66,7 +66,7 @@ impl Outlook {
     }
 }
 
-/// Tells whether blocks of this chain merge others.
+/// Tells whether blocks of this chain may merge others: a ledger that refuses blocks for conflicts cannot judge merged ones.
 pub fn merges(chain: &Chain) -> bool {
-    chain.tip().parents.len() > 1
+    chain.config().ledger.conflicts == Conflicts::SkipTransaction
 }

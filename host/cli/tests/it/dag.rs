@@ -1,0 +1,180 @@
+//! A chain that merges blocks, as its users see it: counted, drawn, read back from disk.
+
+use crate::adit::{Place, get, post, wait_until};
+use adit_primitives::{Target, U256, sha256d};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Blocks found at the same time, in each of [`ROUNDS`] rounds.
+const WIDTH: usize = 3;
+const ROUNDS: usize = 4;
+
+/// A DAG whose blocks are found at once.
+fn dag_chain(place: &Place, name: &str) {
+    let text = format!(
+        r#"
+[chain]
+name = "{name}"
+network = "devnet"
+[consensus]
+plugin = "ghostdag"
+[consensus.config]
+k = 18
+[consensus.config.genesis]
+time-ms = 1735689600000
+bits = 0x207fffff
+message = "{name}"
+[consensus.config.difficulty]
+rule = "fixed"
+[hash]
+plugin = "sha256d"
+[ledger]
+conflicts = "skip-transaction"
+[node]
+api = "127.0.0.1:0"
+data-dir = "data-{name}"
+"#
+    );
+    place.write(&format!("{name}.toml"), &text);
+}
+
+/// Asks for work with the miner's own bytes.
+fn work(url: &str, address: &str, extra: usize) -> Value {
+    let (status, work) =
+        post(url, "/mine_block", &json!({ "miner_address": address, "extra": format!("{extra:04x}") }));
+    assert_eq!(status, 200, "{work}");
+    work["block_template"].clone()
+}
+
+/// Submits the first nonce that solves a template, and returns the block's id.
+fn solve(url: &str, template: &Value) -> String {
+    let work = &template["work"];
+    let text = work["bytes"].as_str().unwrap();
+    let mut bytes: Vec<u8> =
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect();
+    let target = Target(U256::from_str_radix(work["target"].as_str().unwrap(), 16).unwrap());
+    let number = |key: &str| usize::try_from(work[key].as_u64().unwrap()).unwrap();
+    let (offset, length) = (number("nonce_offset"), number("nonce_bytes"));
+    let nonce = (0_u64..).find(|nonce| {
+        bytes[offset..offset + length].copy_from_slice(&nonce.to_le_bytes()[..length]);
+        target.is_met_by(&sha256d(&bytes))
+    });
+    let (status, answer) =
+        post(url, "/submit_block", &json!({ "template_id": template["template_id"], "nonce": nonce }));
+    assert_eq!((status, &answer["status"]), (200, &json!("accepted")), "{answer}");
+    answer["hash"].as_str().unwrap().to_owned()
+}
+
+/// Mines rounds of parallel blocks, each over all of the round before.
+fn mine(url: &str, address: &str) -> BTreeSet<String> {
+    let mut blocks = BTreeSet::new();
+    for _ in 0..ROUNDS {
+        let templates: Vec<Value> = (0..WIDTH).map(|extra| work(url, address, extra)).collect();
+        blocks.extend(templates.iter().map(|template| solve(url, template)));
+    }
+    blocks
+}
+
+/// The blocks of a picture.
+fn drawn(place: &Place, file: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(place.path(file)).unwrap();
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let blocks: Vec<_> = document.descendants().filter_map(|node| node.attribute("data-block")).collect();
+    let set: BTreeSet<String> = blocks.iter().map(|block| (*block).to_owned()).collect();
+    assert_eq!(set.len(), blocks.len(), "a block is drawn twice");
+    set
+}
+
+#[test]
+fn parallel_blocks_are_merged_counted_and_drawn() {
+    let place = Place::new();
+    dag_chain(&place, "wide");
+    let address = place.succeed(&["key", "new", "m.key", "--chain", "wide.toml"]);
+    let address = address.split_whitespace().last().unwrap();
+    let mut node = place.start(&["node", "wide.toml"]);
+    let url = node.url();
+    let mut blocks = mine(&url, address);
+    assert_eq!(blocks.len(), WIDTH * ROUNDS);
+    let (_, status) = get(&url, "/status/detailed");
+    let dag = &status["dag"];
+    let want = json!({
+        "tips": WIDTH,
+        "blue_score": WIDTH * (ROUNDS - 1) + 1,
+        "blue_ratio": 1.0,
+        "red_blocks": 0,
+        "unmerged_blocks": WIDTH - 1,
+        "merge_set_last": WIDTH - 1,
+        "merge_set_mean": ((WIDTH - 1) * (ROUNDS - 1) * WIDTH) as f64 / (WIDTH * ROUNDS) as f64,
+    });
+    assert_eq!(*dag, want);
+    let said = place.succeed(&["stats", "--node", &url]);
+    assert!(
+        said.contains(
+            "  Blocks Found: 12\n  Blocks Accepted: 12 (100.00%)\n  Blocks Rejected: 0\n  Blue Blocks: 10 (83.33%)\n"
+        ),
+        "{said}"
+    );
+    let figures: Value =
+        serde_json::from_str(&place.succeed(&["--json", "stats", "wide.toml", "--node", &url])).unwrap();
+    assert_eq!(
+        (&figures["blocks_selected"], &figures["blocks_merged_blue"]),
+        (&json!(ROUNDS), &json!((WIDTH - 1) * (ROUNDS - 1)))
+    );
+    blocks.insert(status["identity"]["genesis"].as_str().unwrap().to_owned());
+    place.succeed(&["dag", "wide.toml", "--node", &url, "--out", "asked.svg"]);
+    assert_eq!(drawn(&place, "asked.svg"), blocks);
+    let text = place.succeed(&["dag", "wide.toml", "--node", &url, "--text"]);
+    assert_eq!(text.matches("(tip)").count(), WIDTH);
+    assert!(node.interrupt().success());
+    // No node runs: the database is read.
+    let at_rest = std::fs::read_to_string(place.path("wide.toml")).unwrap().replace("127.0.0.1:0", "127.0.0.1:1");
+    place.write("rest.toml", &at_rest);
+    let wrote = place.succeed(&["dag", "rest.toml"]);
+    assert!(wrote.contains("dag.svg: 13 blocks"), "{wrote}");
+    assert_eq!(drawn(&place, "dag.svg"), blocks);
+}
+
+#[test]
+fn a_picture_has_the_wished_block_in_its_middle() {
+    let place = Place::new();
+    dag_chain(&place, "middle");
+    let address = place.succeed(&["key", "new", "m.key", "--chain", "middle.toml"]);
+    let address = address.split_whitespace().last().unwrap();
+    let mut node = place.start(&["node", "middle.toml"]);
+    let url = node.url();
+    mine(&url, address);
+    let (_, all) = get(&url, "/dag");
+    let blocks = all["blocks"].as_array().unwrap();
+    let middle = blocks.iter().find(|block| block["colour"] == "blue").unwrap();
+    let (hash, height) = (middle["hash"].as_str().unwrap(), middle["height"].as_u64().unwrap());
+    place.succeed(&["dag", "middle.toml", "--node", &url, "--around", hash, "--depth", "4", "--out", "middle.svg"]);
+    let near = |block: &&Value| block["height"].as_u64().unwrap().abs_diff(height) <= 2;
+    let want: BTreeSet<String> =
+        blocks.iter().filter(near).map(|block| block["hash"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(drawn(&place, "middle.svg"), want);
+    let said = place.fail(&["dag", "middle.toml", "--node", &url, "--around", &"ab".repeat(32)]);
+    assert!(said.contains("there is no such block"), "{said}");
+}
+
+#[test]
+fn without_node_and_database_there_is_nothing_to_draw() {
+    let place = Place::new();
+    dag_chain(&place, "nothing");
+    let text = std::fs::read_to_string(place.path("nothing.toml")).unwrap().replace("127.0.0.1:0", "127.0.0.1:1");
+    place.write("nothing.toml", &text);
+    let said = place.fail(&["dag", "nothing.toml"]);
+    assert!(said.contains("no node answers at http://127.0.0.1:1"), "{said}");
+    assert!(!place.path("data-nothing").exists());
+}
+
+#[test]
+fn miners_of_a_dag_find_blocks_that_count() {
+    let place = Place::new();
+    dag_chain(&place, "mined");
+    let mut node = place.start(&["up", "mined.toml", "--threads", "1"]);
+    let url = node.url();
+    wait_until("50 blocks", || (get(&url, "/stats").1["blocks_accepted"].as_u64()? >= 50).then_some(()));
+    let (_, figures) = get(&url, "/stats");
+    assert_eq!(figures["blocks_rejected"], 0, "{figures}");
+    assert!(node.interrupt().success());
+}
