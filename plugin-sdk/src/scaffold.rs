@@ -41,8 +41,9 @@ const MANIFEST: &str = include_str!("../templates/every-kind/manifest.toml");
 const IGNORE: &str = include_str!("../templates/every-kind/gitignore");
 
 const SDK: Files = files!("../":
-    "src/config.rs", "src/consensus.rs", "src/glue.rs", "src/glue/consensus.rs", "src/glue/hash.rs", "src/hash.rs", "src/judge.rs",
-    "src/lib.rs", "src/testing.rs", "src/testing/chain.rs", "src/testing/vectors.rs",
+    "src/common.rs", "src/common/difficulty.rs", "src/common/subsidy.rs", "src/config.rs", "src/consensus.rs", "src/glue.rs", "src/glue/consensus.rs", "src/glue/hash.rs",
+    "src/hash.rs", "src/judge.rs", "src/lib.rs", "src/testing.rs", "src/testing/chain.rs", "src/testing/native.rs",
+    "src/testing/vectors.rs",
 );
 const PRIMITIVES: Files = files!("../../host/primitives/":
     "src/bytes.rs", "src/contract.rs", "src/engine.rs", "src/hash.rs", "src/identity.rs", "src/kernel.rs", "src/lib.rs", "src/number.rs",

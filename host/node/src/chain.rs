@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::statistics::timed::Stopwatch;
 use crate::statistics::{Colours, StatisticsReport};
 use adit_chain::{
-    Accepted, Block, BlockError, Chain, ChainReader, MempoolError, Pending, Solution, TemplateError, TemplateRequest,
-    Transaction, WorkTemplate,
+    Accepted, Block, BlockError, Chain, ChainReader, MempoolError, MempoolLimits, OrphanLimits, Pending, Solution,
+    TemplateError, TemplateLimits, TemplateRequest, Transaction, WorkTemplate,
 };
 use adit_primitives::contract::{KnownBlock, PowInput, Requirements, Violation};
 use adit_primitives::engine::{Fault, RulesEngine};
@@ -252,6 +252,9 @@ pub struct ChainChoice {
     pub difficulty: Option<u64>,
     /// Blocks over which statistics are kept.
     pub statistics_blocks: usize,
+    pub mempool: MempoolLimits,
+    pub orphans: OrphanLimits,
+    pub templates: TemplateLimits,
 }
 
 /// Why the chain's thread does not start, or has ended.

@@ -2,8 +2,7 @@
 //!
 //! Read off the chain's reader alone, so that it serves a running node and a database at rest. Bounded in blocks, whatever is asked.
 
-use adit_chain::index::BlockStatus;
-use adit_chain::{ChainReader, IndexedBlock};
+use adit_chain::{BlockStatus, ChainReader, Colour, IndexedBlock};
 use adit_primitives::{BlockId, Height};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +44,9 @@ pub struct DagBlock {
     pub selected_parent: Option<String>,
     /// Its blue score, where blocks are merged.
     pub height: u64,
+    /// How many blocks stand before it in the total order; left out while the selected chain does not hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topoheight: Option<u64>,
     /// Milliseconds since 1970.
     pub time_ms: u64,
     pub colour: DagColour,
@@ -85,26 +87,35 @@ pub fn part(reader: &ChainReader, chain: &str, wish: DagWish) -> Option<DagPart>
         None => tips.iter().map(|known| known.height).max()?,
     };
     let range = Range { top, bottom: Height(top.0.saturating_sub(depth)) };
-    let colours = colours(reader, range);
-    let roots = tips.iter().map(|known| known.id).chain(wish.around).chain(colours.keys().copied());
+    let merged = merged(reader, range);
+    let roots = tips.iter().map(|known| known.id).chain(wish.around).chain(merged);
     let (shown, more) = walk(reader, range, roots.chain(reader.selected_below(top).map(|known| known.id)));
     let tips: BTreeSet<BlockId> = tips.iter().map(|known| known.id).collect();
-    let block = |indexed: &IndexedBlock| DagBlock {
-        hash: indexed.known.id.to_string(),
-        parents: indexed.known.parents.iter().map(ToString::to_string).collect(),
-        selected_parent: indexed.known.selected_parent.map(|id| id.to_string()),
-        height: indexed.known.height.0,
-        time_ms: indexed.known.time.to_millis(),
-        colour: match (indexed.selected, indexed.status) {
-            (true, _) => DagColour::Selected,
-            (false, BlockStatus::Invalid) => DagColour::Invalid,
-            (false, _) => colours.get(&indexed.known.id).copied().unwrap_or(DagColour::Unmerged),
-        },
-        tip: tips.contains(&indexed.known.id),
-        merged: indexed.placement.merge_set.len() as u64,
-    };
+    let block = |indexed: &IndexedBlock| show(reader, indexed, tips.contains(&indexed.known.id));
     let blocks = shown.values().rev().map(block).collect();
     Some(DagPart { chain: chain.to_owned(), tip: reader.tip().id.to_string(), blocks, more })
+}
+
+fn show(reader: &ChainReader, indexed: &IndexedBlock, tip: bool) -> DagBlock {
+    let known = &indexed.known;
+    let standing = reader.standing(known.id);
+    DagBlock {
+        hash: known.id.to_string(),
+        parents: known.parents.iter().map(ToString::to_string).collect(),
+        selected_parent: known.selected_parent.map(|id| id.to_string()),
+        height: known.height.0,
+        topoheight: standing.and_then(|standing| standing.topoheight),
+        time_ms: known.time.to_millis(),
+        colour: match standing.map_or(Colour::Unmerged, |standing| standing.colour) {
+            _ if indexed.status == BlockStatus::Invalid => DagColour::Invalid,
+            Colour::Selected => DagColour::Selected,
+            Colour::Blue => DagColour::Blue,
+            Colour::Red => DagColour::Red,
+            Colour::Unmerged => DagColour::Unmerged,
+        },
+        tip,
+        merged: known.merge_set.len() as u64,
+    }
 }
 
 /// Heights, both among them.
@@ -142,16 +153,14 @@ fn walk(reader: &ChainReader, range: Range, roots: impl Iterator<Item = BlockId>
     (shown, false)
 }
 
-/// Returns the blocks that the selected chain merges in the range and some way above it, with the colours that it gives them.
-fn colours(reader: &ChainReader, range: Range) -> BTreeMap<BlockId, DagColour> {
-    let mut colours = BTreeMap::new();
+/// Returns the blocks that the selected chain merges in the range and some way above it.
+fn merged(reader: &ChainReader, range: Range) -> Vec<BlockId> {
+    let mut found = Vec::new();
     let above = Height(range.top.0.saturating_add(MERGED_WITHIN));
     let mut at = reader.selected_below(above);
     while let Some(known) = at.filter(|known| known.height >= range.bottom) {
-        for merged in &known.merge_set {
-            colours.insert(merged.id, if merged.blue { DagColour::Blue } else { DagColour::Red });
-        }
+        found.extend(known.merge_set.iter().map(|merged| merged.id));
         at = known.selected_parent.and_then(|id| reader.indexed(id)).map(|indexed| indexed.known);
     }
-    colours
+    found
 }

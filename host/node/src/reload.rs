@@ -17,19 +17,27 @@ use tokio::sync::{mpsc, oneshot, watch};
 use utoipa::ToSchema;
 
 /// Keys that change while the node runs. Every other key needs a restart.
-pub const LIVE_KEYS: [&str; 13] = [
+pub const LIVE_KEYS: [&str; 21] = [
     "log.level",
     "miner.threads",
     "node.anomalies.interval-ms",
     "node.anomalies.threshold",
     "node.anomalies.window",
     "node.difficulty",
+    "node.fee-per-kilobyte-min",
     "node.limits.request-bytes",
     "node.limits.request-ms",
     "node.limits.requests-per-second",
     "node.limits.requests-burst",
     "node.limits.addresses",
+    "node.preset",
+    "node.sizes.mempool-bytes",
+    "node.sizes.mempool-transactions",
+    "node.sizes.orphan-bytes",
+    "node.sizes.orphans",
     "node.sizes.statistics-blocks",
+    "node.sizes.template-ttl-ms",
+    "node.sizes.templates",
     "miner.enabled",
 ];
 

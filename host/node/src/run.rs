@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use crate::mining::{MinerReport, Mining, MiningFailure};
 use crate::reload::{Loaded, Reloader, SettingsSource, Standing};
 use crate::server::{FAREWELL, Server, ended};
-use crate::settings::{NodeSettings, Sizes};
+use crate::settings::NodeSettings;
 use crate::statistics::timed::{Stopwatch, TimedRules};
 use crate::tls::{self, TlsError};
 use crate::token::{Token, TokenError};
@@ -243,30 +243,30 @@ struct Opening {
 
 /// Returns what the chain's thread takes up while it runs.
 fn chain_choice(node: &NodeSettings) -> ChainChoice {
-    ChainChoice { difficulty: node.difficulty, statistics_blocks: node.sizes_in_force().statistics_blocks as usize }
-}
-
-/// Returns what the chain is opened with.
-pub fn chain_config(identity: &Rules, ledger: LedgerRules, node: &NodeSettings) -> ChainConfig {
-    let Sizes { mempool_transactions, mempool_bytes, orphans, orphan_bytes, templates, template_ttl_ms, .. } =
-        node.sizes_in_force();
+    let sizes = node.sizes_in_force();
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    ChainConfig {
-        identity: identity.identity(),
-        ledger,
+    ChainChoice {
+        difficulty: node.difficulty,
+        statistics_blocks: sizes.statistics_blocks as usize,
         mempool: MempoolLimits {
-            transactions_max: mempool_transactions as usize,
-            bytes_max: size(mempool_bytes),
+            transactions_max: sizes.mempool_transactions as usize,
+            bytes_max: size(sizes.mempool_bytes),
             fee_per_kilobyte_min: Amount::from_atoms(node.fee_per_kilobyte_min),
             package_max: PACKAGE_MAX,
         },
         orphans: OrphanLimits {
-            blocks_max: orphans as usize,
-            bytes_max: size(orphan_bytes),
+            blocks_max: sizes.orphans as usize,
+            bytes_max: size(sizes.orphan_bytes),
             early_ms_max: EARLY_MS_MAX,
         },
-        templates: TemplateLimits { lifetime_ms: template_ttl_ms, templates_max: templates as usize },
+        templates: TemplateLimits { lifetime_ms: sizes.template_ttl_ms, templates_max: sizes.templates as usize },
     }
+}
+
+/// Returns what the chain is opened with.
+pub fn chain_config(identity: &Rules, ledger: LedgerRules, node: &NodeSettings) -> ChainConfig {
+    let ChainChoice { mempool, orphans, templates, .. } = chain_choice(node);
+    ChainConfig { identity: identity.identity(), ledger, mempool, orphans, templates }
 }
 
 /// Takes up settings as they change.

@@ -118,8 +118,9 @@ impl Canvas<'_> {
         let top = middle - HEIGHT / 2;
         let round = if block.colour == DagColour::Red { 0 } else { 7 };
         self.line(format_args!("<g class=\"block {class}\" data-block=\"{hash}\">"));
-        let DagBlock { height, merged, .. } = block;
-        self.line(format_args!("<title>{hash}\nheight {height}, {class}, merges {merged}</title>"));
+        let DagBlock { height, merged, topoheight, .. } = block;
+        let order = topoheight.map(|order| format!(", number {order} in the order")).unwrap_or_default();
+        self.line(format_args!("<title>{hash}\nheight {height}{order}, {class}, merges {merged}</title>"));
         if block.tip {
             let (x, y, w, h) = (left - 4, top - 4, WIDTH + 8, HEIGHT + 8);
             self.line(format_args!("<path class=\"tip\" d=\"M{x},{y} h{w} v{h} h-{w} z\"/>"));
@@ -266,6 +267,7 @@ pub mod tests {
             parents: parents.iter().map(|parent| id(*parent)).collect(),
             selected_parent: parents.first().map(|parent| id(*parent)),
             height,
+            topoheight: Some(number as u64),
             time_ms: height * 1_000,
             colour,
             tip: number >= 8,

@@ -7,7 +7,7 @@ use super::{ApiState, run_blocking};
 use crate::chain::{BlockParts, PartialDraft, Proof, SubmitError, Taken};
 use adit_chain::index::IndexedBlock;
 use adit_chain::{Block, BlockError, TemplateError, TemplateRequest, WorkTemplate};
-use adit_primitives::contract::{HeaderView, PowInput, Template};
+use adit_primitives::contract::{HeaderView, KnownBlock, MergedBlock, PowInput, Template};
 use adit_primitives::{Amount, BlockId, Hash256, Height};
 use axum::Json;
 use axum::extract::State;
@@ -203,6 +203,11 @@ pub struct BlockBody {
     pub previous_hash: String,
     /// All parents: on a chain with one, the same as `previous_hash`.
     pub parents: Vec<String>,
+    /// How many blocks stand before it in the total order: its height, where no block is merged.
+    pub topoheight: u64,
+    /// The blocks that it merges besides its selected parent, in the order in which the ledger applies them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merge_set: Vec<MergedBody>,
     pub transactions: Vec<TransactionBody>,
     pub timestamp: f64,
     pub nonce: u64,
@@ -216,6 +221,13 @@ pub struct BlockBody {
     /// The header, as hex.
     #[schema(value_type = String)]
     pub header: Hex,
+}
+
+/// A merged block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MergedBody {
+    pub hash: String,
+    pub blue: bool,
 }
 
 /// Returns work for a miner.
@@ -379,6 +391,8 @@ fn block_bodies(api: &ApiState, page: &[(IndexedBlock, Block)]) -> Result<Vec<Bl
             hash: known.id.to_string(),
             previous_hash: known.selected_parent.map_or_else(|| "0".to_owned(), |id| id.to_string()),
             parents: known.parents.iter().map(ToString::to_string).collect(),
+            topoheight: topoheight(api, known),
+            merge_set: known.merge_set.iter().map(MergedBody::new).collect(),
             transactions: block
                 .body
                 .iter()
@@ -397,6 +411,18 @@ fn block_bodies(api: &ApiState, page: &[(IndexedBlock, Block)]) -> Result<Vec<Bl
         })
     };
     page.iter().zip(views).map(body).collect()
+}
+
+impl MergedBody {
+    fn new(merged: &MergedBlock) -> Self {
+        Self { hash: merged.id.to_string(), blue: merged.blue }
+    }
+}
+
+/// Returns a selected block's place in the total order. One that has just left the selected chain is shown with its height.
+fn topoheight(api: &ApiState, known: &KnownBlock) -> u64 {
+    let standing = api.chain.reader().standing(known.id);
+    standing.and_then(|standing| standing.topoheight).unwrap_or(known.height.0)
 }
 
 fn check_reported(reported: Option<&ReportedMining>) -> Result<(), ApiError> {

@@ -169,9 +169,11 @@ impl Owner {
                 send(reply, changed);
                 failed?;
             }
-            Request::Configure { choice: ChainChoice { difficulty, statistics_blocks } } => {
+            Request::Configure { choice } => {
+                let ChainChoice { difficulty, statistics_blocks, mempool, orphans, templates } = choice;
                 self.configured = difficulty;
                 self.statistics.resize(statistics_blocks);
+                self.chain.set_limits(mempool, orphans, templates)?;
                 self.publish();
             }
             Request::Audit { deed, reply } => {

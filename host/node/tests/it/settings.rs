@@ -51,3 +51,24 @@ async fn presets_give_sizes_that_the_file_overrides() {
     let sizes = node.get("/status/detailed").await.body["configuration"]["sizes"].clone();
     assert_eq!((&sizes["templates"], &sizes["template-ttl-ms"]), (&json!(9), &json!(1000)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sizes_and_preset_change_while_the_node_runs() {
+    let node = TestNode::start().await;
+    let expires = async || {
+        let template = node.work().await.block_template;
+        template.expires - template.timestamp
+    };
+    assert!((expires().await - 10.0).abs() < 1e-3);
+    node.write_settings(&json!({ "node": { "preset": "pool", "sizes": { "mempool-transactions": 7 } } }));
+    let answer = node.post_with_token("/config/refresh", &json!({})).await;
+    assert_eq!(
+        answer.body["changes"]["node.preset"],
+        json!({ "old": "development", "new": "pool", "needs_restart": false })
+    );
+    let sizes = node.get("/status/detailed").await.body["configuration"]["sizes"].clone();
+    assert_eq!((&sizes["mempool-transactions"], &sizes["statistics-blocks"]), (&json!(7), &json!(100_000)));
+    // A template that was handed out lives on; the next one has the new lifetime.
+    node.mine().await;
+    assert!((expires().await - 1.0).abs() < 1e-3);
+}
