@@ -1,8 +1,8 @@
 //! Searches for nonces: hands out work, runs a worker per core, and lets no native kernel mine unproven.
 //!
 //! It knows bytes, a nonce's place in them and a target, and never what a block is. It opens no socket, asks no wall clock and draws
-//! no randomness: clock and random numbers are handed in, finds and failures go out as events. It never reports a find that the
-//! reference has not confirmed, and never tries a nonce twice for one job.
+//! no randomness: clock and random numbers are handed in, finds and failures go out as events. It reports no find that the
+//! reference has not confirmed, unless the reference gives no answer; and tries no nonce twice for one job, unless the engine that had it failed.
 //!
 //! Reading order: [`job`] is what to search, [`work`] who searches which part, [`proof`] and [`proven`] why a native kernel's word is
 //! good enough, [`workers`] the threads, [`events`] what they say, [`stats`] what they did.

@@ -1,6 +1,7 @@
 //! An engine whose native kernel is watched: the native one proposes, the reference decides.
 //!
-//! Each find is hashed again by the reference before it is reported. Now and then a few nonces of the range just searched, and a few
+//! Each find is hashed again by the reference before it is reported. A reference that gives no answer, twice, holds no find back: it is
+//! worth a block, and whoever gets it checks it anyway. The fault is the answer to the next call then. Now and then a few nonces of the range just searched, and a few
 //! inputs, are compared with the reference, so that finds which get lost are noticed as well. On the first difference the native
 //! kernel is dropped for good, in every worker that shares its [`Trust`], and the reference does the work again.
 
@@ -58,12 +59,15 @@ pub struct ProvenEngine<N, R> {
     sampling: Sampling,
     random: Random,
     on_drop: OnDrop,
+    /// Why the reference could not check the last search: the answer to the next call.
+    failed: Option<Fault>,
 }
 
 impl<N: HashEngine, R: HashEngine> ProvenEngine<N, R> {
     /// Joins a native engine that passed its proof with the reference that it was proven against.
     pub fn new(native: N, reference: R, trust: Arc<Trust>, sampling: Sampling, on_drop: OnDrop) -> Self {
-        Self { native: Some(native), reference, trust, sampling, random: Random::new(sampling.seed), on_drop }
+        let random = Random::new(sampling.seed);
+        Self { native: Some(native), reference, trust, sampling, random, on_drop, failed: None }
     }
 
     /// Returns the native engine while it is believed.
@@ -89,6 +93,11 @@ impl<N: HashEngine, R: HashEngine> ProvenEngine<N, R> {
         }
     }
 
+    /// Says why the last search was not checked, if it was not.
+    fn admit(&mut self) -> Result<(), Fault> {
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
     fn is_sampled(&mut self) -> bool {
         self.sampling.one_in > 0 && self.random.below(self.sampling.one_in) == 0
     }
@@ -96,6 +105,7 @@ impl<N: HashEngine, R: HashEngine> ProvenEngine<N, R> {
 
 impl<N: HashEngine, R: HashEngine> HashEngine for ProvenEngine<N, R> {
     fn digest_many(&mut self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) -> Result<(), Fault> {
+        self.admit()?;
         let sampled = self.is_sampled();
         if self.native().is_some() {
             let native = self.native.as_mut().expect("it was there a line ago");
@@ -109,11 +119,13 @@ impl<N: HashEngine, R: HashEngine> HashEngine for ProvenEngine<N, R> {
     }
 
     fn search(&mut self, job: &SearchJob, first: u64, count: u64) -> Result<Scan, Fault> {
+        self.admit()?;
         let sample = self.is_sampled().then(|| self.random.next());
         if self.native().is_some() {
             let native = self.native.as_mut().expect("it was there a line ago");
             let checked = checked_search(native, &mut self.reference, job, (first, count), sample);
-            if let Some(scan) = self.settle(checked)? {
+            if let Some((scan, unchecked)) = self.settle(checked)? {
+                self.failed = unchecked;
                 return Ok(scan);
             }
         }
@@ -135,29 +147,37 @@ fn checked_digests(
     Ok(native_digests(native, inputs, each)?)
 }
 
-/// Searches natively and confirms each find. With `sample`, a random number, some of the range is compared as well.
+/// Searches natively and confirms each find. With `sample`, a random number, some of the range is compared as well. Finds are kept
+/// where the reference fails: its fault stands beside them.
 fn checked_search(
     native: &mut dyn HashEngine,
     reference: &mut dyn HashEngine,
     job: &SearchJob,
     (first, count): (u64, u64),
     sample: Option<u64>,
-) -> Result<Scan, ProofError> {
+) -> Result<(Scan, Option<Fault>), ProofError> {
     let scan = native.search(job, first, count).map_err(Difference::Fault)?;
     if scan.scanned == 0 || scan.scanned > count {
         return Err(Difference::Scanned { asked: count, scanned: scan.scanned }.into());
     }
     let found = sorted_without_repeats(scan.found)?;
+    let mut unchecked = None;
     for find in &found {
-        confirm(reference, job, first, scan.scanned, *find)?;
+        match confirm(reference, job, first, scan.scanned, *find) {
+            Err(ProofError::Reference(fault)) => unchecked = Some(fault),
+            confirmed => confirmed?,
+        }
     }
     if let Some(random) = sample {
         let nonces = (SAMPLE_HASHES / job.inputs.len() as u64).clamp(1, scan.scanned);
         let begin = first.wrapping_add(random % (scan.scanned - nonces + 1));
         let begin = begin & job.nonces().map_or(u64::MAX, |nonces| nonces - 1);
-        compare_sample(native, reference, job, (begin, nonces), SAMPLE_ONE_IN)?;
+        match compare_sample(native, reference, job, (begin, nonces), SAMPLE_ONE_IN) {
+            Err(ProofError::Reference(fault)) => unchecked = Some(fault),
+            compared => compared?,
+        }
     }
-    Ok(Scan { scanned: scan.scanned, found })
+    Ok((Scan { scanned: scan.scanned, found }, unchecked))
 }
 
 fn confirm(
@@ -173,7 +193,9 @@ fn confirm(
         return Err(Difference::False { found }.into());
     };
     job.write_nonce(&mut input, found.nonce);
-    if job.target.is_met_by(&reference.digest(&input)?.0) { Ok(()) } else { Err(Difference::False { found }.into()) }
+    // A sandboxed reference starts a new instance after a failure.
+    let digest = reference.digest(&input).or_else(|_| reference.digest(&input))?;
+    if job.target.is_met_by(&digest.0) { Ok(()) } else { Err(Difference::False { found }.into()) }
 }
 
 #[cfg(test)]
@@ -276,12 +298,61 @@ mod tests {
         assert_eq!(calls.load(Ordering::Relaxed), 0, "the second kernel is not asked any more");
     }
 
+    /// An engine whose reference answers no digest of the first calls.
+    fn with_failing_reference(failures: u64, one_in: u64) -> (ProvenEngine<Sha256d, WrongEngine>, Arc<Trust>) {
+        let (trust, sampling) = (Arc::new(Trust::default()), Sampling { one_in, seed: 5 });
+        let reference = WrongEngine::new(Wrong::FaultsAtFirst(failures));
+        let told: OnDrop = Box::new(|difference| panic!("told: {difference}"));
+        (ProvenEngine::new(Sha256d::default(), reference, trust.clone(), sampling, told), trust)
+    }
+
     #[test]
     fn a_fault_of_the_reference_is_a_fault_and_no_difference() {
-        let (trust, sampling) = (Arc::new(Trust::default()), Sampling { one_in: 1, seed: 5 });
-        let reference = WrongEngine::new(Wrong::Faults);
-        let mut engine = ProvenEngine::new(Sha256d::default(), reference, trust.clone(), sampling, Box::new(|_| ()));
-        assert!(engine.search(&search_job(1, 4, Target::MAX), 0, 8).is_err());
+        let (mut engine, trust) = with_failing_reference(u64::MAX, 1);
+        assert!(engine.digest_many(&[7; 800], 80, &mut Vec::new()).is_err());
         assert!(!trust.is_lost());
+    }
+
+    #[test]
+    fn a_find_is_reported_even_if_the_reference_cannot_confirm_it_and_the_fault_comes_next() {
+        let (mut engine, trust) = with_failing_reference(u64::MAX, 0);
+        let job = search_job(1, 4, Target(U256::MAX >> 3));
+        let want = Sha256d::default().search(&job, 0, 64).unwrap();
+        assert!(!want.found.is_empty());
+        assert_eq!(engine.search(&job, 0, 64), Ok(want));
+        assert!(engine.search(&job, 64, 64).is_err(), "the worker gets another engine");
+        assert!(!trust.is_lost());
+    }
+
+    #[test]
+    fn a_find_is_reported_even_if_the_reference_fails_at_the_sample() {
+        let (mut engine, _) = with_failing_reference(u64::MAX, 1);
+        let job = search_job(1, 4, Target(U256::MAX >> 3));
+        let want = Sha256d::default().search(&job, 0, 64).unwrap();
+        assert_eq!(engine.search(&job, 0, 64), Ok(want));
+        assert!(engine.search(&job, 64, 64).is_err());
+    }
+
+    #[test]
+    fn a_reference_that_fails_once_confirms_at_its_second_try() {
+        let (mut engine, _) = with_failing_reference(1, 0);
+        let job = search_job(1, 4, Target(U256::MAX >> 3));
+        for first in [0, 64, 128] {
+            assert_eq!(engine.search(&job, first, 64), Sha256d::default().search(&job, first, 64));
+        }
+    }
+
+    #[test]
+    fn a_false_find_is_dropped_even_if_the_reference_fails_at_another() {
+        let (trust, sampling) = (Arc::new(Trust::default()), Sampling { one_in: 0, seed: 5 });
+        let (native, reference) = (WrongEngine::new(Wrong::FalseFind), WrongEngine::new(Wrong::FaultsAtFirst(2)));
+        let mut engine = ProvenEngine::new(native, reference, trust.clone(), sampling, Box::new(|_| ()));
+        // The false find is the first nonce of the range; in the order of nonces, which wrap, true ones come before it.
+        let job = search_job(1, 1, Target(U256::MAX >> 2));
+        let first =
+            (128..=255).find(|first| Sha256d::default().search(&job, *first, 1).unwrap().found.is_empty()).unwrap();
+        let want = Sha256d::default().search(&job, first, 256).unwrap();
+        assert_eq!(engine.search(&job, first, 256), Ok(want));
+        assert!(trust.is_lost());
     }
 }

@@ -67,6 +67,8 @@ pub enum Wrong {
     ScansNothing,
     ScansTooMuch,
     Faults,
+    /// Gives no digest at the first calls for one, then is right.
+    FaultsAtFirst(u64),
     /// Right for so many calls, then every find is lost.
     AfterCalls(u64),
 }
@@ -103,6 +105,7 @@ impl HashEngine for WrongEngine {
             }
             Wrong::DigestMissing => drop(digests.pop()),
             Wrong::Faults => return Err(fault()),
+            Wrong::FaultsAtFirst(calls) if self.calls.fetch_add(1, Ordering::Relaxed) < calls => return Err(fault()),
             _ => (),
         }
         Ok(())

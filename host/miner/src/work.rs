@@ -1,8 +1,9 @@
-//! Who searches which part: ranges of nonces and versions, none handed out twice.
+//! Who searches which part: ranges of nonces and versions, none cut twice.
 //!
 //! A job is searched in rounds. A round takes some versions at once, which share the nonce block's message schedule, and goes
 //! through every nonce with all of them. Within a round, ranges are cut one after another from a random start on, so ranges of
-//! workers are disjoint, and those of miners that share a template hardly ever meet.
+//! workers are disjoint, and those of miners that share a template hardly ever meet. A range whose engine failed is handed out again,
+//! once: one that makes every engine fail must not stop them all.
 
 use crate::job::{CheckedJob, JobId};
 use adit_primitives::contract::SearchJob;
@@ -35,6 +36,16 @@ pub struct Range {
     pub search: Arc<SearchJob>,
     pub first: u64,
     pub count: u64,
+    /// Whether an engine has failed on it before.
+    pub again: bool,
+}
+
+impl Range {
+    /// Returns what is left when `done` nonces have been searched.
+    pub fn rest(&self, done: u64) -> Self {
+        let mask = self.search.nonces().map_or(u64::MAX, |nonces| nonces - 1);
+        Self { first: self.first.wrapping_add(done) & mask, count: self.count - done, ..self.clone() }
+    }
 }
 
 impl Distribution {
@@ -66,7 +77,7 @@ impl Distribution {
         let first = (u128::from(self.first_nonce) + self.handed_out) & mask;
         self.handed_out += u128::from(count);
         let first = u64::try_from(first).expect("a nonce has at most 64 bits");
-        Some(Range { job: self.job.clone(), search: self.search.clone(), first, count })
+        Some(Range { job: self.job.clone(), search: self.search.clone(), first, count, again: false })
     }
 
     fn begin_round(&mut self) -> bool {

@@ -27,6 +27,8 @@ pub struct Shared {
 #[derive(Default)]
 struct State {
     work: Option<Distribution>,
+    /// What workers of this job could not search: handed out before anything else.
+    returned: Vec<Range>,
     threads: usize,
 }
 
@@ -77,6 +79,7 @@ impl Shared {
         let work = job.map(|(job, random)| Distribution::new(job, self.config.versions_max, random));
         let mut state = self.lock();
         state.work = work;
+        state.returned.clear();
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_all();
     }
@@ -84,6 +87,9 @@ impl Shared {
     /// Hands out about `hashes` hashes of work.
     pub fn take(&self, hashes: u64) -> Assignment {
         let mut state = self.lock();
+        if let Some(range) = state.returned.pop() {
+            return Assignment::Work(range, self.generation());
+        }
         let Some(work) = &mut state.work else { return Assignment::Nothing };
         match work.take(hashes) {
             Some(range) => Assignment::Work(range, self.generation()),
@@ -92,6 +98,15 @@ impl Shared {
                 state.work = None;
                 Assignment::Exhausted(job)
             }
+        }
+    }
+
+    /// Takes back what a worker has not searched, unless the job has been replaced.
+    pub fn give_back(&self, range: Range, generation: u64) {
+        let mut state = self.lock();
+        if self.generation() == generation {
+            state.returned.push(range);
+            self.changed.notify_all();
         }
     }
 
@@ -118,10 +133,10 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits until there is a job or `over` says that nothing more is to be done.
+    /// Waits until there is work or `over` says that nothing more is to be done.
     pub fn wait_for_work(&self, over: &dyn Fn() -> bool) {
         let state = self.lock();
-        let idle = |state: &mut State| state.work.is_none() && !over();
+        let idle = |state: &mut State| state.work.is_none() && state.returned.is_empty() && !over();
         drop(self.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner));
     }
 

@@ -1,6 +1,6 @@
 //! Workers, one by hand and many on threads. Time-outs here only turn a hang into a failure.
 
-use super::shared::{Counters, Shared};
+use super::shared::{Assignment, Counters, Shared};
 use super::worker::{Search, Turn};
 use super::*;
 use crate::events::Find;
@@ -187,6 +187,112 @@ fn an_engine_that_tries_nothing_or_too_much_is_a_fault() {
         assign(&search.shared, 1, 1);
         assert!(search.turn().is_err());
     }
+}
+
+/// Searches a job with an engine that fails at its thirtieth call until `failures` are used up, each time with a new one. Returns what it
+/// found, and how often a nonce was tried.
+fn searched_with_failures(failures: usize, fail: fn() -> Result<(), Fault>) -> (BTreeSet<(u64, u32)>, u64) {
+    let left = Arc::new(AtomicUsize::new(failures));
+    let engine = move || {
+        let (left, mut calls) = (left.clone(), 0);
+        watched(move |_, _, _| {
+            calls += 1;
+            let fails = calls % 30 == 0
+                && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
+            if fails { fail() } else { Ok(()) }
+        })
+    };
+    let (mut search, events) = by_hand(|_, _| engine());
+    assign(&search.shared, 7, 0xfedc_ba98_7654_3210);
+    loop {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| search.turn())) {
+            Ok(Ok(Turn::Worked)) => (),
+            Ok(Ok(Turn::Idle)) => break,
+            Ok(Err(_)) | Err(_) => search.engine = engine(),
+        }
+    }
+    let found = events.try_iter().filter_map(|event| match event {
+        Event::Found(find) => Some((find.nonce, find.rolled)),
+        _ => None,
+    });
+    let found: Vec<_> = found.collect();
+    let once: BTreeSet<_> = found.iter().copied().collect();
+    assert_eq!(once.len(), found.len(), "a find is reported once");
+    (once, search.counters.hashes.load(Ordering::Relaxed))
+}
+
+#[test]
+fn a_range_whose_engine_fails_or_panics_is_searched_by_the_next_engine() {
+    let all = solutions(&mining_job(7, 2, ROLL_MASK, one_in(1_000)));
+    for fail in [|| Err(fault()), || panic!("index out of bounds")] {
+        let (found, hashes) = searched_with_failures(5, fail);
+        assert_eq!((hashes, found.len()), (65_536 * 8, all.len()));
+        assert!(found == all);
+    }
+}
+
+#[test]
+fn a_range_on_which_every_engine_fails_is_dropped_after_its_second_time() {
+    let bad = |_: &SearchJob, first: u64, count: u64| {
+        if 500u64.wrapping_sub(first) & 0xffff < count { Err(fault()) } else { Ok(()) }
+    };
+    let (mut search, _events) = by_hand(|_, _| watched(bad));
+    assign(&search.shared, 7, 0);
+    let mut failures = 0;
+    loop {
+        match search.turn() {
+            Ok(Turn::Worked) => (),
+            Ok(Turn::Idle) => break,
+            Err(_) => {
+                failures += 1;
+                assert!(failures <= 4, "a bad range comes again and again");
+            }
+        }
+    }
+    // Each of the job's two rounds goes through every nonce.
+    assert_eq!(failures, 2 * 2);
+}
+
+#[test]
+fn what_a_worker_has_not_searched_when_it_is_told_to_end_is_left_to_the_others() {
+    let (mut search, events) = by_hand(|_, stop| {
+        let stop = stop.clone();
+        watched(move |_, _, _| {
+            stop.store(true, Ordering::Release);
+            Ok(())
+        })
+    });
+    assign(&search.shared, 7, 1);
+    search.turn().unwrap();
+    assert!(search.is_over());
+    let mut other = Search { engine: Box::new(Sha256d::default()), stop: Arc::default(), ..search };
+    while other.turn().unwrap() == Turn::Worked {}
+    assert_eq!(other.counters.hashes.load(Ordering::Relaxed), 65_536 * 8);
+    let found = events.try_iter().filter(is_found).count();
+    assert_eq!(found, solutions(&mining_job(7, 2, ROLL_MASK, one_in(1_000))).len());
+}
+
+#[test]
+fn what_is_given_back_after_the_last_range_wakes_the_workers() {
+    let (search, _events) = by_hand(|_, _| Box::new(Sha256d::default()));
+    assign(&search.shared, 1, 1);
+    let Assignment::Work(range, generation) = search.shared.take(100) else { panic!("there is work") };
+    while !matches!(search.shared.take(1_000_000), Assignment::Exhausted(_)) {}
+    search.shared.give_back(range.rest(10), generation);
+    search.shared.wait_for_work(&|| panic!("there is work"));
+    let Assignment::Work(rest, _) = search.shared.take(100) else { panic!("there is work") };
+    assert_eq!((rest.first, rest.count), (range.first + 10, range.count - 10));
+}
+
+#[test]
+fn what_is_given_back_for_a_job_that_was_replaced_is_dropped() {
+    let (search, _events) = by_hand(|_, _| Box::new(Sha256d::default()));
+    assign(&search.shared, 1, 1);
+    let Assignment::Work(range, generation) = search.shared.take(100) else { panic!("there is work") };
+    assign(&search.shared, 2, 1);
+    search.shared.give_back(range, generation);
+    let Assignment::Work(range, _) = search.shared.take(100) else { panic!("there is work") };
+    assert_eq!(range.job.id(), JobId(2));
 }
 
 #[test]

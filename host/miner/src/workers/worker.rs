@@ -1,4 +1,4 @@
-//! The search of one worker: fetch a range, go through it slice by slice, drop it when it is stale.
+//! The search of one worker: fetch a range, go through it slice by slice, drop it when it is stale, give it back when the engine fails.
 
 use super::shared::{Assignment, Counters, Shared};
 use crate::events::{Event, Find, WorkerId};
@@ -16,6 +16,24 @@ pub struct Search {
     pub shared: Arc<Shared>,
     pub stop: Arc<AtomicBool>,
     pub counters: Arc<Counters>,
+}
+
+/// A range in the hands of a worker. What of it is not searched when the worker lets go of it, in a panic as well, is given back.
+struct Held<'a> {
+    shared: &'a Shared,
+    range: &'a Range,
+    generation: u64,
+    done: u64,
+    failed: bool,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let again = self.range.again || self.failed;
+        if self.done < self.range.count && !(self.range.again && self.failed) {
+            self.shared.give_back(Range { again, ..self.range.rest(self.done) }, self.generation);
+        }
+    }
 }
 
 /// What came of asking for work.
@@ -47,22 +65,24 @@ impl Search {
 
     fn search_range(&mut self, range: &Range, generation: u64) -> Result<(), Fault> {
         let versions = range.search.inputs.len() as u64;
-        let mask = range.search.nonces().map_or(u64::MAX, |nonces| nonces - 1);
-        let mut done = 0;
-        while done < range.count && !self.is_stale(generation) {
-            let count = (self.pace.hashes_per_slice() / versions).clamp(1, range.count - done);
+        let shared = self.shared.clone();
+        let mut held = Held { shared: &shared, range, generation, done: 0, failed: true };
+        while held.done < range.count && !self.is_stale(generation) {
+            let rest = range.rest(held.done);
+            let count = (self.pace.hashes_per_slice() / versions).clamp(1, rest.count);
             let begin = (self.shared.clock)();
-            let scan = self.engine.search(&range.search, range.first.wrapping_add(done) & mask, count)?;
+            let scan = self.engine.search(&range.search, rest.first, count)?;
             let took = (self.shared.clock)().saturating_sub(begin);
             if scan.scanned == 0 || scan.scanned > count {
                 return Err(miscounted(count, &scan));
             }
-            done += scan.scanned;
+            held.done += scan.scanned;
             let hashes = scan.scanned.saturating_mul(versions);
             self.pace.measured(hashes, took);
             self.counters.hashes.fetch_add(hashes, Ordering::Relaxed);
             self.report(range, generation, &scan)?;
         }
+        held.failed = false;
         Ok(())
     }
 
