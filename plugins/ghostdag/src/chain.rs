@@ -232,7 +232,7 @@ impl Ghostdag {
         let notes = Notes { daa_score, anticones: coloured.anticones, grown: coloured.grown, pruning };
         let state = notes.to_bytes();
         let stamp = Stamp { id: view.id, time: view.time, bits: view.bits, height, work };
-        memory.keep(Arc::new(Block::new(stamp, Some(selected), merge_set.clone(), notes)));
+        memory.keep(Arc::new(Block::new(stamp, Some(selected), &merge_set, notes)));
         memory.keep_windows(view.id, Arc::new(windows));
         Placement {
             selected_parent: Some(selected),

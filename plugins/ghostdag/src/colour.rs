@@ -11,7 +11,6 @@ use crate::notes::Grown;
 use crate::past::{Block, Past};
 use crate::violation::Rule;
 use adit_plugin_sdk::{BlockId, Stamp, Target, Violation, Work};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Answers asked for at once among the candidates themselves.
@@ -158,49 +157,61 @@ impl Among {
 struct Chain {
     /// The selected parent, and the chain below it as far as some candidate did not see it.
     blocks: Vec<Arc<Block>>,
-    /// For each candidate, the blues of the chain in its anticone. The list of one that has too many to be blue ends early.
-    outside: Vec<Vec<Place>>,
+    /// The blues of the chain in a candidate's anticone, candidate by candidate. What a candidate that has too many to be blue does not see is not
+    /// listed to its end.
+    outside: Vec<(usize, Place)>,
 }
 
 impl Chain {
     /// Asks the host which blues of the chain each candidate has in its past.
     fn compare(past: &mut Past<'_>, k: u16, selected: BlockId, candidates: &[BlockId]) -> Result<Self, Violation> {
-        let mut chain = Self { blocks: Vec::new(), outside: vec![Vec::new(); candidates.len()] };
-        let mut open: Vec<usize> = (0..candidates.len()).collect();
+        let mut chain = Self { blocks: Vec::new(), outside: Vec::new() };
+        // The selected parent of the block that is judged is in every candidate's anticone.
+        let mut open: Vec<(usize, u16)> = (0..candidates.len()).map(|candidate| (candidate, 1)).collect();
+        let (mut blues, mut descendants) = (Vec::new(), Vec::new());
         let mut next = Some(selected);
         while next.is_some() && !open.is_empty() {
             let first = chain.blocks.len();
-            let mut blues = Vec::with_capacity(2 * BLUES);
+            blues.clear();
             while let Some(id) = next.take_if(|_| blues.len() < BLUES) {
                 let block = past.block(id)?;
                 blues.extend(&block.blues);
                 next = block.selected_parent;
                 chain.blocks.push(block);
             }
-            let descendants: Vec<BlockId> = open.iter().map(|number| candidates[*number]).collect();
+            descendants.clear();
+            descendants.extend(open.iter().map(|(candidate, _)| candidates[*candidate]));
             let answers = past.view.ancestry(&blues, &descendants);
             let mut column = 0..descendants.len();
-            open.retain(|candidate| {
+            open.retain_mut(|(candidate, anticone)| {
                 let seen = answers.iter().skip(column.next().unwrap_or(0)).step_by(descendants.len());
-                chain.walk(first, k, *candidate, seen)
+                chain.walk(first, k, *candidate, anticone, seen)
             });
         }
+        chain.outside.sort_unstable();
         Ok(chain)
     }
 
     /// Notes the blues that a candidate did not see, of the chain blocks from `first` on. Tells whether the chain goes on for it.
-    fn walk<'a>(&mut self, first: usize, k: u16, candidate: usize, mut seen: impl Iterator<Item = &'a bool>) -> bool {
-        let outside = &mut self.outside[candidate];
+    fn walk<'a>(
+        &mut self,
+        first: usize,
+        k: u16,
+        candidate: usize,
+        anticone: &mut u16,
+        mut seen: impl Iterator<Item = &'a bool>,
+    ) -> bool {
         for (level, block) in self.blocks.iter().enumerate().skip(first) {
             let mut sees_chain = false;
             for (number, seen) in (0..block.blues.len()).zip(&mut seen) {
-                match seen {
-                    true => sees_chain |= number == 0,
-                    false => outside.push((level, number)),
+                if *seen {
+                    sees_chain |= number == 0;
+                } else {
+                    *anticone = anticone.saturating_add(1);
+                    self.outside.push((candidate, (level, number)));
                 }
             }
-            // The selected parent of the block that is judged is in every candidate's anticone too.
-            if sees_chain || outside.len() >= usize::from(k) {
+            if sees_chain || *anticone > k {
                 return false;
             }
         }
@@ -209,40 +220,19 @@ impl Chain {
 
     /// Colours the candidates in order.
     fn colour(&self, past: &Past<'_>, k: u16, selected: Arc<Block>, merged: Vec<Stamp>, mut among: Among) -> Coloured {
-        let most = usize::from(k);
-        let mut blues = Vec::new();
-        let mut anticones = vec![0];
-        let mut grown: BTreeMap<Place, u16> = BTreeMap::new();
-        let mut colour = |candidate: usize, stamp: Stamp| {
-            let red = Candidate { stamp, blue: false };
-            if blues.len() >= most {
-                return red;
-            }
-            // The first of the new block's blues is its selected parent.
-            let mut own = vec![0];
-            own.extend(
-                (1..).zip(&blues).filter(|(_, blue)| !among.is_ancestor(past, **blue, candidate)).map(|(at, _)| at),
-            );
-            let outside = &self.outside[candidate];
-            let sizes: Vec<u16> =
-                outside.iter().map(|place| grown.get(place).copied().unwrap_or_else(|| self.size(*place))).collect();
-            let anticone = own.len() + outside.len();
-            if anticone > most || own.iter().map(|at| &anticones[*at]).chain(&sizes).any(|size| *size >= k) {
-                return red;
-            }
-            own.iter().for_each(|at: &usize| anticones[*at] += 1);
-            grown.extend(outside.iter().copied().zip(sizes.iter().map(|size| size + 1)));
-            blues.push(candidate);
-            anticones.push(u16::try_from(anticone).unwrap_or(u16::MAX));
-            Candidate { stamp, blue: true }
-        };
-        let merged = merged.into_iter().enumerate().map(|(number, stamp)| colour(number, stamp)).collect();
-        let mut grown: Vec<Grown> = grown
-            .into_iter()
-            .map(|((level, number), anticone)| Grown { id: self.blocks[level].blues[number], anticone })
-            .collect();
+        let mut colours = Colours { k, blues: Vec::new(), anticones: vec![0], grown: Vec::new(), own: Vec::new() };
+        let mut outside = self.outside.as_slice();
+        let coloured = merged.into_iter().enumerate().map(|(number, stamp)| {
+            let (unseen, rest) = outside.split_at(outside.partition_point(|(candidate, _)| *candidate <= number));
+            outside = rest;
+            Candidate { stamp, blue: colours.take(number, unseen, self, |blue| among.is_ancestor(past, blue, number)) }
+        });
+        let merged = coloured.collect();
+        let blue = |(level, number): Place| self.blocks[level].blues[number];
+        let mut grown: Vec<Grown> =
+            colours.grown.into_iter().map(|(place, anticone)| Grown { id: blue(place), anticone }).collect();
         grown.sort_unstable_by_key(|grown| grown.id);
-        Coloured { selected, merged, anticones, grown }
+        Coloured { selected, merged, anticones: colours.anticones, grown }
     }
 
     /// Returns the size of a blue's anticone among the blues: the newest that a chain block noted.
@@ -253,5 +243,64 @@ impl Chain {
             grown.binary_search_by_key(&id, |grown| grown.id).ok().map(|at| grown[at].anticone)
         });
         later.or_else(|| self.blocks[level].notes.anticones.get(number).copied()).unwrap_or(0)
+    }
+}
+
+/// The colours so far.
+struct Colours {
+    k: u16,
+    /// The blue candidates.
+    blues: Vec<usize>,
+    /// The sizes of the new block's blues' anticones, its selected parent's first.
+    anticones: Vec<u16>,
+    /// Those of older blues that grew, by their places.
+    grown: Vec<(Place, u16)>,
+    /// Which of the new block's blues are in the anticone of the candidate at hand.
+    own: Vec<usize>,
+}
+
+impl Colours {
+    /// Makes a candidate blue where it can be. `unseen` are the blues of the chain in its anticone; `sees` tells of a blue candidate whether it is in
+    /// its past.
+    fn take(
+        &mut self,
+        candidate: usize,
+        unseen: &[(usize, Place)],
+        chain: &Chain,
+        mut sees: impl FnMut(usize) -> bool,
+    ) -> bool {
+        if self.blues.len() >= usize::from(self.k) {
+            return false;
+        }
+        self.own.clear();
+        self.own.push(0);
+        self.own.extend((1..).zip(&self.blues).filter(|(_, blue)| !sees(**blue)).map(|(at, _)| at));
+        let anticone = self.own.len() + unseen.len();
+        let is_full = |size: u16| size >= self.k;
+        if anticone > usize::from(self.k)
+            || self.own.iter().any(|at| is_full(self.anticones[*at]))
+            || unseen.iter().any(|(_, place)| is_full(self.size(*place, chain)))
+        {
+            return false;
+        }
+        for at in &self.own {
+            self.anticones[*at] += 1;
+        }
+        for (_, place) in unseen {
+            let size = self.size(*place, chain) + 1;
+            match self.grown.binary_search_by_key(place, |(place, _)| *place) {
+                Ok(at) => self.grown[at].1 = size,
+                Err(at) => self.grown.insert(at, (*place, size)),
+            }
+        }
+        self.blues.push(candidate);
+        self.anticones.push(u16::try_from(anticone).unwrap_or(u16::MAX));
+        true
+    }
+
+    /// Returns the size of an older blue's anticone.
+    fn size(&self, place: Place, chain: &Chain) -> u16 {
+        let grown = self.grown.binary_search_by_key(&place, |(place, _)| *place);
+        grown.map_or_else(|_| chain.size(place), |at| self.grown[at].1)
     }
 }

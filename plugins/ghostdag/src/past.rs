@@ -6,7 +6,8 @@ use crate::notes::Notes;
 use crate::violation::Rule;
 use crate::window::Windows;
 use adit_plugin_sdk::{BlockId, ChainView, Decode, Height, KnownBlock, MergedBlock, Stamp, Violation};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 /// Blocks remembered.
@@ -31,15 +32,41 @@ pub struct Block {
     pub selected_parent: Option<BlockId>,
     /// The blue blocks that it merged, its selected parent first. Empty for the genesis.
     pub blues: Vec<BlockId>,
-    /// All that it merged but its selected parent, in ascending order.
-    pub merge_set: Vec<MergedBlock>,
     pub notes: Notes,
 }
+
+/// A block of a selected chain with all that it merged but its selected parent, in ascending order.
+#[derive(Debug, Clone)]
+pub struct ChainBlock {
+    pub block: Block,
+    pub merge_set: Vec<MergedBlock>,
+}
+
+/// Spreads ids over a map. They are hashes already, and who found one that meets a target cannot choose it for this as well; the order of such
+/// a map is never looked at.
+#[derive(Debug, Clone, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let last = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        for word in words.iter().map(|word| u64::from_le_bytes(*word)).chain([last]) {
+            self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+}
+
+type ById<T> = HashMap<BlockId, T, BuildHasherDefault<IdHasher>>;
 
 /// What an instance remembers.
 #[derive(Default)]
 pub struct Memory {
-    blocks: BTreeMap<BlockId, Arc<Block>>,
+    blocks: ById<Arc<Block>>,
     /// The ids of `blocks`, oldest first.
     age: VecDeque<BlockId>,
     rows: usize,
@@ -54,21 +81,22 @@ pub struct Past<'a> {
 
 impl Block {
     /// Reads a block as the host shows it.
-    fn read(known: KnownBlock) -> Result<Self, Violation> {
+    fn read(known: &KnownBlock) -> Result<Self, Violation> {
         let notes = Notes::from_bytes(&known.state).map_err(|_| {
             Rule::HistoryUnknown.broken(format!("the host shows no notes on block {}: it was not placed", known.id))
         })?;
-        Ok(Self::new(known.stamp(), known.selected_parent, known.merge_set, notes))
+        Ok(Self::new(known.stamp(), known.selected_parent, &known.merge_set, notes))
     }
 
-    pub fn new(stamp: Stamp, selected_parent: Option<BlockId>, merge_set: Vec<MergedBlock>, notes: Notes) -> Self {
-        let merged = merge_set.iter().filter(|merged| merged.blue).map(|merged| merged.id);
-        let blues = selected_parent.into_iter().chain(merged).collect();
-        Self { stamp, selected_parent, blues, merge_set, notes }
+    pub fn new(stamp: Stamp, selected_parent: Option<BlockId>, merge_set: &[MergedBlock], notes: Notes) -> Self {
+        let mut blues = Vec::with_capacity(notes.anticones.len());
+        blues.extend(selected_parent);
+        blues.extend(merge_set.iter().filter(|merged| merged.blue).map(|merged| merged.id));
+        Self { stamp, selected_parent, blues, notes }
     }
 
     fn rows(&self) -> usize {
-        self.blues.len() + self.merge_set.len() + self.notes.anticones.len() + self.notes.grown.len()
+        self.blues.len() + self.notes.grown.len()
     }
 }
 
@@ -110,7 +138,7 @@ impl Past<'_> {
         }
         let mut found = None;
         for known in self.view.selected_past(id, CHAIN_BLOCKS) {
-            let block = Arc::new(Block::read(known)?);
+            let block = Arc::new(Block::read(&known)?);
             found.get_or_insert_with(|| Arc::clone(&block));
             self.memory.keep(block);
         }
@@ -131,16 +159,17 @@ impl Past<'_> {
     }
 
     /// Returns the selected chain from a block down, in pieces that grow. Each begins with the last block of the one before.
-    pub fn chain(&self, from: BlockId) -> impl Iterator<Item = Result<Vec<Block>, Violation>> {
+    pub fn chain(&self, from: BlockId) -> impl Iterator<Item = Result<Vec<ChainBlock>, Violation>> {
         let view = self.view;
         let mut next = Some((from, CHAIN_BLOCKS));
         std::iter::from_fn(move || {
             let (from, count) = next.take()?;
-            let read: Result<Vec<Block>, Violation> =
-                view.selected_past(from, count).into_iter().map(Block::read).collect();
+            let read = |known: KnownBlock| Ok(ChainBlock { block: Block::read(&known)?, merge_set: known.merge_set });
+            let read: Result<Vec<ChainBlock>, Violation> =
+                view.selected_past(from, count).into_iter().map(read).collect();
             if let Ok(blocks) = &read {
-                let last = blocks.last().filter(|last| blocks.len() > 1 && last.selected_parent.is_some());
-                next = last.map(|last| (last.stamp.id, (2 * count).min(CHAIN_BLOCKS_MAX)));
+                let last = blocks.last().map(|last| &last.block).filter(|last| last.selected_parent.is_some());
+                next = last.filter(|_| blocks.len() > 1).map(|last| (last.stamp.id, (2 * count).min(CHAIN_BLOCKS_MAX)));
             }
             Some(read)
         })

@@ -106,8 +106,9 @@ impl Sampling {
             let merged = piece.windows(2).flat_map(|pair| &pair[0].merge_set);
             let merged: Vec<BlockId> = merged.map(|merged| merged.id).collect();
             let mut stamps = past.stamps(&merged)?.into_iter();
-            for (block, selected) in std::iter::zip(&piece, piece.iter().skip(1)) {
-                let merged: Vec<Stamp> = stamps.by_ref().take(block.merge_set.len()).collect();
+            for (above, below) in std::iter::zip(&piece, piece.iter().skip(1)) {
+                let (block, selected) = (&above.block, &below.block);
+                let merged: Vec<Stamp> = stamps.by_ref().take(above.merge_set.len()).collect();
                 let samples = self.samples(selected, block.stamp.height.0, merged.iter().rev());
                 difficulty.extend(samples.difficulty);
                 median.extend(samples.median);

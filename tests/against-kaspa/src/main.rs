@@ -22,7 +22,7 @@ struct Contender {
     run: fn(&Dag, &[kaspa::Placed]),
 }
 
-/// Compared with each other: rusty-kaspa's first. To measure another way of placing, add it here.
+/// Compared with each other: rusty-kaspa's first. Arguments name those to run alone, for a profiler. To measure another way of placing, add it here.
 const REACHABILITY: &[Contender] = &[
     Contender { name: "rusty-kaspa", run: |dag, placed| drop(kaspa::reachability(dag, placed)) },
     Contender { name: "adit", run: |dag, placed| drop(adit::reachability(dag, placed)) },
@@ -50,6 +50,9 @@ fn main() {
 }
 
 fn compare(what: &str, contenders: &[Contender], dag: &Dag, placed: &[kaspa::Placed]) {
+    let only: Vec<String> = std::env::args().skip(1).collect();
+    let contenders: Vec<&Contender> =
+        contenders.iter().filter(|contender| only.is_empty() || only.iter().any(|name| name == contender.name)).collect();
     let mut times = vec![Vec::new(); contenders.len()];
     for _ in 0..ROUNDS {
         for (contender, times) in contenders.iter().zip(&mut times) {
