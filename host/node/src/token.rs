@@ -1,6 +1,8 @@
 //! The token that opens what changes something: made once, kept in a file that only its owner reads.
+//!
+//! The file is there whole or not at all: a node that dies while it makes the token leaves none behind that locks its operator out.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -30,17 +32,16 @@ pub enum TokenError {
 impl Token {
     /// Reads the token, or makes one of `fresh` bytes where there is no file yet.
     pub fn load_or_create(path: &Path, fresh: impl FnOnce() -> [u8; 32]) -> Result<Self, TokenError> {
-        let file_error = |source| TokenError::File { path: path.to_owned(), source };
-        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        match created {
-            Ok(mut file) => {
-                let secret: String = fresh().iter().map(|byte| format!("{byte:02x}")).collect();
-                file.write_all(format!("{secret}\n").as_bytes()).map_err(file_error)?;
-                file.sync_all().map_err(file_error)?;
-                Ok(Self { secret })
-            }
+        match Self::load(path) {
+            Err(TokenError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            loaded => return loaded,
+        }
+        let secret: String = fresh().iter().map(|byte| format!("{byte:02x}")).collect();
+        match write_whole(path, &format!("{secret}\n")) {
+            Ok(()) => Ok(Self { secret }),
+            // Another process was faster: its token is the one.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Self::load(path),
-            Err(error) => Err(file_error(error)),
+            Err(source) => Err(TokenError::File { path: path.to_owned(), source }),
         }
     }
 
@@ -69,6 +70,24 @@ impl Token {
     }
 }
 
+/// Writes a file for its owner alone, under a name beside it first. Fails where it exists already.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let temporary = PathBuf::from(name);
+    let write = || {
+        // Truncated: a process of the same number may have died here.
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::hard_link(&temporary, path)
+    };
+    let written = write();
+    drop(fs::remove_file(&temporary));
+    written
+}
+
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Token(secret)")
@@ -78,7 +97,6 @@ impl std::fmt::Debug for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_made_token_is_private_and_found_again() {
@@ -88,6 +106,26 @@ mod tests {
         let found = Token::load_or_create(&path, || [8; 32]).unwrap();
         assert_eq!(made.secret, found.secret);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_start_that_dies_while_the_token_is_made_does_not_stop_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let died = std::panic::catch_unwind(|| Token::load_or_create(&path, || panic!("the machine went down")));
+        assert!(died.is_err());
+        let made = Token::load_or_create(&path, || [7; 32]).unwrap();
+        assert!(made.opens(&format!("Bearer {}", "07".repeat(32))));
+    }
+
+    #[test]
+    fn a_token_is_never_written_over_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        write_whole(&path, "first").unwrap();
+        assert_eq!(write_whole(&path, "second").unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
