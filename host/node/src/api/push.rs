@@ -24,8 +24,11 @@ use utoipa::IntoParams;
 /// The most bytes that a subscriber may send in one message: it has nothing to say but "still here".
 const MESSAGE_BYTES_MAX: usize = 1024;
 
-/// How often a silent subscriber is asked whether it is still there; after two questions without an answer it is dropped.
+/// How often a subscriber is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How many questions may stay without an answer: when another is due, the subscriber is dropped.
+const QUESTIONS_MAX: u32 = 2;
 
 /// How long a message may take to leave: a subscriber that does not read is dropped.
 const SEND_TIME: Duration = Duration::from_secs(10);
@@ -81,12 +84,41 @@ struct Subscription {
     _place: OwnedSemaphorePermit,
 }
 
+/// Whether a subscriber is still there. The questions have times of their own: what else wakes the subscription does not put them off.
+struct Presence {
+    /// When to ask next.
+    due: Instant,
+    /// Questions since it was heard last.
+    unanswered: u32,
+}
+
+impl Presence {
+    fn new(now: Instant) -> Self {
+        Self { due: now + PING_INTERVAL, unanswered: 0 }
+    }
+
+    fn due(&self) -> Instant {
+        self.due
+    }
+
+    fn heard(&mut self) {
+        self.unanswered = 0;
+    }
+
+    /// Notes that a question is sent now, or tells that one more makes no sense.
+    fn ask(&mut self, now: Instant) -> bool {
+        self.due = now + PING_INTERVAL;
+        self.unanswered += 1;
+        self.unanswered <= QUESTIONS_MAX
+    }
+}
+
 /// Why a subscription goes on.
 enum Event {
     /// A fresh template is due.
     Fresh,
     /// It is time to ask whether the subscriber is there.
-    Ping,
+    Ask,
     /// The subscriber said something.
     Heard,
     /// It has gone, or the node ends.
@@ -97,7 +129,7 @@ impl Subscription {
     async fn run(mut self) {
         let mut snapshots = self.api.chain.watch();
         let mut ending = self.api.ending.clone();
-        let mut unanswered = 0;
+        let mut presence = Presence::new(Instant::now());
         let mut sent: Option<Freshness> = None;
         loop {
             let snapshot = snapshots.borrow_and_update().clone();
@@ -111,7 +143,7 @@ impl Subscription {
             let event = tokio::select! {
                 changed = snapshots.changed() => if changed.is_ok() { Event::Fresh } else { Event::Over },
                 () = tokio::time::sleep_until(wake) => Event::Fresh,
-                () = tokio::time::sleep(PING_INTERVAL) => Event::Ping,
+                () = tokio::time::sleep_until(presence.due()) => Event::Ask,
                 message = self.socket.recv() => match message {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => Event::Over,
                     Some(Ok(_)) => Event::Heard,
@@ -120,11 +152,9 @@ impl Subscription {
             };
             match event {
                 Event::Fresh => {}
-                Event::Heard => unanswered = 0,
-                Event::Ping if unanswered >= 2 => break,
-                Event::Ping => {
-                    unanswered += 1;
-                    if !self.send(Message::Ping(Vec::new().into())).await {
+                Event::Heard => presence.heard(),
+                Event::Ask => {
+                    if !presence.ask(Instant::now()) || !self.send(Message::Ping(Vec::new().into())).await {
                         break;
                     }
                 }
@@ -159,5 +189,34 @@ impl Subscription {
 
     async fn send(&mut self, message: Message) -> bool {
         matches!(tokio::time::timeout(SEND_TIME, self.socket.send(message)).await, Ok(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_that_never_answers_is_dropped_however_often_the_chain_moves() {
+        let start = Instant::now();
+        let mut presence = Presence::new(start);
+        let mut asked = Vec::new();
+        // The chain moves every second, and each time the subscription waits anew.
+        for second in 0..60 {
+            let now = start + Duration::from_secs(second);
+            if presence.due() <= now {
+                asked.push((second, presence.ask(now)));
+            }
+        }
+        assert_eq!(asked, [(15, true), (30, true), (45, false)]);
+    }
+
+    #[test]
+    fn a_subscriber_that_answers_stays() {
+        let mut presence = Presence::new(Instant::now());
+        for _ in 0..9 {
+            assert!(presence.ask(presence.due()));
+            presence.heard();
+        }
     }
 }
