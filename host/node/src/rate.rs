@@ -74,7 +74,7 @@ fn capacity(addresses: u32) -> NonZeroUsize {
 }
 
 /// One customer of an IPv6 provider holds a /64: its addresses count as one.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -1,6 +1,12 @@
 //! Accepts connections, over TLS or not, and hands their requests to the API's router.
 //!
-//! It bounds how many connections there are, how long a handshake and a request's head may take, and how long the end may take. It knows no route.
+//! It bounds how many connections there are, how long a handshake and a request's head may take, how long an answer may lie untaken, and how long the
+//! end may take. It knows no route.
+
+mod places;
+mod stall;
+
+pub use places::Place;
 
 use crate::settings::Limits;
 use axum::Router;
@@ -10,12 +16,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use places::Places;
+use stall::Unstalled;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -30,7 +38,7 @@ pub const FAREWELL: Duration = Duration::from_secs(2);
 /// How long accepting pauses when the system has no more file descriptors.
 const BREATHER: Duration = Duration::from_millis(50);
 
-/// The address at the other end of a connection, given to handlers as a request extension.
+/// The address at the other end of a connection, given to handlers as a request extension, as its [`Place`] is: who takes the connection over keeps it.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(pub SocketAddr);
 
@@ -48,14 +56,14 @@ pub struct Server {
 impl Server {
     /// Serves until the node ends; then lets open requests finish, for at most [`FAREWELL`].
     pub async fn run(mut self) {
-        let places = Arc::new(Semaphore::new(self.limits.connections as usize));
+        let places = Places::new(self.limits.connections, self.limits.connections_per_address);
         let acceptor = self.tls.take().map(TlsAcceptor::from);
         let mut connections = JoinSet::new();
         loop {
             let place = tokio::select! {
                 () = ended(&mut self.ending) => break,
                 // Connections past the limit wait in the system's queue, which is bounded too.
-                place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
+                place = places.free() => place,
             };
             let accepted = tokio::select! {
                 () = ended(&mut self.ending) => break,
@@ -64,13 +72,18 @@ impl Server {
             while connections.try_join_next().is_some() {}
             match accepted {
                 Ok((stream, address)) => {
+                    let Some(place) = places.take(place, address.ip()) else {
+                        tracing::debug!(%address, "connection refused: this address holds as many as it may");
+                        continue;
+                    };
                     drop(stream.set_nodelay(true));
+                    let stream = Unstalled::new(stream, self.limits.stall_time());
                     let connection = Connection {
                         address: ClientAddress(address),
                         router: self.router.clone(),
                         head_time: self.limits.head_time(),
                         ending: self.ending.clone(),
-                        _place: place,
+                        place,
                     };
                     match acceptor.clone() {
                         None => drop(connections.spawn(connection.serve(stream))),
@@ -102,11 +115,11 @@ struct Connection {
     router: Router,
     head_time: Duration,
     ending: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Connection {
-    async fn serve_tls(self, acceptor: TlsAcceptor, stream: tokio::net::TcpStream) {
+    async fn serve_tls(self, acceptor: TlsAcceptor, stream: Unstalled<TcpStream>) {
         match tokio::time::timeout(self.head_time, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => self.serve(stream).await,
             Ok(Err(error)) => tracing::debug!(address = %self.address.0, %error, "no TLS handshake"),
@@ -115,10 +128,11 @@ impl Connection {
     }
 
     async fn serve(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let (router, address) = (self.router, self.address);
+        let (router, address, place) = (self.router, self.address, self.place);
         let service = service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(address);
+            request.extensions_mut().insert(place.clone());
             router.clone().oneshot(request)
         });
         let connection = http1::Builder::new()

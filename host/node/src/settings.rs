@@ -170,12 +170,18 @@ pub struct Limits {
     /// Requests that one address may send at once.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub requests_burst: u32,
+    /// Milliseconds for which a client may take nothing of an answer that is sent to it.
+    #[schemars(range(min = 100, max = 300_000))]
+    pub stall_ms: u64,
     /// Addresses whose rate is watched; past that the one heard longest ago is forgotten.
     #[schemars(range(min = 16, max = 1_000_000))]
     pub addresses: u32,
     /// Connections that may be open at once, subscribers included.
     #[schemars(range(min = 1, max = 65_536))]
     pub connections: u32,
+    /// Connections that one address may have open at once, subscribers included. Behind a proxy all clients have its address.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub connections_per_address: u32,
     /// Template subscribers that may be connected at once.
     #[schemars(range(min = 1, max = 65_536))]
     pub subscribers: u32,
@@ -362,10 +368,12 @@ impl Limits {
             request_bytes: 4 * 1024 * 1024,
             request_ms: 10_000,
             head_ms: 30_000,
+            stall_ms: 30_000,
             requests_per_second: 200,
             requests_burst: 400,
             addresses: 4_096,
             connections: 1_024,
+            connections_per_address: 256,
             subscribers: 512,
         }
     }
@@ -378,6 +386,11 @@ impl Limits {
     /// Returns how long a request's head may take.
     pub const fn head_time(&self) -> Duration {
         Duration::from_millis(self.head_ms)
+    }
+
+    /// Returns for how long a client may take nothing of an answer.
+    pub const fn stall_time(&self) -> Duration {
+        Duration::from_millis(self.stall_ms)
     }
 }
 

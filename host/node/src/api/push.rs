@@ -6,9 +6,10 @@ use super::body::QueryPart;
 use super::error::{ApiError, ErrorBody};
 use super::shapes::Hex;
 use crate::freshness::Freshness;
-use crate::server::ended;
+use crate::server::{Place, ended};
 use adit_chain::TemplateRequest;
 use adit_primitives::Timestamp;
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::StatusCode;
@@ -52,6 +53,7 @@ pub struct SubscribeQuery {
 ))]
 pub async fn subscribe(
     State(api): State<Arc<ApiState>>,
+    Extension(connection): Extension<Place>,
     QueryPart(query): QueryPart<SubscribeQuery>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
@@ -64,7 +66,7 @@ pub async fn subscribe(
     let upgrade = upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);
     Ok(upgrade.on_upgrade(move |socket| async move {
         api.metrics.subscribers.inc();
-        Subscription { api: Arc::clone(&api), wanted, socket, _place: place }.run().await;
+        Subscription { api: Arc::clone(&api), wanted, socket, _places: (place, connection) }.run().await;
         api.metrics.subscribers.dec();
     }))
 }
@@ -81,7 +83,8 @@ struct Subscription {
     api: Arc<ApiState>,
     wanted: TemplateRequest,
     socket: WebSocket,
-    _place: OwnedSemaphorePermit,
+    /// Among the subscribers, and among the connections.
+    _places: (OwnedSemaphorePermit, Place),
 }
 
 /// Whether a subscriber is still there. The questions have times of their own: what else wakes the subscription does not put them off.

@@ -51,6 +51,34 @@ async fn a_request_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_address_cannot_hold_every_connection() {
+    let settings = json!({ "node": { "limits": { "connections-per-address": 2 } } });
+    let node = TestNode::start_with(Plan { settings, ..Plan::default() }).await;
+    let _held = [
+        TcpStream::connect(node.node.address()).await.unwrap(),
+        TcpStream::connect(node.node.address()).await.unwrap(),
+    ];
+    let mut third = TcpStream::connect(node.node.address()).await.unwrap();
+    // The node closes it: otherwise this never returns.
+    assert_eq!(third.read_to_end(&mut Vec::new()).await.unwrap_or_default(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_no_answer_loses_its_connection() {
+    let limits = json!({ "stall-ms": 200, "connections": 1, "requests-burst": 100_000 });
+    let settings = json!({ "node": { "limits": limits } });
+    let node = TestNode::start_with(Plan { settings, ..Plan::default() }).await;
+    let mut stream = TcpStream::connect(node.node.address()).await.unwrap();
+    // More answers than the system keeps for a client that does not read.
+    let questions = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2_000);
+    let asked = stream.write_all(questions.as_bytes());
+    let answered = node.get("/healthz");
+    // The only place is free again only when the first client is cut off.
+    let (_, answer) = tokio::join!(asked, answered);
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn malformed_requests_are_refused_with_json() {
     let node = TestNode::start().await;
     node.get("/nothing/here").await.refused(404, "not-found");

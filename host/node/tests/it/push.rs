@@ -1,8 +1,11 @@
 //! Templates are pushed.
 
-use crate::support::{TestNode, solve, test_entropy};
+use crate::support::{Plan, TestNode, solve, test_entropy};
 use adit_node::client::{NodeClient, Patience};
+use futures_util::StreamExt;
 use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 fn client(node: &TestNode) -> NodeClient {
     NodeClient::new(&[node.node.url()], None, node.identity.clone(), test_entropy()).unwrap()
@@ -56,6 +59,22 @@ async fn a_subscription_for_no_valid_address_is_refused() {
     let node = TestNode::start().await;
     node.get("/template?miner_address=x").await.refused(400, "address");
     node.get(&format!("/template?miner_address={}", node.address())).await.refused(426, "websocket");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_holds_its_connection_s_place() {
+    let settings = json!({ "node": { "limits": { "connections-per-address": 1 } } });
+    let node = TestNode::start_with(Plan { settings, ..Plan::default() }).await;
+    let (mut socket, _) = tokio_tungstenite::client_async(
+        format!("ws://{}/template?miner_address={}", node.node.address(), node.address()),
+        TcpStream::connect(node.node.address()).await.unwrap(),
+    )
+    .await
+    .unwrap();
+    socket.next().await.unwrap().unwrap();
+    let mut second = TcpStream::connect(node.node.address()).await.unwrap();
+    // The node closes it: otherwise this never returns.
+    assert_eq!(second.read_to_end(&mut Vec::new()).await.unwrap_or_default(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
