@@ -1,4 +1,5 @@
-//! How long a template takes with 10,000 transactions waiting, when it can be reused, and how long a block of payments takes to connect.
+//! How long a template takes with 10,000 transactions waiting, when it can be reused; how long a block of payments takes to connect, and an empty
+//! one that takes another's place.
 //!
 //! `cargo bench -p adit-chain`. Rules and storage are those of the tests, so that the chain's own share is seen.
 
@@ -16,7 +17,7 @@ use adit_primitives::Timestamp;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use rules::{SUBSIDY, TestRules};
 use std::time::{Duration, Instant};
-use world::{MATURITY, NOW, World, config, key, output, plain, spend};
+use world::{MATURITY, Made, NOW, World, config, key, output, plain, spend};
 
 const PENDING: u64 = 10_000;
 /// More than a bench asks for in the time it is given.
@@ -127,5 +128,29 @@ fn connecting(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, templates, connecting);
+/// A block displaces the selected tip, while transactions wait that neither touches: on a DAG as common as parallel blocks are.
+fn changing_branch(criterion: &mut Criterion) {
+    let (mut world, _) = with_pending(PENDING, 0);
+    let mut group = criterion.benchmark_group("change of branch");
+    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(20);
+    group.bench_function("with 10,000 pending", |bencher| {
+        bencher.iter_custom(|rounds| {
+            (0..rounds).fold(Duration::ZERO, |sum, _| {
+                let tip = world.chain.tip();
+                let block = Block { header: Vec::new(), body: Vec::new() };
+                let below = Made { id: tip.id, block, height: tip.height.0 };
+                let mut better = plain(&below, 2);
+                better.work += 1;
+                world.submit(&plain(&below, 1).make()).unwrap();
+                let better = better.make();
+                let start = Instant::now();
+                world.submit(&better).unwrap();
+                sum + start.elapsed()
+            })
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, templates, connecting, changing_branch);
 criterion_main!(benches);

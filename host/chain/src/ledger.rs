@@ -342,6 +342,11 @@ impl<'a> Overlay<'a> {
         self.accepted.get(&id).is_some_and(|accepted| *accepted)
     }
 
+    /// Returns the outputs that may not be what the storage has.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &OutPoint> {
+        self.changes.keys()
+    }
+
     /// Returns the changes as one batch.
     pub(crate) fn into_batch(self) -> Batch {
         let mut batch = self.batch;

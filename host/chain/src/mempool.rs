@@ -252,12 +252,24 @@ impl Mempool {
 
     /// Takes everything out, parents before children.
     pub(crate) fn drain(&mut self) -> Vec<Arc<Pending>> {
-        let mut all: Vec<(usize, u64, Arc<Pending>)> =
-            self.entries.values().map(|entry| (entry.above.count, entry.arrival, entry.pending.clone())).collect();
-        all.sort_unstable_by_key(|(count, arrival, _)| (*count, *arrival));
-        let version = self.version + 1;
-        *self = Self { version, arrivals: self.arrivals, ..Self::new(self.limits.clone()) };
-        all.into_iter().map(|(_, _, pending)| pending).collect()
+        let all = self.parents_first(self.entries.keys());
+        *self = Self { version: self.version + 1, arrivals: self.arrivals, ..Self::new(self.limits.clone()) };
+        all
+    }
+
+    /// Takes out what spends one of these outputs, with all that depend on it, parents before children.
+    pub(crate) fn take_spenders<'a>(&mut self, outputs: impl Iterator<Item = &'a OutPoint>) -> Vec<Arc<Pending>> {
+        let spenders: BTreeSet<TxId> = outputs.filter_map(|at| self.spender(at)).collect();
+        let families: BTreeSet<TxId> = spenders.into_iter().flat_map(|id| self.descendants(id)).collect();
+        let taken = self.parents_first(families.iter());
+        self.remove_family(families);
+        taken
+    }
+
+    fn parents_first<'a>(&self, ids: impl Iterator<Item = &'a TxId>) -> Vec<Arc<Pending>> {
+        let mut entries: Vec<&Entry> = ids.map(|id| &self.entries[id]).collect();
+        entries.sort_unstable_by_key(|entry| (entry.above.count, entry.arrival));
+        entries.into_iter().map(|entry| entry.pending.clone()).collect()
     }
 
     /// Returns the least fee for a number of bytes, rounded up.

@@ -8,7 +8,7 @@ use crate::index::Path;
 use crate::ledger::{Application, Failure, Law, MergedBody, Overlay};
 use crate::mempool::Offer;
 use crate::record::{self, HeaderRecord, PendingRecord, meta};
-use crate::{Conflicts, Transaction};
+use crate::{Conflicts, MempoolError, Transaction};
 use adit_primitives::contract::{MergedBlock, Violation};
 use adit_primitives::storage::{Batch, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Height, Timestamp, TxId};
@@ -26,7 +26,7 @@ pub(super) struct Fresh {
 struct Step {
     /// Newest first: the bodies that a block applied, in its order, with the block's time.
     undone: Vec<(Timestamp, Vec<Transaction>)>,
-    /// Oldest first.
+    /// Oldest first. Nothing where something was undone.
     applied: Vec<Transaction>,
 }
 
@@ -74,6 +74,8 @@ impl Chain {
             let body = self.body(*id, fresh)?;
             let merged = self.merged(*id, fresh)?;
             match self.apply(&mut overlay, *id, &body, &merged) {
+                // After a change of branches the mempool is told by outputs.
+                Ok(()) if !step.undone.is_empty() => {}
                 Ok(()) => step.applied.extend(merged.into_iter().flat_map(|merged| merged.body).chain(body)),
                 Err(Failure::Invalid(violation)) => return Ok(Some(Refused { id: *id, violation })),
                 Err(Failure::Storage(error)) => return Err(error),
@@ -139,7 +141,8 @@ impl Chain {
         Ok(())
     }
 
-    /// Judges every waiting transaction anew, after those of the blocks that were undone.
+    /// Judges what was undone, and after it those waiting transactions for which something changed: an output that they spend, or what they
+    /// depend on. On a DAG the tip changes as often as blocks are found at once, so that the others must cost nothing.
     fn refill_mempool(
         &mut self,
         overlay: &Overlay<'_>,
@@ -147,8 +150,13 @@ impl Chain {
         height: Height,
         batch: &mut Batch,
     ) -> Result<(), StorageError> {
-        let waited = self.mempool.drain();
+        // Below the height for which they were let in, coinbases may not be mature.
+        let waited = match height < next_height(&self.index) {
+            true => self.mempool.drain(),
+            false => self.mempool.take_spenders(overlay.changed()),
+        };
         let before: BTreeSet<TxId> = waited.iter().map(|pending| pending.id).collect();
+        let mut gone = before.clone();
         let undone =
             step.undone.into_iter().rev().flat_map(|(since, body)| body.into_iter().map(move |tx| (since, tx)));
         let waited = waited.into_iter().map(|pending| (pending.since, Arc::unwrap_or_clone(pending).transaction));
@@ -156,17 +164,22 @@ impl Chain {
         let checked = self.config.ledger.conflicts == Conflicts::RefuseBlock;
         let undone = undone.map(|(since, transaction)| Offer { transaction, since, signed: checked });
         let waited = waited.map(|(since, transaction)| Offer { transaction, since, signed: true });
-        let offers = undone.chain(waited);
         let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
-        for offer in offers {
-            if let Err(crate::MempoolError::Storage(error)) = self.mempool.admit(overlay, law, height, offer) {
-                return Err(error);
+        let mut fresh = Vec::new();
+        for offer in undone.chain(waited) {
+            match self.mempool.admit(overlay, law, height, offer) {
+                Ok(admitted) => {
+                    gone.extend(admitted.removed);
+                    fresh.push(admitted.pending.id);
+                }
+                Err(MempoolError::Storage(error)) => return Err(error),
+                Err(_) => {}
             }
         }
-        for gone in before.iter().filter(|id| self.mempool.get(**id).is_none()) {
-            batch.delete(Table::Mempool, gone.to_bytes());
+        for id in gone.iter().filter(|id| self.mempool.get(**id).is_none()) {
+            batch.delete(Table::Mempool, id.to_bytes());
         }
-        for pending in self.mempool.best_first(usize::MAX).into_iter().filter(|pending| !before.contains(&pending.id)) {
+        for pending in fresh.iter().filter(|id| !before.contains(id)).filter_map(|id| self.mempool.get(*id)) {
             let record = PendingRecord { since: pending.since, transaction: pending.transaction.clone() };
             batch.put(Table::Mempool, pending.id.to_bytes(), record.to_bytes());
         }
@@ -194,7 +207,7 @@ impl Chain {
                 let offer = Offer { transaction: record.transaction.clone(), since: record.since, signed: true };
                 match self.mempool.admit(&coins, law, height, offer) {
                     Ok(_) => {}
-                    Err(crate::MempoolError::Storage(error)) => return Err(error),
+                    Err(MempoolError::Storage(error)) => return Err(error),
                     Err(_) => refused.push(record),
                 }
             }

@@ -1,7 +1,7 @@
 //! Blocks that merge others, in any order of arrival, lead to the ledger that a plain model finds.
 
 use crate::rules::{SUBSIDY, TestRules};
-use crate::world::{CHAIN, MATURITY, Made, World, atoms, key, merging, output, plain, spend};
+use crate::world::{CHAIN, MATURITY, Made, NOW, World, atoms, key, merging, output, plain, spend};
 use adit_chain::{BlockError, Colour, Conflicts, OutPoint, Output, Standing, Transaction, Unspent};
 use adit_primitives::storage::Table;
 use adit_primitives::{BlockId, Encode, Height, TxId};
@@ -283,11 +283,19 @@ proptest! {
         plans in prop::collection::vec(plan(), 1..24),
         order in Just((1..=24usize).collect::<Vec<_>>()).prop_shuffle(),
     ) {
-        let mut world = dag_world();
+        let mut config = merging();
+        config.mempool.fee_per_kilobyte_min = atoms(0);
+        let mut world = World::with(config, TestRules::default());
         let nodes = grow(world.genesis(), &plans);
         let order: Vec<usize> = order.into_iter().filter(|at| *at < nodes.len()).collect();
-        submit(&mut world, &nodes, &order);
+        for (at, early) in std::iter::zip(&order, order.iter().rev()) {
+            // Payments come before their blocks too. Some do not hold yet, or nowhere.
+            let payments = nodes[*early].made.block.body[1..].to_vec();
+            world.chain.submit_transactions(NOW, payments).unwrap();
+            submit(&mut world, &nodes, &[*at]);
+        }
         let tip = best(&nodes);
+        prop_assert_eq!(world.chain.tip().id, nodes[tip].made.id);
         let mut ledger = model(&nodes, tip);
         let waiting: Vec<Transaction> =
             world.chain.mempool().best_first(usize::MAX).iter().map(|pending| pending.transaction.clone()).collect();
@@ -302,6 +310,11 @@ proptest! {
             });
         }
         prop_assert!(left.is_empty(), "a payment waits that cannot be applied");
+        let ids = |world: &World| -> BTreeSet<TxId> {
+            world.chain.mempool().best_first(usize::MAX).iter().map(|pending| pending.id).collect()
+        };
+        let waiting = ids(&world);
+        prop_assert_eq!(ids(&world.reopened()), waiting, "the storage holds the same");
     }
 }
 
@@ -382,7 +395,7 @@ fn a_payment_that_a_block_left_out_drives_nothing_out_of_the_mempool() {
     let honest = spend(&[base[0].merged_reward()], 1, &[(2, SUBSIDY - 1000)]);
     let mut forged = spend(&[base[0].merged_reward()], 1, &[(3, SUBSIDY - 900)]);
     forged.inputs[0].signature.0[3] ^= 1;
-    world.chain.submit_transaction(crate::world::NOW, honest.clone()).unwrap();
+    world.chain.submit_transaction(NOW, honest.clone()).unwrap();
     merge(&mut world, [vec![], vec![forged]], [20, 10], [SUBSIDY, SUBSIDY]);
     assert!(world.chain.mempool().get(honest.id()).is_some());
     merge(&mut world, [vec![], vec![honest.clone()]], [20, 10], [SUBSIDY, SUBSIDY]);
@@ -396,11 +409,11 @@ fn a_template_leaves_out_what_parallel_blocks_carry_and_takes_what_depends_on_it
     let carried = spend(&[base[0].merged_reward()], 1, &[(1, SUBSIDY - 1000)]);
     let child = spend(&[output(&carried, 0)], 1, &[(2, SUBSIDY - 2000)]);
     for payment in [&carried, &child] {
-        world.chain.submit_transaction(crate::world::NOW, payment.clone()).unwrap();
+        world.chain.submit_transaction(NOW, payment.clone()).unwrap();
     }
     let request = adit_chain::TemplateRequest { pay_to: key(4).public(), extra: Vec::new(), difficulty: None };
     let ids = |world: &mut World| -> Vec<TxId> {
-        let template = world.chain.template(crate::world::NOW, &request).unwrap();
+        let template = world.chain.template(NOW, &request).unwrap();
         template.transactions.iter().map(|pending| pending.id).collect()
     };
     assert_eq!(ids(&mut world), [carried.id(), child.id()]);
@@ -445,9 +458,9 @@ fn a_spend_of_a_cut_coinbase_waits_only_where_its_signature_holds() {
     let (at, claimed) = greedy.merged_reward();
     let paid = Output { amount: atoms(SUBSIDY), ..claimed };
     let wrong = spend(&[(at, claimed)], 1, &[(2, SUBSIDY - 5000)]);
-    world.chain.submit_transaction(crate::world::NOW, wrong).unwrap_err();
+    world.chain.submit_transaction(NOW, wrong).unwrap_err();
     let right = spend(&[(at, paid)], 1, &[(2, SUBSIDY - 5000)]);
-    world.chain.submit_transaction(crate::world::NOW, right).unwrap();
+    world.chain.submit_transaction(NOW, right).unwrap();
 }
 
 #[test]
@@ -465,8 +478,8 @@ fn more_transactions_than_allowed_are_refused_and_templates_hold_fewer() {
         other => panic!("{other:?}"),
     }
     for payment in payments {
-        world.chain.submit_transaction(crate::world::NOW, payment).unwrap();
+        world.chain.submit_transaction(NOW, payment).unwrap();
     }
     let request = adit_chain::TemplateRequest { pay_to: key(4).public(), extra: Vec::new(), difficulty: None };
-    assert_eq!(world.chain.template(crate::world::NOW, &request).unwrap().transactions.len(), 1);
+    assert_eq!(world.chain.template(NOW, &request).unwrap().transactions.len(), 1);
 }

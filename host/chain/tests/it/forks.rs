@@ -6,7 +6,7 @@ use adit_chain::{BlockError, OutPoint, Output, Transaction, Unspent};
 use adit_primitives::storage::{Batch, Entries, MemoryStorage, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Height};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -299,4 +299,34 @@ fn a_signature_checked_on_one_branch_is_checked_again_on_another() {
         straight.submit(made).unwrap();
     }
     assert_eq!(world.ledger(), straight.ledger(), "whether a node saw the payment before its block changes nothing");
+}
+
+#[test]
+fn after_a_change_of_branches_waits_what_neither_touched_and_what_can_be_applied_again() {
+    let mut world = World::new();
+    let base = world.mine(4 + MATURITY, 1);
+    let below = base.last().unwrap();
+    let pay = |from: usize, to: u8| spend(&[base[from].reward()], 1, &[(to, SUBSIDY - 1000)]);
+    let (undone, apart, rival, winner) = (pay(0, 1), pay(1, 2), pay(2, 2), pay(2, 3));
+    let child = spend(&[output(&undone, 0)], 1, &[(2, SUBSIDY - 2000)]);
+    let orphan = spend(&[output(&rival, 0)], 2, &[(2, SUBSIDY - 2000)]);
+    let mut light = plain(below, 1);
+    light.payments = vec![undone.clone()];
+    light.reward += 1000;
+    world.submit(&light.make()).unwrap();
+    for payment in [&apart, &rival, &child, &orphan] {
+        world.chain.submit_transaction(NOW, payment.clone()).unwrap();
+    }
+    let mut heavy = plain(below, 1);
+    heavy.payments = vec![winner];
+    heavy.work += 1;
+    let heavy = heavy.make();
+    world.submit(&heavy).unwrap();
+    assert_eq!(world.chain.tip().id, heavy.id);
+    let waiting = |world: &World| -> BTreeSet<_> {
+        world.chain.mempool().best_first(usize::MAX).iter().map(|pending| pending.id).collect()
+    };
+    let want = BTreeSet::from([undone.id(), apart.id(), child.id()]);
+    assert_eq!(waiting(&world), want);
+    assert_eq!(waiting(&world.reopened()), want, "the storage holds the same");
 }
