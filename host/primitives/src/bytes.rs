@@ -26,7 +26,8 @@ pub trait Encode {
 
     /// Returns the canonical bytes of this value.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        // About as many as in memory: growing step by step would cost more than writing.
+        let mut out = Vec::with_capacity(size_of_val(self));
         self.encode(&mut out);
         out
     }
@@ -191,6 +192,7 @@ pub fn encode_length(length: usize, out: &mut Vec<u8>) {
 
 impl<T: Encode> Encode for [T] {
     fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(size_of_val(self) + size_of::<u32>());
         encode_length(self.len(), out);
         self.iter().for_each(|item| item.encode(out));
     }
@@ -205,8 +207,8 @@ impl<T: Encode> Encode for Vec<T> {
 impl<T: Decode> Decode for Vec<T> {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = u32::decode(reader)? as usize;
-        // Every entry takes at least a byte, so a length that lies reserves no more than the input is long.
-        let mut items = Self::with_capacity(count.min(reader.left() / size_of::<T>().max(1)));
+        // Entries take about as many bytes as in memory: a length that lies reserves no more than twice what the input is long.
+        let mut items = Self::with_capacity(count.min(1 + 2 * reader.left() / size_of::<T>().max(1)));
         for _ in 0..count {
             items.push(T::decode(reader)?);
         }
