@@ -260,8 +260,8 @@ impl Chain {
     }
 
     /// Returns what the next block must have: difficulty, height, subsidy. `difficulty` asks for another than the one computed.
-    pub fn requirements(&self, difficulty: Option<u64>) -> Result<Requirements, TemplateError> {
-        crate::template::requirements(&*self.judge.rules, &self.index, difficulty)
+    pub fn requirements(&mut self, difficulty: Option<u64>) -> Result<Requirements, TemplateError> {
+        self.templates.requirements(&*self.judge.rules, &self.index, difficulty)
     }
 
     /// Changes what a node chooses while it runs: what has no room any more goes, the worst first.

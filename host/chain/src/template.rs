@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// The most tips that the rules are shown.
 const TIPS_MAX: usize = 64;
 
+/// The most difficulties for which the rules' answer is kept.
+const WISHES_MAX: usize = 8;
+
 /// What a miner asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TemplateRequest {
@@ -92,10 +95,18 @@ pub(crate) struct TemplateCache {
     limits: TemplateLimits,
     /// Newest last.
     templates: VecDeque<Cached>,
+    required: Required,
     filling: Option<Arc<Filling>>,
     carried: Carried,
     tree: OpenTree,
     made: u64,
+}
+
+/// What the rules said of the next block, by the difficulty that was wished for: the same for every miner while the blocks stand.
+#[derive(Debug, Default)]
+struct Required {
+    index: Version,
+    answers: Vec<(Option<u64>, Requirements)>,
 }
 
 /// A template, what it was asked for, and what it was made from.
@@ -129,6 +140,7 @@ impl TemplateCache {
         Self {
             limits,
             templates: VecDeque::new(),
+            required: Required::default(),
             filling: None,
             carried: Carried::default(),
             tree: OpenTree::default(),
@@ -169,6 +181,28 @@ impl TemplateCache {
         }
     }
 
+    /// Returns what the next block must have, asking the rules once while the blocks stand.
+    pub(crate) fn requirements(
+        &mut self,
+        rules: &dyn RulesEngine,
+        index: &Arc<BlockIndex>,
+        difficulty: Option<u64>,
+    ) -> Result<Requirements, TemplateError> {
+        let version = index.version();
+        if self.required.index != version {
+            self.required = Required { index: version, answers: Vec::new() };
+        }
+        let answers = &mut self.required.answers;
+        if let Some((_, answer)) = answers.iter().find(|(wish, _)| *wish == difficulty) {
+            return Ok(answer.clone());
+        }
+        let answer = requirements(rules, index, difficulty)?;
+        if answers.len() < WISHES_MAX {
+            answers.push((difficulty, answer.clone()));
+        }
+        Ok(answer)
+    }
+
     /// Chooses the transactions of the next block. Tells whether they were not chosen already.
     pub(crate) fn choose(&mut self, source: &Source<'_>) -> bool {
         let before = self.filling.clone();
@@ -187,7 +221,7 @@ impl TemplateCache {
         if bytes > max {
             return Err(TemplateError::Extra { bytes, max });
         }
-        let requirements = requirements(source.rules, source.index, request.difficulty)?;
+        let requirements = self.requirements(source.rules, source.index, request.difficulty)?;
         let filling = self.filling(source);
         let coinbase = coinbase(request, &requirements, filling.fees, source.ledger);
         let time = now.max(requirements.earliest);
@@ -258,7 +292,7 @@ impl WorkTemplate {
 }
 
 /// Asks the rules what the next block must have.
-pub(crate) fn requirements(
+fn requirements(
     rules: &dyn RulesEngine,
     index: &Arc<BlockIndex>,
     difficulty: Option<u64>,

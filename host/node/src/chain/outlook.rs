@@ -25,7 +25,7 @@ pub struct Basis {
 
 impl Outlook {
     /// Asks the rules.
-    pub fn new(chain: &Chain, basis: Basis, genesis: String) -> Result<Self, TemplateError> {
+    pub fn new(chain: &mut Chain, basis: Basis, genesis: String) -> Result<Self, TemplateError> {
         let computed = chain.requirements(None)?;
         let (configured, refused) = match basis.configured.map(|wish| chain.requirements(Some(wish))) {
             None => (None, None),

@@ -53,7 +53,7 @@ struct Origin {
 
 impl Owner {
     pub fn new(parts: ChainParts) -> Result<Self, ChainFailure> {
-        let ChainParts { chain, rules, storage, clock, choice, placing } = parts;
+        let ChainParts { mut chain, rules, storage, clock, choice, placing } = parts;
         let genesis = chain
             .reader()
             .id_at(Height(0))
@@ -62,7 +62,7 @@ impl Owner {
         let bits = view.block(genesis).map_or(0, |genesis| genesis.bits);
         let difficulty_of_genesis = rules.difficulty(bits)?.map_err(ChainFailure::Genesis)?;
         let basis = Basis { blocks: chain.index().version(), configured: choice.difficulty, forced: None };
-        let outlook = Outlook::new(&chain, basis, difficulty_of_genesis)?;
+        let outlook = Outlook::new(&mut chain, basis, difficulty_of_genesis)?;
         let statistics = Statistics::new(choice.statistics_blocks);
         let counts = Counts::default();
         let (snapshots, _) = watch::channel(Arc::new(outlook.snapshot(&chain, counts, &statistics)));
@@ -386,7 +386,7 @@ impl Owner {
         Ok(DifficultyChange { old, new, forced: difficulty })
     }
 
-    fn required(&self, wish: Option<u64>) -> Result<Requirements, DifficultyError> {
+    fn required(&mut self, wish: Option<u64>) -> Result<Requirements, DifficultyError> {
         self.chain.requirements(wish).map_err(|error| match error {
             TemplateError::Refused(violation) => DifficultyError::Refused(violation),
             TemplateError::Fault(fault) => DifficultyError::Fault(fault),
@@ -414,7 +414,7 @@ impl Owner {
         if self.outlook.basis == basis {
             return;
         }
-        match Outlook::new(&self.chain, basis, self.outlook.difficulty.genesis.clone()) {
+        match Outlook::new(&mut self.chain, basis, self.outlook.difficulty.genesis.clone()) {
             Ok(outlook) => self.outlook = outlook,
             Err(error) => tracing::warn!(%error, "the rules say nothing about the next block"),
         }

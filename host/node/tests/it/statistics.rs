@@ -133,3 +133,21 @@ async fn a_flood_of_refused_blocks_is_an_event() {
     assert!(event["z"].as_f64().unwrap() > 3.5, "{event}");
     assert_eq!(node.get("/status/detailed").await.body["anomalies"]["watched"].as_array().unwrap().len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_are_chosen_before_a_template_is_asked_for() {
+    let node = TestNode::start().await;
+    let (payment, _) = crate::transactions::payment(&node).await;
+    let before = statistics(&node).await.since_start;
+    assert_eq!(node.post("/transaction", &payment).await.status, 200);
+    let chosen = loop {
+        // Each question gives the chain's thread a moment in which nothing waits.
+        let now = statistics(&node).await.since_start;
+        if now.selections > before.selections {
+            break now;
+        }
+    };
+    assert_eq!(chosen.template_requests, before.template_requests);
+    assert_eq!(node.work().await.mining_metadata.transaction_count, 1);
+    assert_eq!(statistics(&node).await.since_start.selections, chosen.selections);
+}

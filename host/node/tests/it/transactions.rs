@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const FEE: u64 = 1_000;
 
 /// Mines until the miner holds something, and spends it.
-async fn payment(node: &TestNode) -> (Value, PublicKey) {
+pub async fn payment(node: &TestNode) -> (Value, PublicKey) {
     node.mine().await;
     node.mine().await;
     let holdings = node.get(&format!("/address/{}", node.address())).await.body;
