@@ -7,33 +7,31 @@ use adit_primitives::storage::{Storage, Table};
 use adit_primitives::{BlockId, Encode, TxId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most tips whose blocks are looked at.
-const TIPS_MAX: usize = 64;
-
 /// The most blocks looked at: more than chains let one block merge.
 const BLOCKS_MAX: u32 = 1000;
 
 /// The payments of blocks that are not merged yet, by block. Bodies are read once, while their blocks wait to be merged.
 #[derive(Debug, Default)]
 pub(crate) struct Carried {
-    at: Option<Version>,
+    /// The index and the parents for which they were found.
+    found_for: Option<(Version, Vec<BlockId>)>,
     blocks: BTreeMap<BlockId, Vec<TxId>>,
     payments: BTreeSet<TxId>,
     changes: u64,
 }
 
 impl Carried {
-    /// Brings the payments up to date. One whose body cannot be read counts as carrying nothing: it is a choice of fees, not of validity.
-    pub(crate) fn update(&mut self, index: &BlockIndex, storage: &dyn Storage) {
+    /// Brings the payments up to date for a block with these parents, the selected tip among them. What no such block merges, like a branch that lost,
+    /// will not bring its payments. A block whose body cannot be read counts as carrying nothing: this is a choice of fees, not of validity.
+    pub(crate) fn update(&mut self, index: &BlockIndex, storage: &dyn Storage, parents: &[BlockId]) {
         let version = index.version();
-        if self.at == Some(version) {
+        if self.found_for.as_ref().is_some_and(|(at, of)| *at == version && of == parents) {
             return;
         }
-        self.at = Some(version);
-        let tips: Vec<BlockId> = index.tips(TIPS_MAX).iter().map(|tip| tip.id).collect();
-        let unmerged = match tips.as_slice() {
-            [_] | [] => Vec::new(),
-            [selected, ..] => index.merge_set(*selected, &tips[1..], BLOCKS_MAX).unwrap_or_default(),
+        self.found_for = Some((version, parents.to_vec()));
+        let unmerged = match parents {
+            [] | [_] => Vec::new(),
+            _ => index.merge_set(index.tip_id(), parents, BLOCKS_MAX).unwrap_or_default(),
         };
         if unmerged.len() == self.blocks.len() && unmerged.iter().all(|stamp| self.blocks.contains_key(&stamp.id)) {
             return;

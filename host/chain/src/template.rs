@@ -206,7 +206,10 @@ impl TemplateCache {
     /// Chooses the transactions of the next block. Tells whether they were not chosen already.
     pub(crate) fn choose(&mut self, source: &Source<'_>) -> bool {
         let before = self.filling.clone();
-        let now = self.filling(source);
+        // Where the rules give no answer there will be no template; what is chosen then does not matter.
+        let required = self.requirements(source.rules, source.index, None);
+        let parents = required.map(|requirements| requirements.parents).unwrap_or_default();
+        let now = self.filling(source, &parents);
         before.is_none_or(|before| !Arc::ptr_eq(&before, &now))
     }
 
@@ -222,7 +225,7 @@ impl TemplateCache {
             return Err(TemplateError::Extra { bytes, max });
         }
         let requirements = self.requirements(source.rules, source.index, request.difficulty)?;
-        let filling = self.filling(source);
+        let filling = self.filling(source, &requirements.parents);
         let coinbase = coinbase(request, &requirements, filling.fees, source.ledger);
         let time = now.max(requirements.earliest);
         let draft = Draft {
@@ -249,8 +252,8 @@ impl TemplateCache {
         })
     }
 
-    fn filling(&mut self, source: &Source<'_>) -> Arc<Filling> {
-        self.carried.update(source.index, source.storage);
+    fn filling(&mut self, source: &Source<'_>, parents: &[BlockId]) -> Arc<Filling> {
+        self.carried.update(source.index, source.storage, parents);
         let stand = (source.mempool.version(), self.carried.version());
         if let Some(filling) = self.filling.as_ref().filter(|filling| filling.stand == stand) {
             return filling.clone();

@@ -2,7 +2,7 @@
 
 use crate::rules::{SUBSIDY, TestRules};
 use crate::world::{MATURITY, Made, NOW, World, config, key, merging, output, plain, spend};
-use adit_chain::{BlockError, OutPoint, Output, Transaction, Unspent};
+use adit_chain::{BlockError, OutPoint, Output, TemplateRequest, Transaction, Unspent};
 use adit_primitives::storage::{Batch, Entries, MemoryStorage, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Height};
 use proptest::prelude::*;
@@ -329,4 +329,23 @@ fn after_a_change_of_branches_waits_what_neither_touched_and_what_can_be_applied
     let want = BTreeSet::from([undone.id(), apart.id(), child.id()]);
     assert_eq!(waiting(&world), want);
     assert_eq!(waiting(&world.reopened()), want, "the storage holds the same");
+}
+
+#[test]
+fn what_a_branch_that_lost_carried_is_mined_again() {
+    let mut world = World::new();
+    let base = world.mine(1 + MATURITY, 1);
+    let below = base.last().unwrap();
+    let payment = spend(&[base[0].reward()], 1, &[(2, SUBSIDY - 1000)]);
+    let mut light = plain(below, 1);
+    light.payments = vec![payment.clone()];
+    light.reward += 1000;
+    let mut heavy = plain(below, 1);
+    heavy.work += 1;
+    world.submit(&light.make()).unwrap();
+    world.submit(&heavy.make()).unwrap();
+    let request = TemplateRequest { pay_to: key(4).public(), extra: Vec::new(), difficulty: None };
+    let template = world.chain.template(NOW, &request).unwrap();
+    assert_eq!(template.requirements.parents.len(), 1, "nothing is merged here");
+    assert_eq!(template.transactions.iter().map(|pending| pending.id).collect::<Vec<_>>(), [payment.id()]);
 }
