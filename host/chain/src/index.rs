@@ -3,6 +3,7 @@
 //! Blocks form a tree by selected parents. Each block has a jump pointer (Myers' skew-binary list), so that an ancestor at a height is
 //! found in O(log n) steps wherever the block stands. Blocks are never removed.
 
+mod by_id;
 mod order;
 mod tips;
 
@@ -11,10 +12,12 @@ use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Stamp, Violat
 use adit_primitives::engine::ChainView;
 use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use order::{Colour, Standing};
+
+use by_id::ById;
 
 /// Every placed block, shared between the chain that adds to it and those who read it.
 #[derive(Debug)]
@@ -93,7 +96,7 @@ pub(crate) struct Node {
 #[derive(Debug, Default)]
 pub(crate) struct Dag {
     nodes: Vec<Node>,
-    places: HashMap<BlockId, Place>,
+    places: ById<Place>,
     /// Holds as many blocks as `nodes` does.
     reachability: Reachability,
     /// The selected chain by depth.
