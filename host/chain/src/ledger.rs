@@ -14,6 +14,7 @@ use crate::{Conflicts, LedgerRules, OutPoint, Output, Transaction};
 use adit_primitives::contract::{MergedBlock, Violation};
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{Amount, BlockId, Encode, Hash256, Height, TxId, canonical_struct};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An output that nobody has spent.
@@ -103,17 +104,17 @@ pub(crate) struct Application<'a> {
     pub(crate) subsidy: u64,
     pub(crate) body: &'a [Transaction],
     /// The merge set in its order.
-    pub(crate) merged: &'a [MergedBody],
+    pub(crate) merged: &'a [MergedBody<'a>],
     /// Tells of a transaction's leaf whether its signatures have been checked before.
     pub(crate) signed: &'a dyn Fn(&Hash256) -> bool,
 }
 
 /// A block of a merge set.
-pub(crate) struct MergedBody {
+pub(crate) struct MergedBody<'a> {
     pub(crate) id: BlockId,
     /// What its coinbase may create here: nothing where the block is red.
     pub(crate) subsidy: Option<u64>,
-    pub(crate) body: Vec<Transaction>,
+    pub(crate) body: Cow<'a, [Transaction]>,
 }
 
 /// What a block holds, whether it is merged or merges.

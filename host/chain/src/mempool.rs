@@ -220,11 +220,10 @@ impl Mempool {
         Ok(Admitted { pending, removed })
     }
 
-    /// Takes out what a block of the selected chain holds, and what can never be valid beside it. Returns what left.
-    pub(crate) fn confirm(&mut self, body: &[Transaction]) -> Vec<TxId> {
+    /// Takes out payments that the ledger accepted, and what can never be valid beside them. Returns what left.
+    pub(crate) fn confirm<'a>(&mut self, payments: impl Iterator<Item = (TxId, &'a Transaction)>) -> Vec<TxId> {
         let mut removed = Vec::new();
-        for payment in body.iter().filter(|transaction| !transaction.is_coinbase()) {
-            let id = payment.id();
+        for (id, payment) in payments {
             if self.entries.contains_key(&id) {
                 self.remove(id);
                 removed.push(id);

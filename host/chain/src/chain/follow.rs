@@ -12,6 +12,7 @@ use crate::{Conflicts, MempoolError, Transaction};
 use adit_primitives::contract::{MergedBlock, Violation};
 use adit_primitives::storage::{Batch, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Height, Timestamp, TxId};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -23,11 +24,11 @@ pub(super) struct Fresh {
 
 /// What was undone and applied since the last commit.
 #[derive(Default)]
-struct Step {
+struct Step<'a> {
     /// Newest first: the bodies that a block applied, in its order, with the block's time.
-    undone: Vec<(Timestamp, Vec<Transaction>)>,
+    undone: Vec<(Timestamp, Vec<Cow<'a, [Transaction]>>)>,
     /// Oldest first. Nothing where something was undone.
-    applied: Vec<Transaction>,
+    applied: Vec<Cow<'a, [Transaction]>>,
 }
 
 /// A block that the ledger refused.
@@ -67,8 +68,8 @@ impl Chain {
         for id in &path.down {
             let (height, time) = self.standing(*id)?;
             overlay.undo(*id, height)?;
-            let merged = self.merged(*id, fresh)?.into_iter().flat_map(|merged| merged.body);
-            step.undone.push((time, merged.chain(self.body(*id, fresh)?).collect()));
+            let merged = self.merged(*id, fresh)?.into_iter().map(|merged| merged.body);
+            step.undone.push((time, merged.chain([self.body(*id, fresh)?]).collect()));
         }
         for id in &path.up {
             let body = self.body(*id, fresh)?;
@@ -76,7 +77,7 @@ impl Chain {
             match self.apply(&mut overlay, *id, &body, &merged) {
                 // After a change of branches the mempool is told by outputs.
                 Ok(()) if !step.undone.is_empty() => {}
-                Ok(()) => step.applied.extend(merged.into_iter().flat_map(|merged| merged.body).chain(body)),
+                Ok(()) => step.applied.extend(merged.into_iter().map(|merged| merged.body).chain([body])),
                 Err(Failure::Invalid(violation)) => return Ok(Some(Refused { id: *id, violation })),
                 Err(Failure::Storage(error)) => return Err(error),
             }
@@ -93,7 +94,7 @@ impl Chain {
         overlay: &mut Overlay<'_>,
         id: BlockId,
         body: &[Transaction],
-        merged: &[MergedBody],
+        merged: &[MergedBody<'_>],
     ) -> Result<(), Failure<Violation>> {
         let block = self.index.indexed(id).ok_or_else(|| unknown(id))?;
         let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
@@ -103,7 +104,7 @@ impl Chain {
     }
 
     /// Returns what a block merges, in its order.
-    fn merged(&self, id: BlockId, fresh: Option<&Fresh>) -> Result<Vec<MergedBody>, StorageError> {
+    fn merged<'a>(&self, id: BlockId, fresh: Option<&'a Fresh>) -> Result<Vec<MergedBody<'a>>, StorageError> {
         let block = self.index.indexed(id).ok_or_else(|| unknown(id))?;
         let read = |other: &MergedBlock| {
             let subsidy = self.index.indexed(other.id).ok_or_else(|| unknown(other.id))?.placement.subsidy;
@@ -117,16 +118,16 @@ impl Chain {
         &mut self,
         tip: BlockId,
         overlay: Overlay<'_>,
-        step: Step,
+        step: Step<'_>,
         staged: Batch,
     ) -> Result<(), StorageError> {
         let mut batch = staged;
         let (height, _) = self.standing(tip)?;
         if step.undone.is_empty() {
+            let payments = step.applied.iter().flat_map(|body| body.iter()).filter(|payment| !payment.is_coinbase());
             // What was left out says nothing about others that spend the same outputs.
-            let applied: Vec<Transaction> =
-                step.applied.into_iter().filter(|transaction| overlay.accepts(transaction.id())).collect();
-            let removed = self.mempool.confirm(&applied);
+            let applied = payments.map(|payment| (payment.id(), payment)).filter(|(id, _)| overlay.accepts(*id));
+            let removed = self.mempool.confirm(applied);
             removed.iter().for_each(|id| batch.delete(Table::Mempool, id.to_bytes()));
         } else {
             self.refill_mempool(&overlay, step, Height(height.0.saturating_add(1)), &mut batch)?;
@@ -146,7 +147,7 @@ impl Chain {
     fn refill_mempool(
         &mut self,
         overlay: &Overlay<'_>,
-        step: Step,
+        step: Step<'_>,
         height: Height,
         batch: &mut Batch,
     ) -> Result<(), StorageError> {
@@ -157,8 +158,9 @@ impl Chain {
         };
         let before: BTreeSet<TxId> = waited.iter().map(|pending| pending.id).collect();
         let mut gone = before.clone();
-        let undone =
-            step.undone.into_iter().rev().flat_map(|(since, body)| body.into_iter().map(move |tx| (since, tx)));
+        let undone = step.undone.into_iter().rev().flat_map(|(since, bodies)| {
+            bodies.into_iter().flat_map(Cow::into_owned).map(move |transaction| (since, transaction))
+        });
         let waited = waited.into_iter().map(|pending| (pending.since, Arc::unwrap_or_clone(pending).transaction));
         // Signatures that were checked hold wherever the outputs that they spend exist. What a block carried and the ledger left out was not.
         let checked = self.config.ledger.conflicts == Conflicts::RefuseBlock;
@@ -220,11 +222,12 @@ impl Chain {
         if batch.changes.is_empty() { Ok(()) } else { self.storage.commit(batch) }
     }
 
-    fn body(&self, id: BlockId, fresh: Option<&Fresh>) -> Result<Vec<Transaction>, StorageError> {
+    fn body<'a>(&self, id: BlockId, fresh: Option<&'a Fresh>) -> Result<Cow<'a, [Transaction]>, StorageError> {
         if let Some(fresh) = fresh.filter(|fresh| fresh.record.view.id == id) {
-            return Ok(fresh.body.clone());
+            return Ok(Cow::Borrowed(&fresh.body));
         }
         record::read(&*self.storage, Table::Bodies, &id.to_bytes())?
+            .map(Cow::Owned)
             .ok_or_else(|| record::damaged(Table::Bodies, &format!("block {id} has no body")))
     }
 

@@ -74,10 +74,11 @@ fn apply(pool: &mut Mempool, rules: &LedgerRules, change: &Change) {
             let selection = pool.select(ALL, &BTreeSet::new());
             let body: Vec<Transaction> =
                 selection.transactions.iter().take(*count).map(|pending| pending.transaction.clone()).collect();
-            pool.confirm(&body);
+            pool.confirm(body.iter().map(|payment| (payment.id(), payment)));
         }
         Change::Conflict(byte) => {
-            pool.confirm(&[payment(&[base(*byte)], vec![1])]);
+            let confirmed = payment(&[base(*byte)], vec![1]);
+            pool.confirm([(confirmed.id(), &confirmed)].into_iter());
         }
     }
 }
