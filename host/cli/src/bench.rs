@@ -2,6 +2,7 @@
 //!
 //! Prints what it measured and nothing else: no figure here is an aim. One file for each section.
 
+mod dag;
 mod hashes;
 mod headers;
 mod sandbox;
@@ -33,6 +34,8 @@ enum Section {
     Sandbox,
     /// Headers judged in the sandbox.
     Headers,
+    /// Blocks of a DAG, placed by the compiled plugin.
+    Dag,
     /// Templates from a full mempool.
     Template,
 }
@@ -50,6 +53,9 @@ pub fn run(arguments: &BenchArguments) -> Result<ExitCode> {
     }
     if wanted(Section::Headers) {
         headers::print(arguments, &sandbox)?;
+    }
+    if wanted(Section::Dag) {
+        dag::print(arguments, &sandbox)?;
     }
     if wanted(Section::Template) {
         template::print(arguments, &sandbox)?;

@@ -139,7 +139,7 @@ impl LedgerTable {
     }
 
     fn header_bytes_max() -> u32 {
-        1_000
+        10_000
     }
 
     fn data_bytes_max() -> u32 {

@@ -1,0 +1,126 @@
+//! How many blocks of a DAG a second are placed: colours by the compiled plugin, ancestors by the host's index.
+
+use super::sandbox::source;
+use super::{BenchArguments, grouped, median};
+use crate::engine::cpu_time;
+use crate::plugin::NoWork;
+use adit_chain::HeaderChain;
+use adit_chain::reachability::Reachability;
+use adit_plugin_host::Sandbox;
+use adit_primitives::engine::RulesEngine;
+use anyhow::{Context, Result};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The easiest target that a header can state: the blocks need no proof of work.
+const BITS: u32 = 0x207f_ffff;
+const K: u16 = 18;
+const PARENTS_MAX: usize = 16;
+/// Blocks that a miner may not have seen yet.
+const UNSEEN_MAX: u64 = 10;
+const BATCH: usize = 2_000;
+/// The lengths, as powers of two: what a block costs should not grow with them.
+const LENGTHS: [u32; 3] = [12, 14, 16];
+
+/// Prints one row for each length.
+pub fn print(arguments: &BenchArguments, sandbox: &Arc<Sandbox>) -> Result<()> {
+    let plugin = sandbox.load(&source("ghostdag")?)?;
+    println!("\nblocks of a DAG placed, up to {UNSEEN_MAX} blocks in parallel, k = {K}, batches of {BATCH}");
+    println!("{:<24} {:>15} {:>15} {:>15}", "blocks", "blocks a second", "ns a block", "ns in the index");
+    for length in LENGTHS {
+        let parents = grow(1 << length);
+        let headers: Vec<Vec<u8>> = (0..).zip(&parents).map(|(block, parents)| header(block, parents)).collect();
+        let rules: Arc<dyn RulesEngine> = Arc::new(plugin.rules(&config(&headers[0]))?);
+        let (mut whole, mut index) = (Vec::new(), Vec::new());
+        for _ in 0..arguments.rounds {
+            let start = cpu_time();
+            let mut chain = HeaderChain::from_genesis(Arc::clone(&rules), Box::new(NoWork))?;
+            for batch in headers[1..].chunks(BATCH) {
+                chain.append(batch)?;
+            }
+            let placed = cpu_time();
+            let merges = merges(&chain, &headers)?;
+            let began = cpu_time();
+            let mut reachability = Reachability::new();
+            for (block, (selected, merged)) in (1u32..).zip(&merges) {
+                reachability.insert(block, *selected, merged);
+            }
+            whole.push(placed.saturating_sub(start).as_nanos());
+            index.push(cpu_time().saturating_sub(began).as_nanos());
+        }
+        let count = headers.len() as u128;
+        let each = |nanos: Vec<u128>| u64::try_from(median(nanos) / count).unwrap_or(u64::MAX);
+        let (whole, index) = (each(whole), each(index));
+        let second = 1_000_000_000 / whole.max(1);
+        println!("{:<24} {:>15} {:>15} {index:>15}", grouped(1 << length), grouped(second), grouped(whole));
+    }
+    Ok(())
+}
+
+/// Returns the selected parent and the merge set of each block but the first, by their numbers.
+fn merges(chain: &HeaderChain, headers: &[Vec<u8>]) -> Result<Vec<(u32, Vec<u32>)>> {
+    let number = |id: [u8; 32]| u32::from_le_bytes([id[0], id[1], id[2], id[3]]);
+    let of = |header: &Vec<u8>| {
+        let id = header.first_chunk().map(|id| adit_primitives::BlockId(*id)).context("a header begins with its id")?;
+        let block = chain.index().indexed(id).context("each block was placed")?.known;
+        let selected = block.selected_parent.context("a block has parents")?;
+        let mut merged: Vec<u32> = block.merge_set.iter().map(|merged| number(merged.id.0)).collect();
+        merged.sort_unstable();
+        Ok((number(selected.0), merged))
+    };
+    headers[1..].iter().map(of).collect()
+}
+
+/// Makes a DAG in which each block stands on the tips of all but so many of the newest blocks.
+fn grow(blocks: usize) -> Vec<Vec<u32>> {
+    let mut state = 0x5eed;
+    let mut parents: Vec<Vec<u32>> = vec![Vec::new()];
+    let mut tips: VecDeque<Vec<u32>> = VecDeque::from([vec![0]]);
+    for block in (1u32..).take(blocks - 1) {
+        let unseen = usize::try_from(next(&mut state) % UNSEEN_MAX).unwrap_or(0).min(tips.len() - 1);
+        let seen: Vec<u32> = tips[tips.len() - 1 - unseen].iter().rev().take(PARENTS_MAX).copied().collect();
+        let mut after = tips.back().cloned().unwrap_or_default();
+        after.retain(|tip| !seen.contains(tip));
+        after.push(block);
+        tips.push_back(after);
+        if tips.len() as u64 > UNSEEN_MAX {
+            tips.pop_front();
+        }
+        parents.push(seen);
+    }
+    parents
+}
+
+/// Writes a block as a header of the format `labelled`. Its number stands in its id behind which a digest's other bytes would.
+fn header(block: u32, parents: &[u32]) -> Vec<u8> {
+    let id = |block: u32| {
+        let mut state = u64::from(block);
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&block.to_le_bytes());
+        id[8..16].copy_from_slice(&next(&mut state).to_le_bytes());
+        id
+    };
+    let mut header = id(block).to_vec();
+    header.extend(0u64.to_le_bytes());
+    header.extend(BITS.to_le_bytes());
+    header.extend(u16::try_from(parents.len()).unwrap_or(u16::MAX).to_le_bytes());
+    header.extend(parents.iter().flat_map(|parent| id(*parent)));
+    header
+}
+
+fn config(genesis: &[u8]) -> String {
+    let genesis: String = genesis.iter().map(|byte| format!("{byte:02x}")).collect();
+    let config = serde_json::json!({
+        "k": K, "parents-max": PARENTS_MAX, "merge-set-max": 1_000, "header": "labelled", "proof-of-work": false,
+        "genesis": { "header": genesis }, "difficulty": { "rule": "fixed" },
+    });
+    config.to_string()
+}
+
+/// Returns the next number (SplitMix64): the same on every run.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
