@@ -16,6 +16,10 @@ pub(crate) enum Refusal {
     NoView,
     #[error("it read more than {max} blocks in one call")]
     Blocks { max: u64 },
+    #[error("it read more than {max} bytes of blocks in one call")]
+    Bytes { max: u64 },
+    #[error("it asked for blocks of more than {max} bytes at once")]
+    Answer { max: usize },
     #[error("it asked for {rows} rows at once, {max} are allowed")]
     Rows { rows: usize, max: usize },
     #[error("its question to the host does not decode: {detail}")]
@@ -26,7 +30,12 @@ impl Refusal {
     fn class(&self) -> FaultClass {
         match self {
             Self::Memory { .. } | Self::Table { .. } | Self::System { .. } => FaultClass::Environment,
-            Self::NoView | Self::Blocks { .. } | Self::Rows { .. } | Self::Question { .. } => FaultClass::Plugin,
+            Self::NoView
+            | Self::Blocks { .. }
+            | Self::Bytes { .. }
+            | Self::Answer { .. }
+            | Self::Rows { .. }
+            | Self::Question { .. } => FaultClass::Plugin,
         }
     }
 }

@@ -47,10 +47,13 @@ pub struct Limits {
     pub table_elements_max: usize,
     /// The stack for the plugin's machine code, in bytes. The calling thread needs half a mebibyte more than this.
     pub stack_bytes: usize,
-    /// The bytes that one call may hand to the host, in one answer or in one call of a host function.
+    /// The bytes that one call may hand to the host, in one answer or in one call of a host function, and those of one answer of the
+    /// host's to a question about the chain.
     pub answer_bytes_max: usize,
     /// The blocks that one call may read from the host.
     pub view_blocks_max: u64,
+    /// The bytes that the host may hand to one call for what it asks of the chain, over all its questions.
+    pub view_bytes_max: u64,
     /// The rows of one bulk answer, and the rows of one question to the host.
     pub rows_max: usize,
 }
@@ -97,6 +100,8 @@ impl Limits {
         stack_bytes: MIB,
         answer_bytes_max: 64 * MIB,
         view_blocks_max: 4_000_000,
+        // Two seconds of copying. Blocks of a longest chain take 170 bytes: their number is reached first.
+        view_bytes_max: 1 << 30,
         rows_max: 65_536,
     };
 
@@ -112,6 +117,7 @@ impl Limits {
         stack_bytes: 512 * KIB,
         answer_bytes_max: 64 * MIB,
         view_blocks_max: 0,
+        view_bytes_max: 0,
         rows_max: 1 << 20,
     };
 }

@@ -1,11 +1,14 @@
 //! Consensus plugins that trap, remember, or answer what nobody asked.
 
 use crate::guest::{load, sandbox, settings, with_world};
-use adit_plugin_host::{Limits, Sandbox, SandboxedRules, Settings};
-use adit_primitives::contract::{Candidate, Draft, HeaderView, KnownBlock, Placement, PowInput, Violation, rows};
-use adit_primitives::engine::{ChainView, FaultClass, RulesEngine, SharedView};
+use adit_plugin_host::{Limits, MERGE_SET_MAX, STATE_BYTES_MAX, Sandbox, SandboxedRules, Settings};
+use adit_primitives::contract::{
+    Candidate, Draft, HeaderView, KnownBlock, MergedBlock, Placement, PowInput, Violation, rows,
+};
+use adit_primitives::engine::{ChainView, Fault, FaultClass, RulesEngine, SharedView};
 use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A consensus plugin, function by function. `$list` gives the pointer to a pair of pointer and length.
 #[derive(Clone, Default)]
@@ -28,6 +31,8 @@ impl RulesGuest {
     fn bytes(&self) -> Vec<u8> {
         let body = |body: Option<&'static str>| body.unwrap_or("unreachable");
         let data: String = self.data.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let heap = (4096 + self.data.len()).next_multiple_of(65536);
+        let pages = heap / 65536 + 3;
         let text = format!(
             r#"(module
             (import "adit:plugin/diagnostics@0.1.0" "panicked" (func $panicked (param i32 i32)))
@@ -38,9 +43,9 @@ impl RulesGuest {
             (import "adit:plugin/chain-view@0.1.0" "merge-set" (func $merge_set (param i64 i64 i64 i64 i32 i32 i32 i32)))
             (import "adit:plugin/chain-view@0.1.0" "selected-past" (func $past (param i64 i64 i64 i64 i32 i32)))
             (import "adit:plugin/chain-view@0.1.0" "selected-ancestor" (func $ancestor (param i64 i64 i64 i64 i64 i32)))
-            (memory (export "memory") 4)
+            (memory (export "memory") {pages})
             (global $data i32 (i32.const {length}))
-            (global $heap (mut i32) (i32.const 65536))
+            (global $heap (mut i32) (i32.const {heap}))
             (global $calls (mut i32) (i32.const 0))
             (data (i32.const 1024) "\00\08\00\00\05\00\00\00\20\08\00\00\05\00\00\00\01\00\00\00\20\08\00\00\05\00\00\00")
             (data (i32.const 1060) "\40\08\00\00\02\00\00\00")
@@ -102,6 +107,10 @@ fn id(byte: u8) -> BlockId {
     BlockId([byte; 32])
 }
 
+fn candidate() -> Candidate {
+    Candidate { header: vec![0; 80], pow: Hash256([0; 32]) }
+}
+
 fn view() -> HeaderView {
     let pow = PowInput { bytes: vec![0; 80], nonce_offset: 76, nonce_bytes: 4, roll_offset: 0, roll_mask: 0 };
     HeaderView {
@@ -147,6 +156,36 @@ impl ChainView for EndlessChain {
             work: Work::ZERO,
             state: Vec::new(),
         })
+    }
+
+    fn is_ancestor(&self, _: BlockId, _: BlockId) -> bool {
+        true
+    }
+
+    fn selected_past(&self, from: BlockId, count: u32) -> Vec<KnownBlock> {
+        (0..count).filter_map(|_| self.block(from)).collect()
+    }
+
+    fn selected_ancestor(&self, from: BlockId, _: Height) -> Option<KnownBlock> {
+        self.block(from)
+    }
+}
+
+/// The same with the heaviest notes that a plugin may leave, and without an end. It counts how often it was looked at.
+#[derive(Default)]
+struct HeavyChain {
+    looks: AtomicUsize,
+}
+
+impl ChainView for HeavyChain {
+    fn horizon(&self) -> Height {
+        Height(0)
+    }
+
+    fn block(&self, id: BlockId) -> Option<KnownBlock> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        let known = EndlessChain.block(id)?;
+        Some(KnownBlock { selected_parent: Some(id), state: vec![0; STATE_BYTES_MAX], ..known })
     }
 
     fn is_ancestor(&self, _: BlockId, _: BlockId) -> bool {
@@ -331,6 +370,87 @@ fn a_plugin_reads_a_bounded_part_of_the_chain() {
     let guest = RulesGuest { place: Some(place), ..RulesGuest::default() };
     let fault = guest.rules_in(&sandbox).place(&chain(), &[]).unwrap_err();
     assert!(fault.detail.contains("more than 100 blocks"), "{fault}");
+}
+
+/// Asks a plugin to place a block above heavy ones, and returns its fault and how many blocks the host looked up for it.
+#[track_caller]
+fn fault_above_heavy_blocks(place: &'static str, rules: Limits) -> (Fault, usize) {
+    let chain = Arc::new(HeavyChain::default());
+    let shared: SharedView = chain.clone();
+    let guest = RulesGuest { place: Some(place), ..RulesGuest::default() };
+    let sandbox = Sandbox::new(Settings { rules, ..settings() }).unwrap();
+    let fault = guest.rules_in(&sandbox).place(&shared, &[candidate()]).expect_err("it reads too much");
+    assert_eq!(fault.class, FaultClass::Plugin, "{fault}");
+    // A plugin's fault is asked about twice.
+    (fault, chain.looks.load(Ordering::Relaxed) / 2)
+}
+
+#[test]
+fn heavy_blocks_in_one_answer_are_bounded_in_bytes_however_often_one_is_named() {
+    let rules = Limits { answer_bytes_max: 4 << 20, ..Limits::RULES };
+    // 2,001 ids that are all zero, and as many blocks of one selected chain: 130 MB.
+    for place in [
+        "(i32.store (i32.const 65536) (i32.const 2001))
+         (call $blocks (i32.const 65536) (i32.const 64036) (i32.const 1400)) unreachable",
+        "(call $past (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 0) (i32.const 2001) (i32.const 1400)) unreachable",
+    ] {
+        let (fault, looks) = fault_above_heavy_blocks(place, rules.clone());
+        assert!(fault.detail.contains("more than 4194304 bytes at once"), "{fault}");
+        assert!(looks <= 64 + 16, "{looks} blocks were copied for 64 that fit");
+    }
+}
+
+#[test]
+fn heavy_blocks_asked_for_one_by_one_are_bounded_in_bytes_over_the_whole_call() {
+    let rules = Limits { view_bytes_max: 1 << 20, view_blocks_max: 1_000, ..Limits::RULES };
+    let again = "(global.set $heap (i32.const 65536)) (br $again)) unreachable";
+    let ancestor = "(loop $again
+        (call $ancestor (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 7) (i32.const 1400))";
+    let block = "(loop $again (i32.store (i32.const 8192) (i32.const 1))
+        (call $blocks (i32.const 8192) (i32.const 36) (i32.const 1400))";
+    let past = "(loop $again
+        (call $past (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 0) (i32.const 1) (i32.const 1400))";
+    for question in [ancestor, block, past] {
+        let (fault, looks) = fault_above_heavy_blocks(format!("{question} {again}").leak(), rules.clone());
+        assert!(fault.detail.contains("more than 1048576 bytes of blocks"), "{fault}");
+        assert_eq!(looks, 16, "15 blocks fit, the 16th does not");
+    }
+}
+
+#[test]
+fn short_rows_are_bounded_in_bytes_too() {
+    let rules = Limits { view_bytes_max: 1 << 20, view_blocks_max: 2_000_000, ..Limits::RULES };
+    // 100 ids, all zero; the pairs of 100 with 100.
+    let lists = "(i32.store (i32.const 65536) (i32.const 100)) (loop $again";
+    let again = "(global.set $heap (i32.const 131072)) (br $again)) unreachable";
+    let stamps = "(call $stamps (i32.const 65536) (i32.const 3204) (i32.const 1400))";
+    let pairs =
+        "(call $ancestry (i32.const 65536) (i32.const 3204) (i32.const 65536) (i32.const 3204) (i32.const 1400))";
+    for question in [stamps, pairs] {
+        let (fault, _) = fault_above_heavy_blocks(format!("{lists} {question} {again}").leak(), rules.clone());
+        assert!(fault.detail.contains("more than 1048576 bytes of blocks"), "{fault}");
+    }
+}
+
+#[test]
+fn a_placement_heavier_than_a_block_may_be_is_the_plugins_fault() {
+    let check = |placement: Placement, want: Option<&str>| {
+        let answer = RulesGuest::placing(&[Ok(placement.clone())]).rules().place(&chain(), &[candidate()]);
+        match (answer, want) {
+            (Ok(placed), None) => assert_eq!(placed, [Ok(placement)]),
+            (Err(fault), Some(want)) => {
+                assert_eq!(fault.class, FaultClass::Plugin, "{fault}");
+                assert!(fault.detail.contains(want), "{fault}");
+            }
+            (answer, want) => panic!("{want:?} was wanted: {:?}", answer.map(|placed| placed.len())),
+        }
+    };
+    let state = |bytes| Placement { state: vec![7; bytes], ..placement() };
+    check(state(STATE_BYTES_MAX), None);
+    check(state(STATE_BYTES_MAX + 1), Some("state: 65537"));
+    let merging = |blocks| Placement { merge_set: vec![MergedBlock { id: id(3), blue: true }; blocks], ..placement() };
+    check(merging(MERGE_SET_MAX), None);
+    check(merging(MERGE_SET_MAX + 1), Some("merge set: 16385"));
 }
 
 #[test]
