@@ -2,8 +2,10 @@
 //!
 //! Handlers read a request, ask the chain's thread or its reader, and show the answer. They hold no state of the chain and decide nothing about it.
 //! What changes the node's own behaviour (configuration, difficulty) needs the token; blocks and transactions need none, since the rules judge them.
+//! Pages of other sites get nothing, whoever looks at them.
 //!
-//! Reading order: [`shapes`] is what goes over the wire, [`error`] what a refusal looks like, [`body`] how requests are read; then one file for each
+//! Reading order: [`shapes`] is what goes over the wire, [`error`] what a refusal looks like, [`body`] how requests are read, [`origin`] which
+//! pages may send them; then one file for each
 //! group of routes: [`blocks`], [`dag`], [`push`], [`transactions`], [`status`], [`statistics`], [`control`], [`pages`].
 
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
@@ -14,6 +16,7 @@ pub mod control;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod dag;
 pub mod error;
+pub mod origin;
 pub mod pages;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod push;
@@ -45,6 +48,7 @@ use axum::response::Response;
 use axum::routing::get;
 use error::ApiError;
 use lru::LruCache;
+use origin::Names;
 use serde_json::Number;
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicU32;
@@ -82,6 +86,8 @@ pub struct ApiState {
     pub subscriptions: AtomicU32,
     pub subscribers: Arc<Semaphore>,
     pub limiter: Mutex<RateLimiter>,
+    /// By which names it may be asked for.
+    pub names: Names,
     pub difficulties: Mutex<LruCache<u32, Number>>,
 }
 
@@ -90,7 +96,9 @@ pub struct ApiState {
 #[openapi(
     info(title = "Adit", description = "The API of an Adit node. Times are seconds since 1970, with a fraction. Sums of money come \
         twice: as a decimal string, and as an integer of atoms under the same name with `_atoms`; requests give atoms. What changes \
-        the node's behaviour needs the token from the token file in the data folder, as `Authorization: Bearer …`. Every refusal \
+        the node's behaviour needs the token from the token file in the data folder, as `Authorization: Bearer …`. Browsers may \
+        send requests from the node's own pages alone: another `Origin` is refused (403 `origin`), the WebSocket's too, and so is \
+        a `Host` that is no IP address, `localhost` or one of `node.names` where the node listens on loopback or has names (403 `host`). Every refusal \
         is `{\"error\":{\"code\":…,\"message\":…}}`: programs branch on the code, people read the message."),
     modifiers(&BearerToken),
 )]
@@ -199,6 +207,7 @@ async fn no_method(method: Method) -> ApiError {
     let message = format!("this route does not answer to {method}: /docs lists what it answers to");
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", message)
 }
+        .layer(from_fn_with_state(Arc::clone(&api), origin::need_own_page))
 
 async fn need_token(State(api): State<Arc<ApiState>>, request: Request, next: Next) -> Result<Response, ApiError> {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

@@ -1,6 +1,7 @@
 //! Puts the parts together, and takes them apart in order at the end.
 
 use crate::anomaly::{AnomalyEvent, AnomalyReport, Watch};
+use crate::api::origin::Names;
 use crate::api::{self, ApiState};
 use crate::chain::{ChainChoice, ChainFailure, ChainHandle, ChainParts, ChainThread};
 use crate::clock::{Clock, Entropy, random_u32};
@@ -134,6 +135,7 @@ impl Node {
             ending: ending_receiver.clone(),
             started: Instant::now(),
             run_id: random_u32(&parts.entropy),
+            names: Names::new(address, &settings.names),
             subscriptions: AtomicU32::new(0),
             subscribers: Arc::new(Semaphore::new(settings.limits.subscribers as usize)),
             limiter: ApiState::rate_limiter(&settings.limits),

@@ -41,6 +41,11 @@ pub struct NodeSettings {
     #[serde(default = "default_api")]
     #[schemars(with = "String")]
     pub api: SocketAddr,
+    /// Names by which the node is asked for besides its address, as of a proxy in front of it: browsers that ask by another are refused. Without any,
+    /// a node on loopback answers to addresses and `localhost`, another to every name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
+    pub names: Vec<String>,
     /// Certificate and key for HTTPS. Without it the API speaks HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
@@ -117,7 +122,8 @@ pub struct Overrides {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 65_536, max = 17_179_869_184_u64))]
     pub orphan_bytes: Option<u64>,
-    /// Templates that stay known, so that a find which names one of them can be submitted.
+    /// Templates that stay known, so that a find which names one of them can be submitted: one address may hold a quarter of them. What subscribers
+    /// and the node's own miner search stays known besides.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 4, max = 65_536))]
     pub templates: Option<u32>,
@@ -288,6 +294,7 @@ impl NodeSettings {
             data_dir: default_data_dir(),
             name: default_name(),
             api: default_api(),
+            names: Vec::new(),
             tls: None,
             token_file: None,
             preset: Preset::default(),

@@ -24,7 +24,7 @@ async fn a_body_that_is_too_large_is_refused_announced_or_not() {
     node.post("/submit_block", &json!({ "hash": "x".repeat(2000) })).await.refused(413, "too-large");
     // Chunked: no length is announced.
     let mut stream = TcpStream::connect(node.node.address()).await.unwrap();
-    let head = "POST /submit_block HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = "POST /submit_block HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     let body = format!("7d0\r\n{}\r\n0\r\n\r\n", " ".repeat(2000));
     stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     let mut answer = [0; 12];
@@ -37,7 +37,7 @@ async fn a_request_that_never_ends_is_cut_off() {
     let settings = json!({ "node": { "limits": { "request-ms": 100, "head-ms": 100 } } });
     let node = TestNode::start_with(Plan { settings, ..Plan::default() }).await;
     for head in [
-        "POST /submit_block HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+        "POST /submit_block HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
         "GET /status HTTP/1.1\r\nHost: ",
     ] {
         let mut stream = TcpStream::connect(node.node.address()).await.unwrap();
@@ -76,6 +76,31 @@ async fn a_client_that_takes_no_answer_loses_its_connection() {
     // The only place is free again only when the first client is cut off.
     let (_, answer) = tokio::join!(asked, answered);
     assert_eq!(answer.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_sites_get_nothing() {
+    let node = TestNode::start().await;
+    let foreign = |request: reqwest::RequestBuilder| request.header("origin", "http://evil.example").send();
+    let wish = json!({ "miner_address": node.address() });
+    assert_eq!(foreign(node.http.get(node.url("/status"))).await.unwrap().status(), 403);
+    assert_eq!(foreign(node.http.post(node.url("/mine_block")).json(&wish)).await.unwrap().status(), 403);
+    let subscription = format!("/template?miner_address={}", node.address());
+    let upgrade = node.http.get(node.url(&subscription)).header("upgrade", "websocket").header("connection", "upgrade");
+    let upgrade = upgrade.header("sec-websocket-version", "13").header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(foreign(upgrade).await.unwrap().status(), 403);
+    let own = node.http.post(node.url("/mine_block")).json(&wish).header("origin", node.node.url());
+    assert_eq!(own.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_was_made_to_lead_here_is_no_name_of_the_node() {
+    let settings = json!({ "node": { "names": ["node.example"] } });
+    let node = TestNode::start_with(Plan { settings, ..Plan::default() }).await;
+    for (host, status) in [("evil.example", 403), ("node.example", 200), ("localhost", 200)] {
+        let answer = node.http.get(node.url("/status")).header("host", host).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{host}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
