@@ -38,6 +38,6 @@ pub use key::{KeyError, PublicKey, SecretKey, Signature};
 pub use ledger::{TransactionError, Unspent};
 pub use mempool::{Mempool, MempoolError, Pending};
 pub use payment::{Payment, PaymentError};
-pub use reader::{ChainReader, Holdings, LocatedTransaction};
+pub use reader::{ChainReader, Holdings, LocatedTransaction, PageLimits};
 pub use template::{Solution, TemplateError, TemplateRequest, WorkTemplate};
 pub use transaction::{CoinbaseData, Input, OutPoint, Output, Transaction};

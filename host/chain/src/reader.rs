@@ -41,6 +41,14 @@ pub struct Holdings {
     pub more: bool,
 }
 
+/// How much a page of blocks holds. One block is always on it, however large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimits {
+    pub blocks_max: usize,
+    /// Bytes of the blocks, as [`Block::size`] counts them.
+    pub bytes_max: usize,
+}
+
 impl ChainReader {
     pub(crate) fn new(storage: Arc<dyn Storage>, index: Arc<BlockIndex>, rules: LedgerRules) -> Self {
         Self { storage, index, rules }
@@ -88,14 +96,36 @@ impl ChainReader {
         self.index.at_topoheight(topoheight)
     }
 
-    /// Returns blocks of the selected chain from a height upwards, at most `max`.
-    pub fn page(&self, first: Height, max: usize) -> Result<Vec<(IndexedBlock, Block)>, StorageError> {
-        let indexed = self.index.selected_page(first, max);
-        let with_body = |indexed: IndexedBlock| {
-            let block = self.block(indexed.known.id)?;
-            Ok(block.map(|block| (indexed, block)))
-        };
-        indexed.into_iter().filter_map(|indexed| with_body(indexed).transpose()).collect()
+    /// Returns blocks of the selected chain from a height upwards.
+    pub fn page(&self, first: Height, limits: PageLimits) -> Result<Vec<(IndexedBlock, Block)>, StorageError> {
+        self.with_bodies(self.index.selected_page(first, limits.blocks_max).into_iter(), limits)
+    }
+
+    /// Returns the newest blocks of the selected chain, the lowest first.
+    pub fn newest(&self, limits: PageLimits) -> Result<Vec<(IndexedBlock, Block)>, StorageError> {
+        let parent = |child: &IndexedBlock| child.known.selected_parent.and_then(|id| self.index.indexed(id));
+        let downwards = std::iter::successors(self.index.indexed(self.index.tip_id()), parent);
+        let mut page = self.with_bodies(downwards.take(limits.blocks_max), limits)?;
+        page.reverse();
+        Ok(page)
+    }
+
+    /// Reads the blocks' bodies until a page is full. A block without a body is left out.
+    fn with_bodies(
+        &self,
+        blocks: impl Iterator<Item = IndexedBlock>,
+        limits: PageLimits,
+    ) -> Result<Vec<(IndexedBlock, Block)>, StorageError> {
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for indexed in blocks {
+            let Some(block) = self.block(indexed.known.id)? else { continue };
+            bytes += block.size();
+            if bytes > limits.bytes_max && !page.is_empty() {
+                break;
+            }
+            page.push((indexed, block));
+        }
+        Ok(page)
     }
 
     /// Returns the name under which the ledger knows a transaction of a block, and its outputs once it is accepted.

@@ -60,6 +60,9 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+/// How many answers may be read off the disk at once. Others wait, as long as a request may take.
+const READS_MAX: usize = 8;
+
 /// How many difficulties are remembered by their coding in headers.
 const DIFFICULTIES: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not 0");
 
@@ -83,12 +86,14 @@ pub struct ApiState {
     pub started: Instant,
     /// A random number that tells this run's coinbases from those of others.
     pub run_id: u32,
+    /// By which names it may be asked for.
+    pub names: Names,
     pub subscriptions: AtomicU32,
     pub subscribers: Arc<Semaphore>,
     pub limiter: Mutex<RateLimiter>,
-    /// By which names it may be asked for.
-    pub names: Names,
     pub difficulties: Mutex<LruCache<u32, Number>>,
+    /// Free for whoever reads the disk.
+    pub reads: Arc<Semaphore>,
 }
 
 /// The document at `/openapi.json`, without its paths: those come from the router.
@@ -122,6 +127,25 @@ impl ApiState {
     /// Makes the memory of difficulties.
     pub fn difficulty_memory() -> Mutex<LruCache<u32, Number>> {
         Mutex::new(LruCache::new(DIFFICULTIES))
+    }
+
+    /// Makes the places of those that read the disk.
+    pub fn read_places() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(READS_MAX))
+    }
+
+    /// Runs what may read the disk on a thread where waiting is allowed, when it is its turn. It goes on to its end, and has its place so long,
+    /// although the request may be over.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let place = Arc::clone(&self.reads).acquire_owned().await.expect("the semaphore is never closed");
+        let read = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            work()
+        });
+        read.await.unwrap_or_else(|panic| Err(ApiError::internal(&panic)))
     }
 
     /// Takes up changed limits.
@@ -183,16 +207,10 @@ pub fn router(api: Arc<ApiState>) -> Router {
         .route("/openapi.json", get(move || async move { (json, document) }))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(from_fn_with_state(Arc::clone(&api), origin::need_own_page))
         .layer(from_fn_with_state(Arc::clone(&api), bounds))
         .layer(from_fn_with_state(Arc::clone(&api), count))
         .with_state(api)
-}
-
-/// Runs what may read the disk on a thread where waiting is allowed.
-pub async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(ApiError::internal(&panic)))
 }
 
 fn rate(limits: &Limits) -> Rate {
@@ -207,7 +225,6 @@ async fn no_method(method: Method) -> ApiError {
     let message = format!("this route does not answer to {method}: /docs lists what it answers to");
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method", message)
 }
-        .layer(from_fn_with_state(Arc::clone(&api), origin::need_own_page))
 
 async fn need_token(State(api): State<Arc<ApiState>>, request: Request, next: Next) -> Result<Response, ApiError> {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

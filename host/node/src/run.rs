@@ -140,6 +140,7 @@ impl Node {
             subscribers: Arc::new(Semaphore::new(settings.limits.subscribers as usize)),
             limiter: ApiState::rate_limiter(&settings.limits),
             difficulties: ApiState::difficulty_memory(),
+            reads: ApiState::read_places(),
         });
         let tasks = vec![
             tokio::spawn(reloader.run(refresh_requests, chain.handle.clone())),

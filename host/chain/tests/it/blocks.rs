@@ -2,9 +2,12 @@
 
 use crate::rules::{AHEAD_MS, BAD_NONCE, TestHash, TestRules};
 use crate::world::{Made, NOW, World, config, key, plain};
-use adit_chain::{BlockError, BlockStatus, Chain, HeaderChain, HeadersError, OpenError, Transaction};
+use adit_chain::{
+    Block, BlockError, BlockStatus, Chain, HeaderChain, HeadersError, IndexedBlock, OpenError, PageLimits, Transaction,
+};
 use adit_primitives::engine::ChainView;
 use adit_primitives::{Hash256, Height, Timestamp};
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 /// Blocks on the genesis, one on the other, not submitted.
@@ -244,10 +247,21 @@ fn a_header_chain_follows_the_work() {
 fn a_page_of_the_chain_is_bounded() {
     let mut world = World::new();
     let mined = world.mine(10, 1);
-    let page = world.chain.reader().page(Height(4), 3).unwrap();
-    let ids: Vec<_> = page.iter().map(|(indexed, _)| indexed.known.id).collect();
-    assert_eq!(ids, mined[3..6].iter().map(|made| made.id).collect::<Vec<_>>());
-    assert!(world.chain.reader().page(Height(11), 3).unwrap().is_empty());
+    let reader = world.chain.reader();
+    let ids =
+        |page: Vec<(IndexedBlock, Block)>| -> Vec<_> { page.iter().map(|(indexed, _)| indexed.known.id).collect() };
+    let want = |range: Range<usize>| -> Vec<_> { mined[range].iter().map(|made| made.id).collect() };
+    let three = PageLimits { blocks_max: 3, bytes_max: usize::MAX };
+    assert_eq!(ids(reader.page(Height(4), three).unwrap()), want(3..6));
+    assert_eq!(ids(reader.newest(three).unwrap()), want(7..10));
+    assert!(reader.page(Height(11), three).unwrap().is_empty());
+    // Blocks of this chain are equally large.
+    let size = mined[3].block.size();
+    for (bytes_max, count) in [(2 * size, 2), (2 * size - 1, 1), (0, 1)] {
+        let limits = PageLimits { blocks_max: 3, bytes_max };
+        assert_eq!(ids(reader.page(Height(4), limits).unwrap()), want(3..3 + count));
+        assert_eq!(ids(reader.newest(limits).unwrap()), want(10 - count..10));
+    }
 }
 
 #[test]

@@ -1,17 +1,18 @@
 //! Work for miners, the blocks that they find, and the chain made of them.
 
+use super::ApiState;
 use super::body::{JsonBody, QueryPart};
 use super::error::{ApiError, ErrorBody};
 use super::shapes::{self, Hex, TransactionBody, WorkBody, decimal, difficulty_number, parse, seconds, time_of};
-use super::{ApiState, run_blocking};
 use crate::chain::{BlockParts, PartialDraft, Proof, SubmitError, Taken};
 use adit_chain::index::IndexedBlock;
-use adit_chain::{Block, BlockError, TemplateError, TemplateRequest, WorkTemplate};
+use adit_chain::{Block, BlockError, PageLimits, TemplateError, TemplateRequest, WorkTemplate};
 use adit_primitives::contract::{HeaderView, KnownBlock, MergedBlock, PowInput, Template};
 use adit_primitives::{Amount, BlockId, Hash256, Height};
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use std::sync::Arc;
@@ -27,6 +28,9 @@ const CLIENT_VERSION_MAX: usize = 64;
 /// The most blocks on a page of the chain, and how many without a wish.
 pub const PAGE_MAX: usize = 500;
 const PAGE: usize = 50;
+
+/// Bytes of the blocks on a page, or of transactions: as JSON they are some three times as large. One larger block is a page of its own.
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Asks for work.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -177,7 +181,7 @@ pub struct Confirmation {
 pub struct ChainQuery {
     /// The first height. Without it, the newest blocks are shown.
     pub from: Option<u64>,
-    /// How many blocks, at most 500; without it 50.
+    /// How many blocks, at most 500; without it 50. Fewer come where they are large together: `next` says where to go on.
     pub limit: Option<usize>,
 }
 
@@ -287,22 +291,27 @@ pub async fn submit_block(
 pub async fn blockchain(
     State(api): State<Arc<ApiState>>,
     QueryPart(query): QueryPart<ChainQuery>,
-) -> Result<Json<BlockchainResponse>, ApiError> {
-    let limit = query.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(ApiError::bad_request("limit", format!("limit lies between 1 and {PAGE_MAX}, not {limit}")));
+) -> Result<Response, ApiError> {
+    let blocks_max = query.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&blocks_max) {
+        let message = format!("limit lies between 1 and {PAGE_MAX}, not {blocks_max}");
+        return Err(ApiError::bad_request("limit", message));
     }
-    let length = api.chain.snapshot().tip.height.0 + 1;
-    let from = query.from.unwrap_or_else(|| length.saturating_sub(limit as u64));
+    let limits = PageLimits { blocks_max, bytes_max: PAGE_BYTES_MAX };
     let state = Arc::clone(&api);
-    let chain = run_blocking(move || {
-        let page = state.chain.reader().page(Height(from), limit).map_err(|error| ApiError::internal(&error))?;
-        block_bodies(&state, &page)
-    })
-    .await?;
-    let after = from.saturating_add(chain.len() as u64);
-    let next = (!chain.is_empty() && after < length).then_some(after);
-    Ok(Json(BlockchainResponse { chain, length, from, next }))
+    let text = api.read(move || page_text(&state, query.from, limits)).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+/// Reads a page and writes it as JSON: for a thread where both may take their time.
+fn page_text(api: &ApiState, from: Option<u64>, limits: PageLimits) -> Result<Vec<u8>, ApiError> {
+    let (reader, length) = (api.chain.reader(), api.chain.snapshot().tip.height.0 + 1);
+    let page = from.map_or_else(|| reader.newest(limits), |from| reader.page(Height(from), limits));
+    let chain = block_bodies(api, &page.map_err(|error| ApiError::internal(&error))?)?;
+    let first = chain.first().map_or(from.unwrap_or(length), |block| block.index);
+    let next = chain.last().map(|block| block.index + 1).filter(|next| *next < length);
+    let response = BlockchainResponse { chain, length, from: first, next };
+    Ok(serde_json::to_vec(&response).expect("an answer is plain data"))
 }
 
 impl ApiState {

@@ -1,9 +1,9 @@
 //! Part of the DAG, for a picture.
 
+use super::ApiState;
 use super::body::QueryPart;
 use super::error::{ApiError, ErrorBody};
 use super::shapes::parse;
-use super::{ApiState, run_blocking};
 use crate::dag::{self, DEPTH, DEPTH_MAX, DagPart, DagWish};
 use axum::Json;
 use axum::extract::State;
@@ -38,6 +38,6 @@ pub async fn part(
     let state = Arc::clone(&api);
     let wish = DagWish { around, depth };
     let read = move || Ok(dag::part(state.chain.reader(), &state.identity.chain, wish));
-    let found = run_blocking(read).await?;
+    let found = api.read(read).await?;
     found.map(Json).ok_or_else(|| ApiError::not_found("there is no such block"))
 }

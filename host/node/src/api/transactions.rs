@@ -1,9 +1,10 @@
 //! Transactions that wait, those that the ledger took, and what an address holds.
 
+use super::ApiState;
+use super::blocks::PAGE_BYTES_MAX;
 use super::body::{JsonBody, QueryPart};
 use super::error::{ApiError, ErrorBody};
 use super::shapes::{self, TransactionBody, decimal, parse};
-use super::{ApiState, run_blocking};
 use adit_chain::MempoolError;
 use adit_primitives::{Amount, TxId};
 use axum::Json;
@@ -25,7 +26,7 @@ const OUTPUTS_MAX: usize = 2000;
 pub struct PoolQuery {
     /// How many to pass over.
     pub from: Option<usize>,
-    /// How many to show, at most 1,000; without it 100.
+    /// How many to show, at most 1,000; without it 100. Fewer come where they are large together.
     pub limit: Option<usize>,
 }
 
@@ -107,7 +108,12 @@ pub async fn transaction_pool(
     let pool = api.chain.pool().await?;
     let total = Amount::checked_sum(pool.iter().map(|pending| pending.fee))
         .ok_or_else(|| ApiError::internal(&"the fees that wait add up to more than fits"))?;
-    let page = pool.iter().skip(query.from.unwrap_or(0)).take(limit);
+    let mut bytes = 0;
+    let page = pool.iter().skip(query.from.unwrap_or(0)).take(limit).take_while(|pending| {
+        let first = bytes == 0;
+        bytes += pending.size;
+        first || bytes <= PAGE_BYTES_MAX
+    });
     let pending = page.map(|pending| TransactionBody::new(&pending.transaction, Some(pending.fee), &api.prefix));
     Ok(Json(PoolResponse {
         pending_transactions: pending.collect(),
@@ -149,7 +155,7 @@ pub async fn transaction(
         return Ok(Json(LocatedBody { status, transaction, block_hash: None, block_index: None, confirmations: 0 }));
     }
     let reader = api.chain.reader().clone();
-    let located = run_blocking(move || reader.transaction(id).map_err(|error| ApiError::internal(&error))).await?;
+    let located = api.read(move || reader.transaction(id).map_err(|error| ApiError::internal(&error))).await?;
     let located = located.ok_or_else(|| ApiError::not_found(format!("no transaction {id} is known")))?;
     let tip = api.chain.snapshot().tip.height.0;
     Ok(Json(LocatedBody {
@@ -175,7 +181,7 @@ pub async fn address(
 ) -> Result<Json<HoldingsResponse>, ApiError> {
     let address = shapes::address(&api.prefix, "address", &text)?;
     let (reader, key) = (api.chain.reader().clone(), address.key);
-    let held = run_blocking(move || reader.holdings(key, OUTPUTS_MAX).map_err(|error| ApiError::internal(&error)));
+    let held = api.read(move || reader.holdings(key, OUTPUTS_MAX).map_err(|error| ApiError::internal(&error)));
     let held = held.await?;
     let pool = api.chain.pool().await?;
     let spent: std::collections::BTreeSet<_> =
