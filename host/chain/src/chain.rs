@@ -249,11 +249,6 @@ impl Chain {
         self.templates.choose(&source)
     }
 
-    /// Returns a template that was handed out, while it is remembered.
-    pub fn template_by_id(&self, id: u64) -> Option<Arc<WorkTemplate>> {
-        self.templates.by_id(id)
-    }
-
     /// Puts a solution into a template: the block to submit.
     pub fn assemble(&self, template: &WorkTemplate, solution: Solution) -> Result<Block, TemplateError> {
         template.assemble(&*self.judge.rules, solution)

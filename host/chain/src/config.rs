@@ -69,7 +69,7 @@ pub struct OrphanLimits {
 pub struct TemplateLimits {
     /// Milliseconds after which a template is made anew even when nothing changed, so that its time stays current.
     pub lifetime_ms: u64,
-    /// How many templates are remembered, for each of which a solution is still accepted. At least 1.
+    /// How many templates are remembered, to be given again for the same request. At least 1.
     pub templates_max: usize,
 }
 

@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// The most tips that the rules are shown.
 const TIPS_MAX: usize = 64;
 
+/// How many numbers a millisecond has for templates. Numbers stay below 2^53 until the year 2248: miners in JavaScript read them exactly.
+const IDS_PER_MILLI: u64 = 1024;
+
 /// The most difficulties for which the rules' answer is kept.
 const WISHES_MAX: usize = 8;
 
@@ -34,7 +37,7 @@ pub struct TemplateRequest {
 /// Work for miners. It stays valid while [`WorkTemplate::state_version`] is the chain's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkTemplate {
-    /// Unique within one run of the node.
+    /// Greater than that of every earlier template, also of earlier runs of the node, as long as its clock is not set back.
     pub id: u64,
     /// [`crate::Chain::state_version`] when it was made.
     pub state_version: u64,
@@ -48,6 +51,8 @@ pub struct WorkTemplate {
     pub target: Target,
     /// The time in the header.
     pub time: Timestamp,
+    /// What the header commits to: coinbase and transactions.
+    pub body_root: Hash256,
     /// Parents, bits, difficulty, height and subsidy.
     pub requirements: Requirements,
     /// What the transactions pay.
@@ -89,7 +94,7 @@ pub(crate) struct Source<'a> {
     pub(crate) state_version: u64,
 }
 
-/// The templates handed out last, and the choice of transactions that they share.
+/// The templates made last, to be used again for the same request, and the choice of transactions that they share.
 #[derive(Debug)]
 pub(crate) struct TemplateCache {
     limits: TemplateLimits,
@@ -151,10 +156,6 @@ impl TemplateCache {
     pub(crate) fn set_limits(&mut self, limits: TemplateLimits) {
         self.limits = limits;
         self.forget_oldest();
-    }
-
-    pub(crate) fn by_id(&self, id: u64) -> Option<Arc<WorkTemplate>> {
-        self.templates.iter().rev().find(|cached| cached.template.id == id).map(|cached| cached.template.clone())
     }
 
     /// Returns the template made last for the same request while it stands and has not expired, or makes one.
@@ -228,14 +229,11 @@ impl TemplateCache {
         let filling = self.filling(source, &requirements.parents);
         let coinbase = coinbase(request, &requirements, filling.fees, source.ledger);
         let time = now.max(requirements.earliest);
-        let draft = Draft {
-            parents: requirements.parents.clone(),
-            bits: requirements.bits,
-            time,
-            body_root: fold_branch(coinbase.leaf(), &filling.branch),
-        };
+        let body_root = fold_branch(coinbase.leaf(), &filling.branch);
+        let draft = Draft { parents: requirements.parents.clone(), bits: requirements.bits, time, body_root };
         let built = source.rules.encode(&draft)?.map_err(TemplateError::Refused)?;
-        self.made += 1;
+        // A find for an earlier run's template must never be taken for one of this run's.
+        self.made = now.to_millis().saturating_mul(IDS_PER_MILLI).max(self.made + 1);
         Ok(WorkTemplate {
             id: self.made,
             state_version: source.state_version,
@@ -245,6 +243,7 @@ impl TemplateCache {
             pow: built.pow,
             target: built.target,
             time,
+            body_root,
             requirements,
             fees: filling.fees,
             coinbase,

@@ -4,11 +4,14 @@
 //! the node with it, when the database fails: it does not go on with a state that it cannot keep.
 //!
 //! Reading order: this file is what others see, `owner` what the thread does, `outlook` what the rules say
-//! about the next block, `foresight` which templates are made before anybody asks.
+//! about the next block, `foresight` which templates are made before anybody asks, `handed` which stay known.
 
 mod foresight;
+mod handed;
 mod outlook;
 mod owner;
+
+pub use handed::Client;
 
 use crate::audit::Deed;
 use crate::clock::Clock;
@@ -108,7 +111,7 @@ pub struct Counts {
 /// Why a submission is not a block of the chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    #[error("template {id} is not known: it is too old, or of another run of the node")]
+    #[error("template {id} is not known: it was replaced too long ago, or is of another run of the node")]
     UnknownTemplate { id: u64 },
     #[error("the header cannot be built: {0}")]
     Header(Violation),
@@ -118,6 +121,24 @@ pub enum SubmitError {
     Height { parent: BlockId, found: Height, want: Height },
     #[error(transparent)]
     Block(#[from] BlockError),
+}
+
+/// Why there is no work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkError {
+    #[error("as many templates are out as this node keeps, and all of them are good")]
+    Full,
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+/// The template that was solved.
+#[derive(Debug, Clone)]
+pub enum Solved {
+    /// Its number.
+    Named(u64),
+    /// The template itself, from who has kept it.
+    Kept(Arc<WorkTemplate>),
 }
 
 /// A block that was taken.
@@ -213,9 +234,9 @@ type Reply<T> = oneshot::Sender<T>;
 enum Request {
     Block { block: Block, reply: Reply<Result<Taken, SubmitError>> },
     Parts { parts: Box<BlockParts>, reply: Reply<Result<Taken, SubmitError>> },
-    Proof { template: u64, proof: Proof, reply: Reply<Result<Taken, SubmitError>> },
+    Proof { template: Solved, proof: Proof, reply: Reply<Result<Taken, SubmitError>> },
     Transaction { transaction: Transaction, reply: Reply<Result<TxId, MempoolError>> },
-    Template { request: TemplateRequest, reply: Reply<Result<Arc<WorkTemplate>, TemplateError>> },
+    Template { client: Client, request: TemplateRequest, reply: Reply<Result<Arc<WorkTemplate>, WorkError>> },
     Pool { reply: Reply<Vec<Arc<Pending>>> },
     Pending { id: TxId, reply: Reply<Option<Arc<Pending>>> },
     Difficulty { order: DifficultyOrder, reply: Reply<Result<DifficultyChange, DifficultyError>> },
@@ -351,7 +372,11 @@ impl ChainHandle {
     }
 
     /// Submits the proof for a template.
-    pub async fn submit_proof(&self, template: u64, proof: Proof) -> Result<Result<Taken, SubmitError>, Unavailable> {
+    pub async fn submit_proof(
+        &self,
+        template: Solved,
+        proof: Proof,
+    ) -> Result<Result<Taken, SubmitError>, Unavailable> {
         self.ask(|reply| Request::Proof { template, proof, reply }).await
     }
 
@@ -366,9 +391,10 @@ impl ChainHandle {
     /// Asks for work. The difficulty in force replaces the request's.
     pub async fn template(
         &self,
+        client: Client,
         request: TemplateRequest,
-    ) -> Result<Result<Arc<WorkTemplate>, TemplateError>, Unavailable> {
-        self.ask(|reply| Request::Template { request, reply }).await
+    ) -> Result<Result<Arc<WorkTemplate>, WorkError>, Unavailable> {
+        self.ask(|reply| Request::Template { client, request, reply }).await
     }
 
     /// Returns the waiting transactions, best fee rate first.

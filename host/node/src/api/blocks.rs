@@ -4,19 +4,20 @@ use super::ApiState;
 use super::body::{JsonBody, QueryPart};
 use super::error::{ApiError, ErrorBody};
 use super::shapes::{self, Hex, TransactionBody, WorkBody, decimal, difficulty_number, parse, seconds, time_of};
-use crate::chain::{BlockParts, PartialDraft, Proof, SubmitError, Taken};
+use crate::chain::{BlockParts, Client, PartialDraft, Proof, Solved, SubmitError, Taken, WorkError};
+use crate::server::ClientAddress;
 use adit_chain::index::IndexedBlock;
 use adit_chain::{Block, BlockError, PageLimits, TemplateError, TemplateRequest, WorkTemplate};
 use adit_primitives::contract::{HeaderView, KnownBlock, MergedBlock, PowInput, Template};
 use adit_primitives::{Amount, BlockId, Hash256, Height};
-use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use utoipa::{IntoParams, ToSchema};
 
 /// The most bytes that a miner may have put into the coinbase.
@@ -238,10 +239,11 @@ pub struct MergedBody {
 #[utoipa::path(post, path = "/mine_block", tag = "mining", request_body = MineBlockRequest, responses(
     (status = 200, body = MineBlockResponse),
     (status = 400, body = ErrorBody, description = "the address or another field is wrong"),
-    (status = 503, body = ErrorBody, description = "the chain is busy"),
+    (status = 503, body = ErrorBody, description = "the chain is busy, or as many templates are out as this node keeps"),
 ))]
 pub async fn mine_block(
     State(api): State<Arc<ApiState>>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
     JsonBody(request): JsonBody<MineBlockRequest>,
 ) -> Result<Json<MineBlockResponse>, ApiError> {
     if request.client_version.as_ref().is_some_and(|version| version.chars().count() > CLIENT_VERSION_MAX) {
@@ -253,7 +255,12 @@ pub async fn mine_block(
     }
     let extra = request.extra.unwrap_or_default().0;
     let wanted = api.template_request(&request.miner_address, extra)?;
-    api.work(wanted, request.compact).await.map(Json)
+    let template = api.template(Client::Visitor(from.ip()), wanted).await?;
+    if request.compact {
+        return Ok(Json(api.show(&template, true)));
+    }
+    let state = Arc::clone(&api);
+    api.read(move || Ok(Json(state.show(&template, false)))).await
 }
 
 /// Takes a block.
@@ -276,7 +283,7 @@ pub async fn submit_block(
     let claimed: Option<BlockId> = request.hash.as_deref().map(|text| parse("hash", text)).transpose()?;
     let proof = Proof { nonce: request.nonce, rolled: request.rolled };
     let outcome = match (request.transactions.is_some(), request.template_id) {
-        (false, Some(template)) => api.chain.submit_proof(template, proof).await?,
+        (false, Some(template)) => api.chain.submit_proof(Solved::Named(template), proof).await?,
         _ => api.chain.submit_parts(block_parts(&api, request, proof)?).await?,
     };
     api.metrics.submission_seconds.observe(began.elapsed().as_secs_f64());
@@ -326,16 +333,16 @@ impl ApiState {
         Ok(TemplateRequest { pay_to, extra, difficulty: None })
     }
 
-    /// Asks the chain for work and shows it.
-    pub async fn work(&self, wanted: TemplateRequest, compact: bool) -> Result<MineBlockResponse, ApiError> {
+    /// Asks the chain for work.
+    pub async fn template(&self, client: Client, wanted: TemplateRequest) -> Result<Arc<WorkTemplate>, ApiError> {
         let began = Instant::now();
-        let template = self.chain.template(wanted).await??;
+        let template = self.chain.template(client, wanted).await??;
         self.metrics.template_seconds.observe(began.elapsed().as_secs_f64());
-        self.show(&template, compact)
+        Ok(template)
     }
 
-    fn show(&self, template: &WorkTemplate, compact: bool) -> Result<MineBlockResponse, ApiError> {
-        let view = self.view(&template.header)?;
+    /// Shows work. Nothing is asked of a plugin here: async tasks call it.
+    pub fn show(&self, template: &WorkTemplate, compact: bool) -> MineBlockResponse {
         let requirements = &template.requirements;
         let target_difficulty = difficulty_number(&requirements.difficulty);
         let coinbase = || TransactionBody::new(&template.coinbase, None, &self.prefix);
@@ -345,7 +352,7 @@ impl ApiState {
         };
         let transactions = (!compact).then(|| std::iter::once(coinbase()).chain(payments()).collect());
         let work = Template { header: Vec::new(), pow: template.pow.clone(), target: template.target };
-        Ok(MineBlockResponse {
+        MineBlockResponse {
             status: "template_created".to_owned(),
             block_template: BlockTemplate {
                 template_id: template.id,
@@ -357,7 +364,7 @@ impl ApiState {
                 expires: seconds(template.expires),
                 target_difficulty: target_difficulty.clone(),
                 bits: requirements.bits,
-                merkle_root: view.body_root.to_string(),
+                merkle_root: template.body_root.to_string(),
                 header: Hex(template.header.clone()),
                 work: WorkBody::new(&work),
             },
@@ -369,15 +376,6 @@ impl ApiState {
                 block_reward: decimal(Amount::from_atoms(requirements.subsidy)),
                 block_reward_atoms: requirements.subsidy,
             },
-        })
-    }
-
-    fn view(&self, header: &[u8]) -> Result<HeaderView, ApiError> {
-        let views = self.rules.decode(&[header.to_vec()]).map_err(|fault| ApiError::internal(&fault))?;
-        match views.into_iter().next() {
-            Some(Ok(view)) => Ok(view),
-            Some(Err(violation)) => Err(ApiError::internal(&violation)),
-            None => Err(ApiError::internal(&"the rules read no header")),
         }
     }
 }
@@ -522,6 +520,19 @@ impl From<SubmitError> for ApiError {
                 BlockError::Fault(fault) => Self::internal(&fault),
                 BlockError::Storage(error) => Self::internal(&error),
             },
+        }
+    }
+}
+
+impl From<WorkError> for ApiError {
+    fn from(error: WorkError) -> Self {
+        let message = error.to_string();
+        match error {
+            WorkError::Full => {
+                let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, "templates", message);
+                Self { retry_after: Some(Duration::from_secs(1)), ..refusal }
+            }
+            WorkError::Template(error) => error.into(),
         }
     }
 }

@@ -5,9 +5,10 @@ use super::blocks::MineBlockResponse;
 use super::body::QueryPart;
 use super::error::{ApiError, ErrorBody};
 use super::shapes::Hex;
+use crate::chain::Client;
 use crate::freshness::Freshness;
-use crate::server::{Place, ended};
-use adit_chain::TemplateRequest;
+use crate::server::{ClientAddress, Place, ended};
+use adit_chain::{TemplateRequest, WorkTemplate};
 use adit_primitives::Timestamp;
 use axum::Extension;
 use axum::extract::State;
@@ -15,6 +16,7 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -30,6 +32,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How many questions may stay without an answer: when another is due, the subscriber is dropped.
 const QUESTIONS_MAX: u32 = 2;
+
+/// How many templates a subscription keeps: a find for one of the last may be on its way.
+const KEPT: usize = 4;
 
 /// How long a message may take to leave: a subscriber that does not read is dropped.
 const SEND_TIME: Duration = Duration::from_secs(10);
@@ -53,6 +58,7 @@ pub struct SubscribeQuery {
 ))]
 pub async fn subscribe(
     State(api): State<Arc<ApiState>>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
     Extension(connection): Extension<Place>,
     QueryPart(query): QueryPart<SubscribeQuery>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
@@ -66,7 +72,9 @@ pub async fn subscribe(
     let upgrade = upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);
     Ok(upgrade.on_upgrade(move |socket| async move {
         api.metrics.subscribers.inc();
-        Subscription { api: Arc::clone(&api), wanted, socket, _places: (place, connection) }.run().await;
+        let client = Client::Subscriber(from.ip());
+        let kept = VecDeque::new();
+        Subscription { api: Arc::clone(&api), client, wanted, socket, kept, _places: (place, connection) }.run().await;
         api.metrics.subscribers.dec();
     }))
 }
@@ -81,8 +89,11 @@ impl ApiState {
 
 struct Subscription {
     api: Arc<ApiState>,
+    client: Client,
     wanted: TemplateRequest,
     socket: WebSocket,
+    /// Templates that it was sent, the newest last. Kept here they stay known, however many others ask.
+    kept: VecDeque<Arc<WorkTemplate>>,
     /// Among the subscribers, and among the connections.
     _places: (OwnedSemaphorePermit, Place),
 }
@@ -169,9 +180,11 @@ impl Subscription {
 
     /// Sends a fresh template and returns when it expires, or `None` where the subscriber is gone.
     async fn push(&mut self) -> Option<Timestamp> {
-        let (text, expires) = match self.api.work(self.wanted.clone(), true).await {
-            Ok(work) => {
-                let expires = super::shapes::time_of("expires", work.block_template.expires).ok()?;
+        let (text, expires) = match self.api.template(self.client, self.wanted.clone()).await {
+            Ok(template) => {
+                let work = self.api.show(&template, true);
+                let expires = template.expires;
+                self.keep(template);
                 (serde_json::to_string(&work).expect("an answer is plain data"), expires)
             }
             Err(error) if error.status.is_server_error() => {
@@ -188,6 +201,13 @@ impl Subscription {
             }
         };
         self.send(Message::text(text)).await.then_some(expires)
+    }
+
+    fn keep(&mut self, template: Arc<WorkTemplate>) {
+        self.kept.push_back(template);
+        if self.kept.len() > KEPT {
+            self.kept.pop_front();
+        }
     }
 
     async fn send(&mut self, message: Message) -> bool {

@@ -1,10 +1,11 @@
 //! What the chain's thread does with each request.
 
 use super::foresight::{Due, Foresight};
+use super::handed::{Client, Full, Handed, Moment};
 use super::outlook::{Basis, Outlook, merges};
 use super::{
     BlockParts, ChainChoice, ChainFailure, ChainParts, Counts, DifficultyChange, DifficultyError, DifficultyOrder,
-    Proof, Reply, Request, Snapshot, SubmitError, TRANSACTIONS_PER_COMMIT, Taken,
+    Proof, Reply, Request, Snapshot, Solved, SubmitError, TRANSACTIONS_PER_COMMIT, Taken, WorkError,
 };
 use crate::audit::{AuditLog, Deed};
 use crate::clock::Clock;
@@ -21,8 +22,11 @@ use adit_primitives::storage::StorageError;
 use adit_primitives::{BlockId, Height, TxId};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
+
+/// How often a refused find is written to the log.
+const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the thread owns.
 pub struct Owner {
@@ -37,6 +41,8 @@ pub struct Owner {
     statistics: Statistics,
     placing: Arc<Stopwatch>,
     foresight: Foresight,
+    handed: Handed,
+    refusal_logged: Option<Instant>,
     /// What was looked ahead from: the blocks with the difficulty asked for, and the mempool.
     foreseen: (Basis, u64),
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -76,6 +82,8 @@ impl Owner {
             statistics,
             placing,
             foresight: Foresight::new(Instant::now()),
+            handed: Handed::new(choice.templates.templates_max),
+            refusal_logged: None,
             foreseen: (basis, chain.mempool().version()),
             snapshots,
             outlook,
@@ -149,8 +157,8 @@ impl Owner {
                 self.publish();
                 send(reply, taken);
             }
-            Request::Template { request, reply } => {
-                let template = self.template(request);
+            Request::Template { client, request, reply } => {
+                let template = self.template(client, request);
                 send(reply, template);
             }
             Request::Statistics { reply } => send(reply, self.statistics.report()),
@@ -173,6 +181,7 @@ impl Owner {
                 let ChainChoice { difficulty, statistics_blocks, mempool, orphans, templates } = choice;
                 self.configured = difficulty;
                 self.statistics.resize(statistics_blocks);
+                self.handed.set_max(templates.templates_max, self.moment());
                 self.chain.set_limits(mempool, orphans, templates)?;
                 self.publish();
             }
@@ -206,9 +215,13 @@ impl Owner {
         Ok(outcome.map(taken).map_err(SubmitError::Block))
     }
 
-    fn take_proof(&mut self, id: u64, proof: Proof) -> Result<Result<Taken, SubmitError>, StorageError> {
-        let Some(template) = self.chain.template_by_id(id) else {
-            return Ok(Err(self.refuse(SubmitError::UnknownTemplate { id })));
+    fn take_proof(&mut self, solved: Solved, proof: Proof) -> Result<Result<Taken, SubmitError>, StorageError> {
+        let template = match solved {
+            Solved::Kept(template) => template,
+            Solved::Named(id) => match self.handed.get(id) {
+                Some(template) => template,
+                None => return Ok(Err(self.refuse(SubmitError::UnknownTemplate { id }))),
+            },
         };
         match self.chain.assemble(&template, proof.over(&template.pow)) {
             // A find for a state that is gone is a block all the same: fork choice decides what it is worth.
@@ -228,15 +241,22 @@ impl Owner {
         };
         if let Some(rule) = rule {
             self.statistics.refused(rule, true);
+            // Anybody can submit anything: the count is whole, the log is not.
+            if self.refusal_logged.is_none_or(|logged| logged.elapsed() >= REFUSAL_LOG_INTERVAL) {
+                self.refusal_logged = Some(Instant::now());
+                tracing::warn!(rule, %error, "a find was refused");
+            }
         }
         error
     }
 
     /// Returns work for a miner, and notes how it came about.
-    fn template(&mut self, mut request: TemplateRequest) -> Result<Arc<WorkTemplate>, TemplateError> {
-        self.foresight.asked(&request);
+    fn template(&mut self, client: Client, mut request: TemplateRequest) -> Result<Arc<WorkTemplate>, WorkError> {
+        let asked = request.clone();
         request.difficulty = self.wish();
         let (template, new) = self.make(&request)?;
+        self.handed.hand(client, &asked, &template, self.moment()).map_err(|Full| WorkError::Full)?;
+        self.foresight.asked(&asked);
         self.statistics.served(match (new, self.foresight.was_waiting(template.id)) {
             (true, _) => Served::Built,
             (false, true) => Served::Prepared,
@@ -401,6 +421,10 @@ impl Owner {
 
     fn configured_if_allowed(&self) -> Option<u64> {
         self.configured.filter(|_| self.outlook.difficulty.refused.is_none())
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { now: (self.clock)(), state_version: self.chain.state_version() }
     }
 
     fn basis(&self) -> Basis {

@@ -5,13 +5,13 @@
 
 use super::MiningFailure;
 use crate::api::blocks::{MineBlockRequest, MineBlockResponse, SubmitBlockRequest, SubmitBlockResponse, SubmitStatus};
-use crate::chain::{ChainHandle, Proof, SubmitError, Unavailable};
+use crate::chain::{ChainHandle, Client, Proof, Solved, SubmitError, Unavailable};
 use crate::client::{NodeClient, NodeNumber, Patience};
 use crate::clock::{Clock, Entropy};
 use crate::freshness::Freshness;
 use crate::retry::Failure;
 use crate::settings::MinerSettings;
-use adit_chain::{BlockError, PublicKey, TemplateRequest};
+use adit_chain::{BlockError, PublicKey, TemplateRequest, WorkTemplate};
 use adit_miner::Verdict;
 use adit_primitives::contract::PowInput;
 use adit_primitives::{Target, U256};
@@ -41,13 +41,20 @@ pub enum WorkSource {
 /// Work for the workers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Work {
-    pub template: u64,
-    /// The node that gave it: its find goes there. `None` for this process's own.
-    pub node: Option<NodeNumber>,
+    pub template: Template,
     pub height: u64,
     pub difficulty: String,
     pub pow: PowInput,
     pub target: Target,
+}
+
+/// What a find is for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Template {
+    /// A template of this process's own chain. It is kept, so that no find is lost, whatever the chain's thread forgets.
+    Own(Arc<WorkTemplate>),
+    /// The number that a node gave to its own: the find goes there.
+    Node { node: NodeNumber, id: u64 },
 }
 
 /// What the feed says.
@@ -129,7 +136,7 @@ impl Asking {
         loop {
             let snapshot = snapshots.borrow_and_update().clone();
             let began = Instant::now();
-            let template = match chain.template(request.clone()).await {
+            let template = match chain.template(Client::Own, request.clone()).await {
                 Ok(Ok(template)) => template,
                 Err(Unavailable::Stopped) => return Ok(MiningFailure::ChainStopped),
                 Ok(Err(error)) => {
@@ -144,12 +151,11 @@ impl Asking {
             };
             let freshness = Freshness::new(&snapshot, template.expires);
             let work = Work {
-                template: template.id,
-                node: None,
                 height: template.requirements.height.0,
                 difficulty: template.requirements.difficulty.clone(),
                 pow: template.pow.clone(),
                 target: template.target,
+                template: Template::Own(template),
             };
             self.say(Fed::Work { work, took: began.elapsed() }).await?;
             loop {
@@ -244,17 +250,17 @@ impl Asking {
 impl WorkSource {
     /// Submits a find, and returns what became of it.
     pub async fn submit(&self, work: &Work, proof: Proof) -> Verdict {
-        match (self, work.node) {
-            (Self::Own { chain, .. }, _) => submit_own(chain, work, proof).await,
-            (Self::Nodes { client, .. }, Some(node)) => submit_to(client, node, work, proof).await,
-            (Self::Nodes { .. }, None) => Verdict::Rejected,
+        match (self, &work.template) {
+            (Self::Own { chain, .. }, Template::Own(template)) => submit_own(chain, template, proof).await,
+            (Self::Nodes { client, .. }, Template::Node { node, id }) => submit_to(client, *node, *id, proof).await,
+            _ => Verdict::Rejected,
         }
     }
 }
 
-async fn submit_own(chain: &ChainHandle, work: &Work, proof: Proof) -> Verdict {
+async fn submit_own(chain: &ChainHandle, template: &Arc<WorkTemplate>, proof: Proof) -> Verdict {
     let outcome = loop {
-        match chain.submit_proof(work.template, proof).await {
+        match chain.submit_proof(Solved::Kept(Arc::clone(template)), proof).await {
             Ok(outcome) => break outcome,
             Err(Unavailable::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
             Err(Unavailable::Stopped) => return Verdict::Rejected,
@@ -265,9 +271,7 @@ async fn submit_own(chain: &ChainHandle, work: &Work, proof: Proof) -> Verdict {
             tracing::info!(height = taken.accepted.height.0, hash = %taken.accepted.id, "block mined");
             Verdict::Accepted
         }
-        Ok(_) | Err(SubmitError::UnknownTemplate { .. } | SubmitError::Block(BlockError::Known { .. })) => {
-            Verdict::Stale
-        }
+        Ok(_) | Err(SubmitError::Block(BlockError::Known { .. })) => Verdict::Stale,
         Err(error) => {
             tracing::warn!(%error, "a find was refused");
             Verdict::Rejected
@@ -275,9 +279,9 @@ async fn submit_own(chain: &ChainHandle, work: &Work, proof: Proof) -> Verdict {
     }
 }
 
-async fn submit_to(client: &NodeClient, node: NodeNumber, work: &Work, proof: Proof) -> Verdict {
+async fn submit_to(client: &NodeClient, node: NodeNumber, template: u64, proof: Proof) -> Verdict {
     let request = SubmitBlockRequest {
-        template_id: Some(work.template),
+        template_id: Some(template),
         nonce: proof.nonce,
         rolled: proof.rolled,
         ..SubmitBlockRequest::default()
@@ -291,7 +295,10 @@ async fn submit_to(client: &NodeClient, node: NodeNumber, work: &Work, proof: Pr
         Ok(_) => Verdict::Stale,
         // An answer that was lost on the way: the block is there.
         Err(Failure::Rejected { code, .. }) if code == "known" => Verdict::Accepted,
-        Err(Failure::Rejected { code, .. }) if code == "unknown-template" => Verdict::Stale,
+        Err(Failure::Rejected { code, .. }) if code == "unknown-template" => {
+            tracing::warn!(template, "a find is lost: the node does not know its template any more");
+            Verdict::Stale
+        }
         Err(failure) => {
             tracing::warn!(%failure, "a find was refused");
             Verdict::Rejected
@@ -315,8 +322,7 @@ fn work_of(response: &MineBlockResponse, node: NodeNumber) -> Result<Work, Failu
         return Err(garbled("the nonce does not lie in the bytes to hash"));
     }
     Ok(Work {
-        template: template.template_id,
-        node: Some(node),
+        template: Template::Node { node, id: template.template_id },
         height: template.index,
         difficulty: template.target_difficulty.to_string(),
         pow,

@@ -1,6 +1,8 @@
 //! Work is asked for, solved and submitted.
 
-use crate::support::{TestNode, fail, solve, whole};
+use crate::support::{TestNode, fail, nonce, solve, subscribe, whole};
+use adit_chain::TemplateRequest;
+use adit_node::chain::{Client, Proof, Solved, SubmitError};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,6 +82,57 @@ async fn the_same_block_twice_is_known() {
 async fn a_template_that_nobody_made_is_unknown() {
     let node = TestNode::start().await;
     node.post("/submit_block", &json!({ "template_id": 99, "nonce": 0 })).await.refused(409, "unknown-template");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_for_every_template_makes_nobody_elses_find_worthless() {
+    let node = TestNode::start().await;
+    let mut subscription = subscribe(&node).await;
+    let pushed = subscription.next().await.unwrap();
+    for number in 0..300u16 {
+        let extra = format!("{number:04x}");
+        let answer = node.post("/mine_block", &json!({ "miner_address": node.address(), "extra": extra })).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let body = json!({ "template_id": pushed.block_template.template_id, "nonce": solve(&pushed) });
+    assert_eq!(node.post("/submit_block", &body).await.body["status"], "accepted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_find_of_the_nodes_own_miner_needs_no_memory_of_its_template() {
+    let node = TestNode::start().await;
+    let chain = node.node.chain();
+    let request = |extra: u16| TemplateRequest {
+        pay_to: node.key.public(),
+        extra: extra.to_le_bytes().to_vec(),
+        difficulty: None,
+    };
+    let template = chain.template(Client::Own, request(0)).await.unwrap().unwrap();
+    for number in 1..=300 {
+        chain.template(Client::Visitor([192, 0, 2, 1].into()), request(number)).await.unwrap().unwrap();
+    }
+    let proof = Proof { nonce: nonce(&template), rolled: None };
+    let named = chain.submit_proof(Solved::Named(template.id), proof).await.unwrap();
+    assert_eq!(named, Err(SubmitError::UnknownTemplate { id: template.id }));
+    assert!(chain.submit_proof(Solved::Kept(template), proof).await.unwrap().unwrap().counts());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_find_whose_template_is_gone_is_counted_by_that_name() {
+    let node = TestNode::start().await;
+    node.post("/submit_block", &json!({ "template_id": 99, "nonce": 0 })).await.refused(409, "unknown-template");
+    let report = node.node.chain().statistics().await.unwrap();
+    assert_eq!(report.rejected_by_rule.get("unknown-template"), Some(&1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_is_shown_without_asking_a_plugin() {
+    let node = TestNode::start().await;
+    node.work().await;
+    let before = node.decoded();
+    let work = node.work().await;
+    assert_eq!(node.decoded(), before);
+    assert_eq!(work.block_template.merkle_root.len(), 64);
 }
 
 /// Submits a whole block with one field changed.

@@ -1,7 +1,8 @@
 //! A node on a port of its own, and a miner that searches by hand.
 
-use adit_chain::{AddressPrefix, Conflicts, LedgerRules, SecretKey};
+use adit_chain::{AddressPrefix, Conflicts, LedgerRules, SecretKey, WorkTemplate};
 use adit_node::api::blocks::{MineBlockResponse, SubmitBlockRequest};
+use adit_node::client::{NodeClient, Patience, Subscription};
 use adit_node::clock::{Clock, Entropy};
 use adit_node::mining::MinerReport;
 use adit_node::reload::{Diagnostic, Loaded, SettingsSource, Severity};
@@ -27,8 +28,8 @@ use tokio::sync::watch;
 /// When the tests' chain begins. The clock stands an hour later.
 const GENESIS_SECONDS: u64 = 1_700_000_000;
 
-/// The rules, without a sandbox around them.
-struct NativeRules(LongestChain);
+/// The rules, without a sandbox around them, and how many headers they have read.
+struct NativeRules(LongestChain, Arc<AtomicU64>);
 
 impl RulesEngine for NativeRules {
     fn genesis(&self) -> Result<Vec<u8>, Fault> {
@@ -36,6 +37,7 @@ impl RulesEngine for NativeRules {
     }
 
     fn decode(&self, headers: &[Vec<u8>]) -> Result<Vec<Result<HeaderView, Violation>>, Fault> {
+        self.1.fetch_add(headers.len() as u64, Ordering::Relaxed);
         Ok(headers.iter().map(|header| self.0.decode(header)).collect())
     }
 
@@ -144,6 +146,7 @@ pub struct TestNode {
     pub identity: Rules,
     pub key: SecretKey,
     pub storage: Arc<dyn Storage>,
+    decoded: Arc<AtomicU64>,
 }
 
 impl TestNode {
@@ -156,7 +159,8 @@ impl TestNode {
         let path = folder.path().join("settings.json");
         std::fs::write(&path, plan.settings.to_string()).unwrap();
         let source = Arc::new(FileSource { path, folder: folder.path().to_owned(), watch_ms: plan.watch_ms });
-        let rules: Arc<dyn RulesEngine> = Arc::new(NativeRules(rules()));
+        let decoded = Arc::new(AtomicU64::new(0));
+        let rules: Arc<dyn RulesEngine> = Arc::new(NativeRules(rules(), Arc::clone(&decoded)));
         let ledger = ledger();
         let identity = identity(&plan, &ledger, &*rules);
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
@@ -178,7 +182,7 @@ impl TestNode {
         let node = Node::start(parts).await.unwrap();
         let http = reqwest::Client::builder().tls_backend_preconfigured(trusting_nobody()).no_proxy().build().unwrap();
         let key = SecretKey::from_bytes([7; 32]).unwrap();
-        Self { node, folder, http, prefix: prefix(), identity, key, storage }
+        Self { node, folder, http, prefix: prefix(), identity, key, storage, decoded }
     }
 
     /// The address that the test's miner works for.
@@ -209,6 +213,11 @@ impl TestNode {
     pub async fn post_with_token(&self, path: &str, body: &Value) -> Answer {
         let request = self.http.post(self.url(path)).bearer_auth(self.token()).json(body);
         Answer::read(request.send().await.unwrap()).await
+    }
+
+    /// How many headers the rules have read.
+    pub fn decoded(&self) -> u64 {
+        self.decoded.load(Ordering::Relaxed)
     }
 
     /// Asks for work.
@@ -249,6 +258,25 @@ impl Answer {
         assert_eq!((self.status.as_u16(), self.body["error"]["code"].as_str()), (status, Some(code)), "{self:?}");
         self.body["error"]["message"].as_str().unwrap()
     }
+}
+
+/// Subscribes to templates for the test's miner.
+pub async fn subscribe(node: &TestNode) -> Subscription {
+    let client = NodeClient::new(&[node.node.url()], None, node.identity.clone(), test_entropy()).unwrap();
+    client.subscribe(&node.address(), Patience::Attempts(1)).await.unwrap()
+}
+
+/// Finds the first nonce that solves a template of the node's own process.
+pub fn nonce(template: &WorkTemplate) -> u64 {
+    let pow = &template.pow;
+    let (offset, length) = (pow.nonce_offset as usize, pow.nonce_bytes as usize);
+    let mut bytes = pow.bytes.clone();
+    let mut nonces = 0u64..;
+    let solves = |nonce: &u64| {
+        bytes[offset..offset + length].copy_from_slice(&nonce.to_le_bytes()[..length]);
+        template.target.is_met_by(&sha256d(&bytes))
+    };
+    nonces.find(solves).unwrap()
 }
 
 /// Finds the first nonce that solves a template.
