@@ -9,16 +9,16 @@ mod follow;
 mod open;
 
 use crate::chain::follow::Fresh;
+use crate::checker::{block_size, check_block, check_unknown};
 use crate::headers::{HeaderError, Judge, Judged, second_genesis};
-use crate::index::BlockStatus;
 use crate::ledger::{Law, StoredCoins, check_body, check_merging};
 use crate::mempool::Offer;
 use crate::record::{HeaderRecord, PendingRecord};
 use crate::template::TemplateCache;
 use crate::waiting::{Until, Waiting};
 use crate::{
-    Block, BlockIndex, ChainConfig, ChainReader, Mempool, MempoolError, MempoolLimits, OrphanLimits, Solution,
-    TemplateError, TemplateLimits, TemplateRequest, Transaction, WorkTemplate,
+    Block, BlockIndex, ChainConfig, ChainReader, Checked, Checker, Mempool, MempoolError, MempoolLimits, OrphanLimits,
+    Solution, TemplateError, TemplateLimits, TemplateRequest, Transaction, WorkTemplate,
 };
 use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Requirements, Violation};
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
@@ -132,13 +132,20 @@ impl Chain {
 
     /// Judges a block and takes it. When this returns `Ok`, the block survives `kill -9`.
     pub fn submit_block(&mut self, now: Timestamp, block: Block) -> Result<Accepted, BlockError> {
+        let checked = check_block(&mut self.judge, &self.index, &self.config.ledger, block)?;
+        self.submit_checked(now, checked)
+    }
+
+    /// The same for a block that a [`Checker`] has seen.
+    pub fn submit_checked(&mut self, now: Timestamp, checked: Checked) -> Result<Accepted, BlockError> {
         let before = self.index.tip_id();
-        let id = self.take(now, block)?;
+        let id = self.take(now, checked)?;
         let mut followers = Vec::new();
         let mut parents = vec![id];
         while let Some(parent) = parents.pop() {
             for child in self.waiting.take_children(parent) {
-                match self.take(now, child) {
+                let checked = check_block(&mut self.judge, &self.index, &self.config.ledger, child);
+                match checked.and_then(|checked| self.take(now, checked)) {
                     Ok(id) => {
                         followers.push(id);
                         parents.push(id);
@@ -300,6 +307,11 @@ impl Chain {
         ChainReader::new(self.storage.clone(), self.index.clone(), self.config.ledger.clone())
     }
 
+    /// Returns a checker of blocks for another thread, with a hash engine of its own.
+    pub fn checker(&self, hash: Box<dyn HashEngine>) -> Checker {
+        Checker::new(Arc::clone(&self.judge.rules), hash, Arc::clone(&self.index), self.config.ledger.clone())
+    }
+
     /// Returns what the chain was opened with.
     pub fn config(&self) -> &ChainConfig {
         &self.config
@@ -311,22 +323,16 @@ impl Chain {
     }
 
     /// Judges one block, keeps it, and follows it if it is better. `Ok` says that it is kept and, as far as the ledger judged it, valid.
-    fn take(&mut self, now: Timestamp, block: Block) -> Result<BlockId, BlockError> {
+    fn take(&mut self, now: Timestamp, checked: Checked) -> Result<BlockId, BlockError> {
         self.check_whole()?;
-        self.check_size(&block)?;
-        let view =
-            self.judge.decode_one(&block.header)?.map_err(|violation| BlockError::Invalid { id: None, violation })?;
+        let Checked { block, view, pow } = checked;
         let id = view.id;
-        let placement = match self.index.indexed(id) {
-            Some(known) if known.status == BlockStatus::Header => Some(known.placement),
-            Some(known) if known.status == BlockStatus::Invalid => return Err(self.known_invalid(id)),
-            Some(_) => return Err(BlockError::Known { id }),
-            None => None,
-        };
-        check_root(&block, &view)?;
+        check_unknown(&self.index, id)?;
+        // A header that came before its body was placed then.
+        let placement = self.index.indexed(id).map(|known| known.placement);
         let (placement, block) = match placement {
             Some(placement) => (placement, block),
-            None => self.place(now, block, &view)?,
+            None => self.place(now, block, &view, pow)?,
         };
         let rules = &self.config.ledger;
         let judged =
@@ -343,7 +349,13 @@ impl Chain {
     }
 
     /// Has the rules place a new block, or lets it wait.
-    fn place(&mut self, now: Timestamp, block: Block, view: &HeaderView) -> Result<(Placement, Block), BlockError> {
+    fn place(
+        &mut self,
+        now: Timestamp,
+        block: Block,
+        view: &HeaderView,
+        pow: Hash256,
+    ) -> Result<(Placement, Block), BlockError> {
         let id = view.id;
         if view.parents.is_empty() {
             return Err(BlockError::Invalid { id: Some(id), violation: second_genesis() });
@@ -359,7 +371,7 @@ impl Chain {
                 return Err(BlockError::Invalid { id: Some(id), violation: Violation { rule, detail } });
             }
         }
-        let placement = match self.judge.place_one(&self.index, &block.header, view)? {
+        let placement = match self.judge.place_one(&self.index, &block.header, view, pow)? {
             Ok(placement) => placement,
             Err(violation) => {
                 self.waiting.drop_above(id);
@@ -400,24 +412,6 @@ impl Chain {
         self.note(followed)
     }
 
-    fn check_size(&self, block: &Block) -> Result<(), BlockError> {
-        let rules = &self.config.ledger;
-        let (header, bytes) = (block.header.len(), block.size());
-        if header <= rules.header_bytes_max && bytes <= rules.block_bytes_max {
-            return Ok(());
-        }
-        let detail = format!(
-            "{header} bytes of header and {bytes} in all, {} and {} are allowed",
-            rules.header_bytes_max, rules.block_bytes_max
-        );
-        Err(BlockError::Invalid { id: None, violation: block_size(detail) })
-    }
-
-    fn known_invalid(&self, id: BlockId) -> BlockError {
-        let violation = self.index.violation(id).unwrap_or_else(second_genesis);
-        BlockError::KnownInvalid { id, violation }
-    }
-
     fn reorg_since(&self, from: BlockId) -> Option<Reorg> {
         let to = self.index.tip_id();
         let path = self.index.path(from, to);
@@ -445,21 +439,7 @@ impl Chain {
     }
 }
 
-fn block_size(detail: String) -> Violation {
-    Violation { rule: "block-size".to_owned(), detail }
-}
-
 /// Returns the least height of the next block.
 fn next_height(index: &BlockIndex) -> Height {
     Height(index.tip().height.0.saturating_add(1))
-}
-
-fn check_root(block: &Block, view: &HeaderView) -> Result<(), BlockError> {
-    let detail = match block.body_root() {
-        Ok(root) if root == view.body_root => return Ok(()),
-        Ok(root) => format!("the body's root is {root}, the header commits to {}", view.body_root),
-        Err(error) => error.to_string(),
-    };
-    // Another body may be the right one: nothing is said of the block whose header this is.
-    Err(BlockError::Invalid { id: None, violation: Violation { rule: "body-root".to_owned(), detail } })
 }

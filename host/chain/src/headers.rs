@@ -182,15 +182,20 @@ impl Judge {
         Ok(decoded)
     }
 
+    /// Hashes what a header's proof of work is about.
+    pub(crate) fn digest_of(&mut self, view: &HeaderView) -> Result<Hash256, Fault> {
+        Ok(self.digests(std::iter::once(view))?[0])
+    }
+
     /// Places one decoded header whose parents the index knows.
     pub(crate) fn place_one(
         &mut self,
         index: &Arc<BlockIndex>,
         header: &[u8],
         view: &HeaderView,
+        pow: Hash256,
     ) -> Result<Result<Placement, Violation>, Fault> {
-        let pow = self.digests(std::iter::once(view))?;
-        let candidate = Candidate { header: header.to_vec(), pow: pow[0] };
+        let candidate = Candidate { header: header.to_vec(), pow };
         let shared: SharedView = index.clone();
         let placement = one("place", self.rules.place(&shared, &[candidate])?)?;
         if let Ok(placement) = &placement {

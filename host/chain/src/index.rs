@@ -142,6 +142,12 @@ impl BlockIndex {
         dag.place(id).map(|place| dag.indexed(place))
     }
 
+    /// Returns how far a block has been judged, or `None` where it is unknown.
+    pub fn status(&self, id: BlockId) -> Option<BlockStatus> {
+        let dag = self.read();
+        dag.place(id).map(|place| dag.node(place).status)
+    }
+
     /// Returns the selected tip.
     pub fn tip(&self) -> KnownBlock {
         let dag = self.read();

@@ -7,13 +7,14 @@
 //!
 //! Reading order: [`key`], [`address`], [`transaction`] and [`block`] are the values; [`config`] what a node chooses; [`reachability`] which
 //! blocks lie in whose past; [`index`] the blocks in memory, as plugins see them; [`headers`] how headers are judged; [`ledger`] what a block
-//! does to the unspent outputs, and how that is undone; [`mempool`] what waits; [`chain`] ties them together; [`template`] is what miners work
+//! does to the unspent outputs, and how that is undone; [`mempool`] what waits; [`checker`] says what a block shows by itself; [`chain`] ties them together; [`template`] is what miners work
 //! on; [`reader`] answers questions; [`payment`] makes transactions.
 
 pub mod address;
 pub mod block;
 mod carried;
 pub mod chain;
+pub mod checker;
 pub mod config;
 pub mod headers;
 pub mod index;
@@ -31,6 +32,7 @@ mod waiting;
 pub use address::{Address, AddressError, AddressPrefix};
 pub use block::Block;
 pub use chain::{Accepted, BlockError, Chain, HeadersError, OpenError, Reorg};
+pub use checker::{Checked, Checker};
 pub use config::{ChainConfig, Conflicts, LedgerRules, MempoolLimits, OrphanLimits, TemplateLimits};
 pub use headers::{HeaderChain, HeaderError};
 pub use index::{BlockIndex, BlockStatus, Colour, IndexedBlock, Standing};
