@@ -1,6 +1,10 @@
 //! A chain's rules in the sandbox: a fresh instance for each call, so that no history leaks into a verdict.
+//!
+//! A batch of headers is judged by one instance. Fresh ones judge a sample of it again, and every violation: where the answers differ,
+//! the plugin remembers what it must not, and none of them is given to anybody.
 
 use crate::abi::{RulesContract, v0_1};
+use crate::again::{Above, Batch, Sample, said};
 use crate::instance::{Guest, Instance, broken};
 use crate::limits::Limits;
 use crate::load::{ConfigureError, Loaded, is_dashed};
@@ -22,6 +26,9 @@ pub const PARENTS_MAX: usize = 256;
 pub const MERGE_SET_MAX: usize = 1 << 14;
 /// The longest notes that a plugin may leave with a block, in bytes.
 pub const STATE_BYTES_MAX: usize = 1 << 16;
+const PLACE: &str = "place-many";
+/// The most bytes of headers that are kept until they are placed: those of a usual batch many times over.
+const DECODED_BYTES_MAX: usize = 1 << 22;
 const RULE_BYTES_MAX: usize = 64;
 const DETAIL_BYTES_MAX: usize = 4096;
 const DIFFICULTY_BYTES_MAX: usize = 160;
@@ -33,12 +40,14 @@ pub struct SandboxedRules {
     config: String,
     /// An instance that is kept between calls, where the limits ask for that.
     kept: Mutex<Option<Instance<v0_1::Rules>>>,
+    /// The headers decoded last, several at once, with what they say: they are placed next.
+    decoded: Mutex<Vec<(Vec<u8>, HeaderView)>>,
 }
 
 impl SandboxedRules {
     pub(crate) fn start(plugin: Arc<Loaded>, config: &str) -> Result<Self, ConfigureError> {
         plugin.start_rules(config)?;
-        Ok(Self { plugin, config: config.to_owned(), kept: Mutex::new(None) })
+        Ok(Self { plugin, config: config.to_owned(), kept: Mutex::default(), decoded: Mutex::default() })
     }
 
     /// Asks, and asks a fresh instance once more where the plugin fails: a verdict must not hang on one failure.
@@ -72,6 +81,10 @@ impl SandboxedRules {
         if let Some(instance) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Ok(instance);
         }
+        self.fresh_instance()
+    }
+
+    fn fresh_instance(&self) -> Result<Instance<v0_1::Rules>, Fault> {
         self.plugin.start_rules(&self.config).map_err(|error| match error {
             ConfigureError::Fault(fault) => fault,
             // The same text was taken before: an instance that thinks otherwise is no pure function.
@@ -85,6 +98,97 @@ impl SandboxedRules {
             instance.set_window(Window::closed(self.limits()));
             *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance);
         }
+    }
+
+    /// Judges one header that stands above `view`.
+    fn place_one(
+        &self,
+        instance: &mut Instance<v0_1::Rules>,
+        view: &SharedView,
+        candidate: &Candidate,
+    ) -> Result<Result<Placement, Violation>, Fault> {
+        let packed = rows(std::slice::from_ref(candidate));
+        instance.set_window(Window::open(self.limits(), Arc::clone(view)));
+        let answer = instance.call(PLACE, 1, |contract, store| contract.place_many(store, &packed))?;
+        let mut answers = check_rows(&answer, 1, check_placement).map_err(|detail| self.broken_place(detail))?;
+        Ok(answers.pop().expect("one row was counted"))
+    }
+
+    /// Holds an answer against that of an instance which has seen nothing before.
+    fn confirm(
+        &self,
+        view: &SharedView,
+        candidate: &Candidate,
+        answer: &Result<Placement, Violation>,
+    ) -> Result<(), Fault> {
+        let again = self.place_one(&mut self.fresh_instance()?, view, candidate)?;
+        if again == *answer {
+            return Ok(());
+        }
+        let (answer, again) = (said(answer), said(&again));
+        Err(self.broken_place(format!("behind other headers one is judged {answer}, by a fresh instance {again}")))
+    }
+
+    /// Confirms a sample of the answers that one instance gave to a batch, and the first violation: nobody relies on what comes after it.
+    fn confirm_batch(
+        &self,
+        view: &SharedView,
+        candidates: &[Candidate],
+        packed: &[u8],
+        answers: &[Result<Placement, Violation>],
+    ) -> Result<(), Fault> {
+        let sample = self.sample(packed, candidates.len());
+        let valid = answers.iter().take_while(|answer| answer.is_ok()).count();
+        let violated = valid < answers.len() && valid >= self.unseen();
+        if !violated && !sample.begins_before(valid) {
+            return Ok(());
+        }
+        let views = self.views(&candidates[..valid])?;
+        let batch = Arc::new(Batch::of(views.into_iter().zip(answers.iter().flatten().cloned())));
+        for number in (0..valid).filter(|number| sample.holds(*number)).chain(violated.then_some(valid)) {
+            let above = Above { chain: Arc::clone(view), batch: Arc::clone(&batch), shown: number };
+            let above: SharedView = Arc::new(above);
+            self.confirm(&above, &candidates[number], &answers[number])?;
+        }
+        Ok(())
+    }
+
+    /// Returns what headers say that were placed, as they were decoded before, or anew.
+    fn views(&self, candidates: &[Candidate]) -> Result<Vec<HeaderView>, Fault> {
+        let decoded = std::mem::take(&mut *self.decoded.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut wanted = candidates.iter().peekable();
+        let said = |(header, view)| wanted.next_if(|candidate| candidate.header == header).map(|_| view);
+        let views: Vec<HeaderView> = decoded.into_iter().filter_map(said).collect();
+        if views.len() == candidates.len() {
+            return Ok(views);
+        }
+        let headers: Vec<Vec<u8>> = candidates.iter().map(|candidate| candidate.header.clone()).collect();
+        Ok(self.decode_now(&headers)?.into_iter().map_while(Result::ok).collect())
+    }
+
+    fn decode_now(&self, headers: &[Vec<u8>]) -> Result<Vec<Result<HeaderView, Violation>>, Fault> {
+        self.check_batch("decode-many", headers.len())?;
+        let packed = rows(headers);
+        self.ask(
+            "decode-many",
+            headers.len(),
+            None,
+            |contract, store| contract.decode_many(store, &packed),
+            |answer| check_rows(&answer, headers.len(), check_view),
+        )
+    }
+
+    fn sample(&self, packed: &[u8], count: usize) -> Sample {
+        Sample::of(self.plugin.info.digest, packed, self.unseen(), count)
+    }
+
+    /// Returns how many headers of a batch are judged by an instance that has seen none before.
+    fn unseen(&self) -> usize {
+        usize::from(self.limits().fresh)
+    }
+
+    fn broken_place(&self, detail: String) -> Fault {
+        broken(&self.plugin.label, PLACE, detail)
     }
 
     fn limits(&self) -> &Limits {
@@ -111,27 +215,28 @@ impl RulesEngine for SandboxedRules {
     }
 
     fn decode(&self, headers: &[Vec<u8>]) -> Result<Vec<Result<HeaderView, Violation>>, Fault> {
-        self.check_batch("decode-many", headers.len())?;
-        let packed = rows(headers);
-        self.ask(
-            "decode-many",
-            headers.len(),
-            None,
-            |contract, store| contract.decode_many(store, &packed),
-            |answer| check_rows(&answer, headers.len(), check_view),
-        )
+        let answers = self.decode_now(headers)?;
+        if headers.len() > 1 && headers.iter().map(Vec::len).sum::<usize>() <= DECODED_BYTES_MAX {
+            let views = headers.iter().zip(&answers);
+            let views =
+                views.filter_map(|(header, view)| Some((header.clone(), view.as_ref().ok()?.clone()))).collect();
+            *self.decoded.lock().unwrap_or_else(PoisonError::into_inner) = views;
+        }
+        Ok(answers)
     }
 
     fn place(&self, view: &SharedView, candidates: &[Candidate]) -> Result<Vec<Result<Placement, Violation>>, Fault> {
         self.check_batch("place-many", candidates.len())?;
         let packed = rows(candidates);
-        self.ask(
-            "place-many",
+        let answers = self.ask(
+            PLACE,
             candidates.len(),
             Some(view),
             |contract, store| contract.place_many(store, &packed),
             |answer| check_rows(&answer, candidates.len(), check_placement),
-        )
+        )?;
+        self.confirm_batch(view, candidates, &packed, &answers)?;
+        Ok(answers)
     }
 
     fn place_each(
@@ -140,23 +245,20 @@ impl RulesEngine for SandboxedRules {
         candidates: &[Candidate],
         taken: &mut dyn FnMut(usize, Result<Placement, Violation>) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
-        const FUNCTION: &str = "place-many";
+        let sample = self.sample(&rows(candidates), candidates.len());
         let mut instance = self.instance()?;
-        for (index, candidate) in candidates.iter().enumerate() {
-            let packed = rows(std::slice::from_ref(candidate));
-            let place = |instance: &mut Instance<v0_1::Rules>| {
-                instance.set_window(Window::open(self.limits(), Arc::clone(view)));
-                let answer = instance.call(FUNCTION, 1, |contract, store| contract.place_many(store, &packed))?;
-                check_rows(&answer, 1, check_placement).map_err(|detail| broken(&self.plugin.label, FUNCTION, detail))
-            };
-            let answers = match place(&mut instance) {
+        for (number, candidate) in candidates.iter().enumerate() {
+            let answer = match self.place_one(&mut instance, view, candidate) {
                 Err(Fault { class: FaultClass::Plugin, .. }) => {
                     instance = self.instance()?;
-                    place(&mut instance)?
+                    self.place_one(&mut instance, view, candidate)?
                 }
-                answers => answers?,
+                answer => answer?,
             };
-            if answers.into_iter().any(|answer| taken(index, answer).is_break()) {
+            if sample.holds(number) || (answer.is_err() && number >= self.unseen()) {
+                self.confirm(view, candidate, &answer)?;
+            }
+            if taken(number, answer).is_break() {
                 break;
             }
         }

@@ -6,9 +6,10 @@
 //!
 //! Reading order: [`limits`] says what a plugin may use up, [`engine`] builds the sandbox, [`load`] turns bytes into a
 //! [`Plugin`] (with [`inspect`] and [`cache`]), [`instance`] guards each call, [`fault`] says whose failure it was. [`hash`] and
-//! [`consensus`] are the host's two traits over it, [`abi`] the released versions of the contract, [`native`] the other door.
+//! [`consensus`] are the host's two traits over it, [`again`] what of a batch is judged twice, [`abi`] the released versions of the contract, [`native`] the other door.
 
 mod abi;
+mod again;
 mod breaker;
 mod cache;
 mod consensus;

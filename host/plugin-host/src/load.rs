@@ -116,7 +116,7 @@ pub(crate) struct Loaded {
     pub sandbox: Arc<Sandbox>,
     /// Name, version and digest prefix: how faults name the plugin.
     pub label: String,
-    info: PluginInfo,
+    pub info: PluginInfo,
     ready: Ready,
     origin: Origin,
 }

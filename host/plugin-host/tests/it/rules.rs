@@ -7,6 +7,7 @@ use adit_primitives::contract::{
 };
 use adit_primitives::engine::{ChainView, Fault, FaultClass, RulesEngine, SharedView};
 use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -333,6 +334,115 @@ fn what_an_instance_remembers_does_not_leak_into_the_next_answer() {
     let rules = guest.rules_in(&Sandbox::new(Settings { rules, ..settings() }).unwrap());
     assert_eq!(rules.genesis(), Ok(vec![1, 0, 0, 0]));
     assert_eq!(rules.genesis(), Ok(vec![2, 0, 0, 0]));
+}
+
+/// Lets a plugin judge so many headers in a batch, each in its turn, and returns how many were taken and how it ended.
+fn place_each(rules: &SandboxedRules, headers: u8) -> (usize, Result<(), Fault>) {
+    let candidates: Vec<_> = (0..headers).map(|byte| Candidate { header: vec![byte; 80], ..candidate() }).collect();
+    let mut taken = 0;
+    let outcome = rules.place_each(&chain(), &candidates, &mut |number, answer| {
+        assert_eq!(number, taken);
+        taken += usize::from(answer.is_ok());
+        if answer.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    (taken, outcome)
+}
+
+#[track_caller]
+fn check_remembers(fault: Fault, behind_others: &str, alone: &str) {
+    assert_eq!((fault.class, fault.function.as_str()), (FaultClass::Plugin, "place-many"), "{fault}");
+    let (one, other) = fault.detail.split_once(", by a fresh instance ").expect("both answers are named");
+    assert!(one.contains(behind_others) && other.contains(alone), "{fault}");
+}
+
+/// A plugin that answers `first` to the first `calls` calls of an instance and `later` from then on.
+fn turning(calls: u32, first: &Result<Placement, Violation>, later: &Result<Placement, Violation>) -> RulesGuest {
+    let (first, later) = (rows(std::slice::from_ref(first)), rows(std::slice::from_ref(later)));
+    let place = format!(
+        "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+         (if (result i32) (i32.gt_u (global.get $calls) (i32.const {calls}))
+            (then (call $list (i32.const {}) (i32.const {})))
+            (else (call $list (i32.const 4096) (i32.const {}))))",
+        4096 + first.len(),
+        later.len(),
+        first.len(),
+    );
+    RulesGuest { place: Some(place.leak()), data: [first, later].concat(), ..RulesGuest::default() }
+}
+
+#[test]
+fn headers_of_a_batch_are_judged_again_by_fresh_instances_and_a_plugin_that_remembers_has_a_fault() {
+    let other = Placement { height: Height(9), ..placement() };
+    // The second header of two, and one of 64, are judged again.
+    for (headers, honest) in [(2, 1), (65, 1)] {
+        let rules = turning(honest, &Ok(placement()), &Ok(other.clone())).rules();
+        let (taken, outcome) = place_each(&rules, headers);
+        check_remembers(outcome.unwrap_err(), "height 9", "height 1");
+        assert!((1..usize::from(headers)).contains(&taken), "{taken} were taken");
+    }
+    let forgetful = turning(u32::MAX, &Ok(placement()), &Ok(other)).rules();
+    assert_eq!(place_each(&forgetful, 200), (200, Ok(())));
+}
+
+#[test]
+fn a_violation_is_believed_only_when_a_fresh_instance_finds_it_too() {
+    let violation = || Violation { rule: "bits".to_owned(), detail: "one expected".to_owned() };
+    // Wherever in a batch it comes: one place at most is in the sample anyway.
+    for honest in [1, 20, 40] {
+        let rules = turning(honest, &Ok(placement()), &Err(violation())).rules();
+        let (taken, outcome) = place_each(&rules, 65);
+        check_remembers(outcome.unwrap_err(), "bits: one expected", "height 1");
+        assert_eq!(taken, honest as usize);
+    }
+    let (taken, outcome) = place_each(&RulesGuest::placing(&[Err(violation())]).rules(), 65);
+    assert_eq!((taken, outcome), (0, Ok(())), "the first header is judged by a fresh instance as it is");
+}
+
+/// A plugin that gives `many` to more than one header at once, and `one` to a single one.
+fn by_number(many: &[Result<Placement, Violation>], one: &Result<Placement, Violation>) -> RulesGuest {
+    let views: Vec<Result<HeaderView, Violation>> =
+        (0..many.len()).map(|byte| Ok(HeaderView { id: id(100 + u8::try_from(byte).unwrap()), ..view() })).collect();
+    let (many, one, views) = (rows(many), rows(std::slice::from_ref(one)), rows(&views));
+    let place = format!(
+        "(if (result i32) (i32.gt_u (i32.load (local.get 0)) (i32.const 1))
+            (then (call $list (i32.const 4096) (i32.const {})))
+            (else (call $list (i32.const {}) (i32.const {}))))",
+        many.len(),
+        4096 + many.len(),
+        one.len(),
+    );
+    let decode = format!("(call $list (i32.const {}) (i32.const {}))", 4096 + many.len() + one.len(), views.len());
+    let data = [many, one, views].concat();
+    RulesGuest { place: Some(place.leak()), decode: Some(decode.leak()), data, ..RulesGuest::default() }
+}
+
+#[test]
+fn a_header_judged_otherwise_in_a_batch_than_alone_is_the_plugins_fault() {
+    let other = Ok(Placement { subsidy: 5, height: Height(9), ..placement() });
+    let batch = [Ok(placement()), other.clone(), other.clone()];
+    let fault = by_number(&batch, &Ok(placement())).rules().place(&chain(), &[candidate(), candidate(), candidate()]);
+    check_remembers(fault.unwrap_err(), "height 9", "height 1");
+    let same = [Ok(placement()), other.clone(), other.clone()];
+    let placed = by_number(&same, &other).rules().place(&chain(), &[candidate(), candidate(), candidate()]);
+    assert_eq!(placed, Ok(same.to_vec()));
+}
+
+#[test]
+fn a_violation_in_a_batch_is_confirmed_alone() {
+    let violation = Err(Violation { rule: "bits".to_owned(), detail: "one expected".to_owned() });
+    let rules = |alone: &Result<Placement, Violation>| {
+        // Decoding shows the blocks before the violation, one here.
+        let batch = [Ok(placement()), violation.clone()];
+        let guest = by_number(&batch, alone);
+        let views = rows::<Result<HeaderView, Violation>>(&[Ok(view())]);
+        let decode = format!("(call $list (i32.const {}) (i32.const {}))", 4096 + guest.data.len(), views.len());
+        let data = [guest.data, views].concat();
+        RulesGuest { decode: Some(decode.leak()), data, ..guest }.rules()
+    };
+    let two = [candidate(), candidate()];
+    let fault = rules(&Ok(placement())).place(&chain(), &two).unwrap_err();
+    check_remembers(fault, "bits: one expected", "height 1");
+    assert_eq!(rules(&violation).place(&chain(), &two), Ok(vec![Ok(placement()), violation.clone()]));
 }
 
 #[test]
