@@ -5,8 +5,7 @@
 //! Pages of other sites get nothing, whoever looks at them.
 //!
 //! Reading order: [`shapes`] is what goes over the wire, [`error`] what a refusal looks like, [`body`] how requests are read, [`origin`] which
-//! pages may send them; then one file for each
-//! group of routes: [`blocks`], [`dag`], [`push`], [`transactions`], [`status`], [`statistics`], [`control`], [`pages`].
+//! pages may send them, [`reads`] how answers are read off the disk; then one file for each group of routes: [`blocks`], [`dag`], [`push`], [`transactions`], [`status`], [`statistics`], [`control`], [`pages`].
 
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod blocks;
@@ -20,6 +19,7 @@ pub mod origin;
 pub mod pages;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod push;
+pub mod reads;
 pub mod shapes;
 pub mod statistics;
 pub mod status;
@@ -49,6 +49,7 @@ use axum::routing::get;
 use error::ApiError;
 use lru::LruCache;
 use origin::Names;
+use reads::Reads;
 use serde_json::Number;
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicU32;
@@ -61,7 +62,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// How many answers may be read off the disk at once. Others wait, as long as a request may take.
-const READS_MAX: usize = 8;
+pub const READS_MAX: usize = 8;
 
 /// How many difficulties are remembered by their coding in headers.
 const DIFFICULTIES: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not 0");
@@ -92,8 +93,7 @@ pub struct ApiState {
     pub subscribers: Arc<Semaphore>,
     pub limiter: Mutex<RateLimiter>,
     pub difficulties: Mutex<LruCache<u32, Number>>,
-    /// Free for whoever reads the disk.
-    pub reads: Arc<Semaphore>,
+    pub reads: Reads,
 }
 
 /// The document at `/openapi.json`, without its paths: those come from the router.
@@ -127,25 +127,6 @@ impl ApiState {
     /// Makes the memory of difficulties.
     pub fn difficulty_memory() -> Mutex<LruCache<u32, Number>> {
         Mutex::new(LruCache::new(DIFFICULTIES))
-    }
-
-    /// Makes the places of those that read the disk.
-    pub fn read_places() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(READS_MAX))
-    }
-
-    /// Runs what may read the disk on a thread where waiting is allowed, when it is its turn. It goes on to its end, and has its place so long,
-    /// although the request may be over.
-    pub async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let place = Arc::clone(&self.reads).acquire_owned().await.expect("the semaphore is never closed");
-        let read = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            work()
-        });
-        read.await.unwrap_or_else(|panic| Err(ApiError::internal(&panic)))
     }
 
     /// Takes up changed limits.

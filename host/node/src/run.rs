@@ -2,7 +2,8 @@
 
 use crate::anomaly::{AnomalyEvent, AnomalyReport, Watch};
 use crate::api::origin::Names;
-use crate::api::{self, ApiState};
+use crate::api::reads::Reads;
+use crate::api::{self, ApiState, READS_MAX};
 use crate::chain::{ChainChoice, ChainFailure, ChainHandle, ChainParts, ChainThread};
 use crate::clock::{Clock, Entropy, random_u32};
 use crate::metrics::Metrics;
@@ -140,7 +141,7 @@ impl Node {
             subscribers: Arc::new(Semaphore::new(settings.limits.subscribers as usize)),
             limiter: ApiState::rate_limiter(&settings.limits),
             difficulties: ApiState::difficulty_memory(),
-            reads: ApiState::read_places(),
+            reads: Reads::new(READS_MAX),
         });
         let tasks = vec![
             tokio::spawn(reloader.run(refresh_requests, chain.handle.clone())),

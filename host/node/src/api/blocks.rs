@@ -260,7 +260,7 @@ pub async fn mine_block(
         return Ok(Json(api.show(&template, true)));
     }
     let state = Arc::clone(&api);
-    api.read(move || Ok(Json(state.show(&template, false)))).await
+    api.reads.run(move || Ok(Json(state.show(&template, false)))).await
 }
 
 /// Takes a block.
@@ -306,7 +306,7 @@ pub async fn blockchain(
     }
     let limits = PageLimits { blocks_max, bytes_max: PAGE_BYTES_MAX };
     let state = Arc::clone(&api);
-    let text = api.read(move || page_text(&state, query.from, limits)).await?;
+    let text = api.reads.run(move || page_text(&state, query.from, limits)).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 

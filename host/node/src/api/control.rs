@@ -168,7 +168,7 @@ pub async fn audit(
     let storage = Arc::clone(&api.storage);
     let first = query.from.unwrap_or(1);
     let read = move || audit::read(&*storage, first, limit).map_err(|error| ApiError::internal(&error));
-    api.read(read).await.map(|entries| Json(AuditResponse { entries }))
+    api.reads.run(read).await.map(|entries| Json(AuditResponse { entries }))
 }
 
 impl From<Refused> for ApiError {

@@ -38,6 +38,6 @@ pub async fn part(
     let state = Arc::clone(&api);
     let wish = DagWish { around, depth };
     let read = move || Ok(dag::part(state.chain.reader(), &state.identity.chain, wish));
-    let found = api.read(read).await?;
+    let found = api.reads.run(read).await?;
     found.map(Json).ok_or_else(|| ApiError::not_found("there is no such block"))
 }

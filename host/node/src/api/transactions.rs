@@ -155,7 +155,7 @@ pub async fn transaction(
         return Ok(Json(LocatedBody { status, transaction, block_hash: None, block_index: None, confirmations: 0 }));
     }
     let reader = api.chain.reader().clone();
-    let located = api.read(move || reader.transaction(id).map_err(|error| ApiError::internal(&error))).await?;
+    let located = api.reads.run(move || reader.transaction(id).map_err(|error| ApiError::internal(&error))).await?;
     let located = located.ok_or_else(|| ApiError::not_found(format!("no transaction {id} is known")))?;
     let tip = api.chain.snapshot().tip.height.0;
     Ok(Json(LocatedBody {
@@ -181,7 +181,7 @@ pub async fn address(
 ) -> Result<Json<HoldingsResponse>, ApiError> {
     let address = shapes::address(&api.prefix, "address", &text)?;
     let (reader, key) = (api.chain.reader().clone(), address.key);
-    let held = api.read(move || reader.holdings(key, OUTPUTS_MAX).map_err(|error| ApiError::internal(&error)));
+    let held = api.reads.run(move || reader.holdings(key, OUTPUTS_MAX).map_err(|error| ApiError::internal(&error)));
     let held = held.await?;
     let pool = api.chain.pool().await?;
     let spent: std::collections::BTreeSet<_> =

@@ -1,6 +1,7 @@
 //! Work is asked for, solved and submitted.
 
 use crate::support::{TestNode, fail, nonce, solve, subscribe, whole};
+use crate::transactions::payment_in_parts;
 use adit_chain::TemplateRequest;
 use adit_node::chain::{Client, Proof, Solved, SubmitError};
 use serde_json::{Value, json};
@@ -133,6 +134,26 @@ async fn work_is_shown_without_asking_a_plugin() {
     let work = node.work().await;
     assert_eq!(node.decoded(), before);
     assert_eq!(work.block_template.merkle_root.len(), 64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_ends_where_its_blocks_are_large_together() {
+    let node = TestNode::start().await;
+    node.mine().await;
+    node.mine().await;
+    for _ in 0..3 {
+        // Of 400,000 bytes: two of them fit on a page.
+        let (payment, _) = payment_in_parts(&node, 10_000).await;
+        assert_eq!(node.post("/transaction", &payment).await.status, 200);
+        node.mine().await;
+    }
+    let heights = |page: &Value| -> Vec<u64> {
+        page["chain"].as_array().unwrap().iter().map(|block| block["index"].as_u64().unwrap()).collect()
+    };
+    let page = node.get("/blockchain?from=3&limit=500").await.body;
+    assert_eq!((heights(&page), &page["next"]), (vec![3, 4], &json!(5)));
+    let newest = node.get("/blockchain").await.body;
+    assert_eq!((heights(&newest), &newest["from"], &newest["next"]), (vec![4, 5], &json!(4), &Value::Null));
 }
 
 /// Submits a whole block with one field changed.

@@ -12,6 +12,11 @@ const FEE: u64 = 1_000;
 pub async fn payment(node: &TestNode) -> (Value, PublicKey) {
     node.mine().await;
     node.mine().await;
+    payment_in_parts(node, 1).await
+}
+
+/// Spends what the miner holds, to so many outputs of one receiver.
+pub async fn payment_in_parts(node: &TestNode, parts: u64) -> (Value, PublicKey) {
     let holdings = node.get(&format!("/address/{}", node.address())).await.body;
     let unspent = &holdings["unspent"][0];
     let atoms = unspent["amount_atoms"].as_u64().unwrap();
@@ -24,7 +29,7 @@ pub async fn payment(node: &TestNode) -> (Value, PublicKey) {
     let mut transaction = Transaction {
         version: 1,
         inputs: vec![Input { previous, signature: Signature([0; 64]) }],
-        outputs: vec![output(atoms - FEE, to)],
+        outputs: (0..parts).map(|_| output((atoms - FEE * parts) / parts, to)).collect(),
         data: Vec::new(),
     };
     transaction.sign(&node.identity.identity(), &[output(atoms, node.key.public())], &node.key);
