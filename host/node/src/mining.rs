@@ -256,7 +256,13 @@ impl Task {
 
     /// Submits the first find of a job. A second one would only be the first one's rival.
     fn take_find(&mut self, find: Find) {
-        let Some(job) = self.jobs.iter_mut().find(|job| job.id == find.job && !job.solved) else { return };
+        let Some(job) = self.jobs.iter_mut().find(|job| job.id == find.job) else {
+            tracing::warn!(job = find.job.0, "a find is lost: its template was replaced too long ago");
+            return;
+        };
+        if job.solved {
+            return;
+        }
         if self.submissions.len() >= SUBMISSIONS_MAX {
             tracing::warn!("a find was thrown away: too many are on their way already");
             return;
