@@ -31,6 +31,11 @@ impl Checked {
     pub fn id(&self) -> BlockId {
         self.view.id
     }
+
+    /// Returns how many payments the block holds.
+    pub fn payments(&self) -> usize {
+        self.block.body.len().saturating_sub(1)
+    }
 }
 
 impl Checker {

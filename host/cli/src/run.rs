@@ -13,8 +13,10 @@ use adit_node::run::{Node, NodeParts, run_both};
 use adit_node::settings::MinerSettings;
 use adit_plugin_host::Sandbox;
 use adit_primitives::Timestamp;
+use adit_primitives::engine::HashEngine;
 use adit_store::{Options, Store};
 use anyhow::{Context, Result};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -137,12 +139,15 @@ fn node_parts(
     std::fs::create_dir_all(&node.data_dir).with_context(|| format!("failed to make {}", node.data_dir.display()))?;
     let store = Store::open(&Options { path: database.clone(), cache_bytes: STORE_CACHE_BYTES })
         .with_context(|| format!("failed to open the database in {}", database.display()))?;
+    let hash = || Ok(Box::new(chain.hash.plugin.hash(&chain.hash.config)?) as Box<dyn HashEngine>);
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     Ok(NodeParts {
         loaded: loaded.clone(),
         source: Arc::new(ChainSource::new(path.clone(), Arc::clone(sandbox))),
         identity: chain.rules.clone(),
         rules: Arc::new(chain.consensus.plugin.rules(&chain.consensus.config)?),
-        hash: Box::new(chain.hash.plugin.hash(&chain.hash.config)?),
+        hash: hash()?,
+        checking: (0..cores).map(|_| hash()).collect::<Result<_>>()?,
         ledger: chain.ledger.clone(),
         prefix: chain.prefix.clone(),
         storage: Arc::new(store),

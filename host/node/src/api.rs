@@ -5,8 +5,10 @@
 //! Pages of other sites get nothing, whoever looks at them.
 //!
 //! Reading order: [`shapes`] is what goes over the wire, [`error`] what a refusal looks like, [`body`] how requests are read, [`origin`] which
-//! pages may send them, [`reads`] how answers are read off the disk; then one file for each group of routes: [`blocks`], [`dag`], [`push`], [`transactions`], [`status`], [`statistics`], [`control`], [`pages`].
+//! pages may send them, [`reads`] how answers are read off the disk; then one file for each group of routes: [`blocks`], [`block`], [`dag`], [`push`], [`transactions`], [`status`], [`statistics`], [`control`], [`pages`].
 
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
+pub mod block;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod blocks;
 pub mod body;
@@ -158,6 +160,8 @@ pub fn router(api: Arc<ApiState>) -> Router {
         .routes(routes!(blocks::mine_block))
         .routes(routes!(blocks::submit_block))
         .routes(routes!(blocks::blockchain))
+        .routes(routes!(block::block))
+        .routes(routes!(block::offer))
         .routes(routes!(dag::part))
         .routes(routes!(push::subscribe))
         .routes(routes!(transactions::transaction_pool))

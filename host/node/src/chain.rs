@@ -3,9 +3,10 @@
 //! What most readers want stands in a [`Snapshot`] that the thread publishes after every change, so that nobody waits for it. The thread ends, and
 //! the node with it, when the database fails: it does not go on with a state that it cannot keep.
 //!
-//! Reading order: this file is what others see, `owner` what the thread does, `outlook` what the rules say
+//! Reading order: this file is what others see, `checks` what is done beside the thread, `owner` what the thread does, `outlook` what the rules say
 //! about the next block, `foresight` which templates are made before anybody asks, `handed` which stay known.
 
+mod checks;
 mod foresight;
 mod handed;
 mod outlook;
@@ -18,13 +19,14 @@ use crate::clock::Clock;
 use crate::statistics::timed::Stopwatch;
 use crate::statistics::{Colours, StatisticsReport};
 use adit_chain::{
-    Accepted, Block, BlockError, Chain, ChainReader, MempoolError, MempoolLimits, OrphanLimits, Pending, Solution,
-    TemplateError, TemplateLimits, TemplateRequest, Transaction, WorkTemplate,
+    Accepted, Block, BlockError, Chain, ChainReader, Checked, MempoolError, MempoolLimits, OrphanLimits, Pending,
+    Solution, TemplateError, TemplateLimits, TemplateRequest, Transaction, WorkTemplate,
 };
 use adit_primitives::contract::{KnownBlock, PowInput, Requirements, Violation};
-use adit_primitives::engine::{Fault, RulesEngine};
+use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
 use adit_primitives::storage::{Storage, StorageError};
 use adit_primitives::{BlockId, Height, TxId};
+use checks::Checks;
 use owner::Owner;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -232,7 +234,7 @@ pub enum Unavailable {
 type Reply<T> = oneshot::Sender<T>;
 
 enum Request {
-    Block { block: Block, reply: Reply<Result<Taken, SubmitError>> },
+    Block { checked: Box<Result<Checked, BlockError>>, reply: Reply<Result<Taken, SubmitError>> },
     Parts { parts: Box<BlockParts>, reply: Reply<Result<Taken, SubmitError>> },
     Proof { template: Solved, proof: Proof, reply: Reply<Result<Taken, SubmitError>> },
     Transaction { transaction: Transaction, reply: Reply<Result<TxId, MempoolError>> },
@@ -253,6 +255,7 @@ pub struct ChainHandle {
     mailbox: mpsc::Sender<Request>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     reader: ChainReader,
+    checks: Checks,
 }
 
 /// What the thread is started with.
@@ -260,6 +263,8 @@ pub struct ChainParts {
     pub chain: Chain,
     pub rules: Arc<dyn RulesEngine>,
     pub storage: Arc<dyn Storage>,
+    /// One for each thread that checks blocks beside the chain's. At least one.
+    pub checking: Vec<Box<dyn HashEngine>>,
     pub clock: Clock,
     pub choice: ChainChoice,
     /// On which the rules note how long they take to place blocks.
@@ -301,8 +306,10 @@ pub struct ChainThread {
 
 impl ChainThread {
     /// Starts the thread, and a task that wakes it every second.
-    pub fn start(parts: ChainParts) -> Result<Self, ChainFailure> {
+    pub fn start(mut parts: ChainParts) -> Result<Self, ChainFailure> {
         let reader = parts.chain.reader();
+        let checking = std::mem::take(&mut parts.checking);
+        let checks = Checks::new(checking.into_iter().map(|hash| parts.chain.checker(hash)).collect());
         let owner = Owner::new(parts)?;
         let snapshot = owner.watch();
         let (mailbox, requests) = mpsc::channel(MAILBOX);
@@ -322,7 +329,7 @@ impl ChainThread {
                 }
             }
         });
-        Ok(Self { handle: ChainHandle { mailbox, snapshot, reader }, thread })
+        Ok(Self { handle: ChainHandle { mailbox, snapshot, reader, checks }, thread })
     }
 
     /// Asks the thread to end after what waits already, and waits for it.
@@ -361,9 +368,10 @@ impl ChainHandle {
         self.mailbox.closed().await;
     }
 
-    /// Submits a whole block.
+    /// Submits a whole block: what it shows by itself is checked here, beside the thread.
     pub async fn submit_block(&self, block: Block) -> Result<Result<Taken, SubmitError>, Unavailable> {
-        self.ask(|reply| Request::Block { block, reply }).await
+        let checked = Box::new(self.checks.check(block).await);
+        self.ask(|reply| Request::Block { checked, reply }).await
     }
 
     /// Submits a block by its parts.

@@ -2,7 +2,7 @@
 //!
 //! Read off the chain's reader alone, so that it serves a running node and a database at rest. Bounded in blocks, whatever is asked.
 
-use adit_chain::{BlockStatus, ChainReader, Colour, IndexedBlock};
+use adit_chain::{BlockStatus, ChainReader, Colour, IndexedBlock, Standing};
 use adit_primitives::{BlockId, Height};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +69,19 @@ pub enum DagColour {
     Invalid,
 }
 
+impl DagColour {
+    /// Returns the colour of a block that stands there.
+    pub fn of(indexed: &IndexedBlock, standing: Option<Standing>) -> Self {
+        match standing.map_or(Colour::Unmerged, |standing| standing.colour) {
+            _ if indexed.status == BlockStatus::Invalid => Self::Invalid,
+            Colour::Selected => Self::Selected,
+            Colour::Blue => Self::Blue,
+            Colour::Red => Self::Red,
+            Colour::Unmerged => Self::Unmerged,
+        }
+    }
+}
+
 /// Which part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DagWish {
@@ -106,13 +119,7 @@ fn show(reader: &ChainReader, indexed: &IndexedBlock, tip: bool) -> DagBlock {
         height: known.height.0,
         topoheight: standing.and_then(|standing| standing.topoheight),
         time_ms: known.time.to_millis(),
-        colour: match standing.map_or(Colour::Unmerged, |standing| standing.colour) {
-            _ if indexed.status == BlockStatus::Invalid => DagColour::Invalid,
-            Colour::Selected => DagColour::Selected,
-            Colour::Blue => DagColour::Blue,
-            Colour::Red => DagColour::Red,
-            Colour::Unmerged => DagColour::Unmerged,
-        },
+        colour: DagColour::of(indexed, standing),
         tip,
         merged: known.merge_set.len() as u64,
     }

@@ -51,6 +51,8 @@ pub struct NodeParts {
     pub identity: Rules,
     pub rules: Arc<dyn RulesEngine>,
     pub hash: Box<dyn HashEngine>,
+    /// One for each thread that checks blocks beside the chain's. At least one.
+    pub checking: Vec<Box<dyn HashEngine>>,
     pub ledger: LedgerRules,
     pub prefix: AddressPrefix,
     pub storage: Arc<dyn Storage>,
@@ -111,6 +113,7 @@ impl Node {
             storage: Arc::clone(&parts.storage),
             rules: Arc::clone(&parts.rules),
             hash: parts.hash,
+            checking: parts.checking,
             clock: Arc::clone(&parts.clock),
             choice: chain_choice(&settings),
         };
@@ -228,19 +231,20 @@ pub async fn run_both(node: Node, mining: Mining, signal: impl Future<Output = (
 
 /// Opens the chain where waiting is allowed: a long one takes its time.
 async fn open(config: ChainConfig, opening: Opening) -> Result<ChainThread, StartError> {
-    let Opening { storage, rules, hash, clock, choice } = opening;
+    let Opening { storage, rules, hash, checking, clock, choice } = opening;
     let placing = Arc::new(Stopwatch::default());
     let timed = TimedRules { rules: Arc::clone(&rules), placing: Arc::clone(&placing) };
     let (own_storage, own_rules) = (Arc::clone(&storage), Arc::new(timed));
     let opened = tokio::task::spawn_blocking(move || Chain::open(config, own_storage, own_rules, hash)).await;
     let chain = opened.map_err(|_| StartError::Panic)??;
-    Ok(ChainThread::start(ChainParts { chain, rules, storage, clock, choice, placing })?)
+    Ok(ChainThread::start(ChainParts { chain, rules, storage, checking, clock, choice, placing })?)
 }
 
 struct Opening {
     storage: Arc<dyn Storage>,
     rules: Arc<dyn RulesEngine>,
     hash: Box<dyn HashEngine>,
+    checking: Vec<Box<dyn HashEngine>>,
     clock: Clock,
     choice: ChainChoice,
 }

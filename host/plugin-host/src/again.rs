@@ -42,6 +42,14 @@ impl Sample {
     }
 }
 
+/// Tells whether two answers are one verdict. A violation's detail is prose, which may speak of the batch: its rule is the verdict.
+pub(crate) fn agree(one: &Result<Placement, Violation>, other: &Result<Placement, Violation>) -> bool {
+    match (one, other) {
+        (Err(one), Err(other)) => one.rule == other.rule,
+        _ => one == other,
+    }
+}
+
 /// Says in a line what an answer is. Answers that differ anywhere are said differently.
 pub(crate) fn said(answer: &Result<Placement, Violation>) -> String {
     match answer {

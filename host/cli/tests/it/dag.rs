@@ -10,7 +10,7 @@ const WIDTH: usize = 3;
 const ROUNDS: usize = 4;
 
 /// A DAG whose blocks are found at once.
-fn dag_chain(place: &Place, name: &str) {
+pub fn dag_chain(place: &Place, name: &str) {
     let text = format!(
         r#"
 [chain]
@@ -39,7 +39,7 @@ data-dir = "data-{name}"
 }
 
 /// Asks for work with the miner's own bytes.
-fn work(url: &str, address: &str, extra: usize) -> Value {
+pub fn work(url: &str, address: &str, extra: usize) -> Value {
     let (status, work) =
         post(url, "/mine_block", &json!({ "miner_address": address, "extra": format!("{extra:04x}") }));
     assert_eq!(status, 200, "{work}");
@@ -47,7 +47,7 @@ fn work(url: &str, address: &str, extra: usize) -> Value {
 }
 
 /// Submits the first nonce that solves a template, and returns the block's id.
-fn solve(url: &str, template: &Value) -> String {
+pub fn solve(url: &str, template: &Value) -> String {
     let work = &template["work"];
     let text = work["bytes"].as_str().unwrap();
     let mut bytes: Vec<u8> =
@@ -177,4 +177,41 @@ fn miners_of_a_dag_find_blocks_that_count() {
     let (_, figures) = get(&url, "/stats");
     assert_eq!(figures["blocks_rejected"], 0, "{figures}");
     assert!(node.interrupt().success());
+}
+
+/// Blocks offered from several sides at once, children before their parents, make the same chain.
+#[test]
+fn whole_blocks_go_from_one_node_to_another_in_any_order() {
+    let place = Place::new();
+    dag_chain(&place, "from");
+    let text = std::fs::read_to_string(place.path("from.toml")).unwrap();
+    place.write("to.toml", &text.replace("data-from", "data-to"));
+    let address = place.succeed(&["key", "new", "m.key", "--chain", "from.toml"]);
+    let address = address.split_whitespace().last().unwrap();
+    let (mut from, mut to) = (place.start(&["node", "from.toml"]), place.start(&["node", "to.toml"]));
+    let (from, to) = (from.url(), to.url());
+    let blocks: Vec<String> = mine(&from, address).into_iter().collect();
+    let bytes = |hash: &String| get(&from, &format!("/block/{hash}")).1["bytes"].clone();
+    let offers: Vec<Value> = blocks.iter().map(|hash| json!({ "bytes": bytes(hash) })).collect();
+    std::thread::scope(|scope| {
+        for side in 0..3 {
+            let (offers, to) = (&offers, &to);
+            scope.spawn(move || {
+                for at in 0..offers.len() {
+                    // Each side begins elsewhere, so that every block is offered three times and most of them too early.
+                    let (status, answer) = post(to, "/block", &offers[(at * 5 + side * 4) % offers.len()]);
+                    assert!([200, 202, 409].contains(&status), "{answer}");
+                }
+            });
+        }
+    });
+    let tip = |url: &str| get(url, "/dag").1["tip"].clone();
+    assert_eq!(tip(&to), tip(&from));
+    for hash in &blocks {
+        let detail = |url: &str| get(url, &format!("/block/{hash}")).1;
+        assert_eq!(detail(&to), detail(&from), "place, colour and bytes are the same");
+    }
+    let (status, answer) = post(&to, "/block", &json!({ "bytes": "00" }));
+    assert_eq!((status, &answer["error"]["code"]), (400, &json!("bytes")), "{answer}");
+    assert_eq!(get(&to, &format!("/block/{}", "ab".repeat(32))).0, 404);
 }

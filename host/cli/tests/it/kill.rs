@@ -1,6 +1,6 @@
-//! Loss of power at any moment: `kill -9` over a mining node with transactions.
+//! Loss of power at any moment: `kill -9` over a mining node with transactions, and over one whose blocks come side by side.
 
-use crate::adit::{Place, get, length, wait_for_length, wait_until};
+use crate::adit::{Place, Running, get, length, wait_for_length, wait_until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -66,6 +66,47 @@ fn a_killed_node_comes_back_whole_and_keeps_every_acknowledged_block_slow() {
     let want = sent.len() as u64 * 50_000_000;
     let (_, holdings) = get(&url, &format!("/address/{address}"));
     assert_eq!(holdings["balance_atoms"], want, "{holdings}");
+}
+
+/// Templates taken before a kill are solved after others, so that blocks stand beside and far behind the newest: many tips at every moment.
+#[test]
+fn a_killed_dag_comes_back_whole_with_all_its_tips_slow() {
+    const ROUNDS: usize = 25;
+    const WIDTH: usize = 4;
+    let place = Place::new();
+    crate::dag::dag_chain(&place, "wide");
+    let address = place.succeed(&["key", "new", "m.key", "--chain", "wide.toml"]);
+    let address = address.split_whitespace().last().unwrap();
+    let mut acknowledged: Vec<String> = Vec::new();
+    let mut tips = None;
+    let is_known = |url: &str, hash: &str| get(url, &format!("/dag?around={hash}&depth=1")).0 == 200;
+    for round in 0..ROUNDS {
+        let mut node: Running = place.start(&["node", "wide.toml"]);
+        let url = node.url();
+        for hash in acknowledged.iter().rev().take(3 * WIDTH) {
+            assert!(is_known(&url, hash), "round {round}: block {hash} is gone");
+        }
+        let (_, status) = get(&url, "/status/detailed");
+        assert_eq!(*tips.get_or_insert(status["dag"]["tips"].clone()), status["dag"]["tips"], "round {round}");
+        let templates: Vec<Value> =
+            (0..WIDTH).map(|extra| crate::dag::work(&url, address, round * WIDTH + extra)).collect();
+        // The last of them waits for blocks above the others: it is merged late.
+        let (late, early) = templates.split_last().unwrap();
+        acknowledged.extend(early.iter().map(|template| crate::dag::solve(&url, template)));
+        let above = crate::dag::work(&url, address, 60_000 + round);
+        acknowledged.push(crate::dag::solve(&url, &above));
+        acknowledged.push(crate::dag::solve(&url, late));
+        tips = Some(get(&url, "/status/detailed").1["dag"]["tips"].clone());
+        assert!(tips.as_ref().and_then(Value::as_u64).is_some_and(|tips| tips >= 2), "{tips:?}");
+        node.kill();
+    }
+    let mut node = place.start(&["node", "wide.toml"]);
+    let url = node.url();
+    assert!(acknowledged.iter().all(|hash| is_known(&url, hash)));
+    // Whoever mines next merges all of them: nothing was forgotten, nothing counted twice.
+    crate::dag::solve(&url, &crate::dag::work(&url, address, 65_000));
+    let (_, status) = get(&url, "/status/detailed");
+    assert_eq!(status["dag"]["blue_score"], acknowledged.len() + 1, "{status}");
 }
 
 fn hash_at(url: &str, height: u64) -> String {

@@ -387,7 +387,7 @@ fn nonce_of(pow: &PowInput) -> u64 {
     field.into_iter().flatten().rev().fold(0, |nonce, byte| nonce << 8 | u64::from(*byte))
 }
 
-fn block_bodies(api: &ApiState, page: &[(IndexedBlock, Block)]) -> Result<Vec<BlockBody>, ApiError> {
+pub(super) fn block_bodies(api: &ApiState, page: &[(IndexedBlock, Block)]) -> Result<Vec<BlockBody>, ApiError> {
     let headers: Vec<_> = page.iter().map(|(_, block)| block.header.clone()).collect();
     let views = api.rules.decode(&headers).map_err(|fault| ApiError::internal(&fault))?;
     let body = |((indexed, block), view): (&(IndexedBlock, Block), Result<HeaderView, _>)| {
@@ -472,7 +472,7 @@ fn whole_difficulty(number: f64) -> Result<Option<u64>, ApiError> {
     Ok((number.fract() == 0.0).then_some(number as u64))
 }
 
-fn submitted(taken: &Taken, claimed: Option<BlockId>) -> SubmitBlockResponse {
+pub(super) fn submitted(taken: &Taken, claimed: Option<BlockId>) -> SubmitBlockResponse {
     let Taken { accepted, made_for, state_version, merges } = taken;
     let (status, mut message) = match (accepted.selected, made_for) {
         (false, _) if *merges => {

@@ -13,7 +13,7 @@ use crate::freshness::SAME_STATE_INTERVAL;
 use crate::statistics::timed::Stopwatch;
 use crate::statistics::{AcceptedBlock, Served, Statistics};
 use adit_chain::{
-    Accepted, Block, BlockError, Chain, MempoolError, Solution, TemplateError, TemplateRequest, Transaction,
+    Accepted, Block, BlockError, Chain, Checked, MempoolError, Solution, TemplateError, TemplateRequest, Transaction,
     WorkTemplate,
 };
 use adit_primitives::contract::{Draft, Requirements, Violation};
@@ -59,7 +59,7 @@ struct Origin {
 
 impl Owner {
     pub fn new(parts: ChainParts) -> Result<Self, ChainFailure> {
-        let ChainParts { mut chain, rules, storage, clock, choice, placing } = parts;
+        let ChainParts { mut chain, rules, storage, checking: _, clock, choice, placing } = parts;
         let genesis = chain
             .reader()
             .id_at(Height(0))
@@ -139,8 +139,10 @@ impl Owner {
 
     fn answer(&mut self, request: Request) -> Result<(), StorageError> {
         match request {
-            Request::Block { block, reply } => {
-                let taken = self.take_block(None, block, false)?;
+            Request::Block { checked, reply } => {
+                let transactions = checked.as_ref().as_ref().ok().map(Checked::payments);
+                let outcome = checked.and_then(|checked| self.chain.submit_checked((self.clock)(), checked));
+                let taken = self.taken(None, outcome, Origin { found: false, transactions })?;
                 self.publish();
                 send(reply, taken);
             }
@@ -208,7 +210,17 @@ impl Owner {
     ) -> Result<Result<Taken, SubmitError>, StorageError> {
         let transactions = Some(block.body.len().saturating_sub(1));
         let outcome = self.chain.submit_block((self.clock)(), block);
-        self.count(&outcome, Origin { found, transactions })?;
+        self.taken(made_for, outcome, Origin { found, transactions })
+    }
+
+    /// Counts what became of a block.
+    fn taken(
+        &mut self,
+        made_for: Option<u64>,
+        outcome: Result<Accepted, BlockError>,
+        origin: Origin,
+    ) -> Result<Result<Taken, SubmitError>, StorageError> {
+        self.count(&outcome, origin)?;
         let state_version = self.chain.state_version();
         let merges = merges(&self.chain);
         let taken = |accepted| Taken { accepted, made_for, state_version, merges };

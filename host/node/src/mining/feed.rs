@@ -30,7 +30,6 @@ const POLLING_TIME: Duration = Duration::from_secs(30);
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where work comes from.
-#[expect(clippy::large_enum_variant, reason = "one is made for a miner, and stays behind a pointer")]
 pub enum WorkSource {
     /// The chain of this process.
     Own { chain: ChainHandle, pay_to: PublicKey, clock: Clock },

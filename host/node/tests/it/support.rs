@@ -171,6 +171,7 @@ impl TestNode {
             identity: identity.clone(),
             rules,
             hash: Box::new(NativeHash),
+            checking: vec![Box::new(NativeHash), Box::new(NativeHash)],
             ledger,
             prefix: prefix(),
             storage: Arc::clone(&storage),

@@ -147,7 +147,7 @@ fn the_choice_follows_from_batch_and_plugin_and_reaches_every_header() {
 }
 
 #[test]
-fn answers_that_differ_are_said_differently() {
+fn answers_that_differ_do_not_agree_and_are_said_differently() {
     let whole = Whole::new(2, |number| number.checked_sub(1).into_iter().collect());
     let valid = placement(&whole.blocks[1]);
     let violation = |rule: &str| Violation { rule: rule.to_owned(), detail: "d".to_owned() };
@@ -160,5 +160,12 @@ fn answers_that_differ_are_said_differently() {
     ];
     let texts: BTreeSet<String> = answers.iter().map(said).collect();
     assert_eq!(texts.len(), answers.len());
+    for (one, other) in
+        answers.iter().enumerate().flat_map(|one| answers.iter().enumerate().map(move |other| (one, other)))
+    {
+        assert_eq!(agree(one.1, other.1), one.0 == other.0);
+    }
+    let elsewhere = Err(Violation { rule: "bits".to_owned(), detail: "in this batch".to_owned() });
+    assert!(agree(&answers[3], &elsewhere), "a detail is prose");
     assert!(texts.iter().all(|text| text.len() < 100), "{texts:?}");
 }
