@@ -3,6 +3,7 @@
 mod config;
 mod conformance;
 mod dag;
+mod headers;
 mod native;
 mod refusals;
 mod windows;
