@@ -10,14 +10,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// One of so many headers is judged again.
-const ONE_IN: usize = 64;
+const ONE_IN: usize = 256;
 
 /// The numbers of the headers that are judged again.
 #[derive(Debug)]
 pub(crate) struct Sample(BTreeSet<usize>);
 
 impl Sample {
-    /// Chooses among `count` headers from number `first` on: one of each 64, at least one where there is any.
+    /// Chooses among `count` headers from number `first` on: one of each 256, at least one where there is any.
     ///
     /// The choice follows from the batch's bytes, so that it is the same in each run, and nobody knows it before every proof of work of
     /// the batch is done; and from the plugin's digest, which the plugin itself does not know.
@@ -26,8 +26,8 @@ impl Sample {
         let choose = |begin: usize| {
             let mut random = [0; 8];
             choice.fill(&mut random);
-            let among = u64::try_from(ONE_IN.min(count - begin)).expect("at most 64");
-            begin + usize::try_from(u64::from_le_bytes(random) % among).expect("less than 64")
+            let among = u64::try_from(ONE_IN.min(count - begin)).expect("at most 256");
+            begin + usize::try_from(u64::from_le_bytes(random) % among).expect("less than 256")
         };
         Self((first..count).step_by(ONE_IN).map(choose).collect())
     }

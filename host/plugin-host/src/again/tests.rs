@@ -126,8 +126,8 @@ fn a_batch_above_a_chain_answers_as_a_chain_that_holds_it() {
 }
 
 #[test]
-fn one_header_of_each_sixty_four_is_chosen_and_at_least_one() {
-    for (first, count, want) in [(1, 1, 0), (0, 1, 1), (1, 2, 1), (1, 65, 1), (1, 66, 2), (1, 2_000, 32)] {
+fn one_header_of_so_many_is_chosen_and_at_least_one() {
+    for (first, count, want) in [(1, 1, 0), (0, 1, 1), (1, 2, 1), (1, 1 + ONE_IN, 1), (1, 2 + ONE_IN, 2), (1, 2_000, 8)] {
         let Sample(chosen) = Sample::of(PLUGIN, b"batch", first, count);
         assert_eq!(chosen.len(), want, "{first}..{count}");
         let mut from = chosen.iter().enumerate().map(|(part, number)| (first + part * ONE_IN, *number));
@@ -137,13 +137,13 @@ fn one_header_of_each_sixty_four_is_chosen_and_at_least_one() {
 
 #[test]
 fn the_choice_follows_from_batch_and_plugin_and_reaches_every_header() {
-    let choice = |plugin, batch: &[u8]| Sample::of(plugin, batch, 1, 65).0;
+    let choice = |plugin, batch: &[u8]| Sample::of(plugin, batch, 1, 1 + ONE_IN).0;
     assert_eq!(choice(PLUGIN, b"batch"), choice(PLUGIN, b"batch"));
-    let batches = || (0..2_000u32).map(u32::to_le_bytes);
+    let batches = || (0..8_000u32).map(u32::to_le_bytes);
     let reached: BTreeSet<usize> = batches().flat_map(|batch| choice(PLUGIN, &batch)).collect();
-    assert_eq!(reached, (1..65).collect());
+    assert_eq!(reached, (1..1 + ONE_IN).collect());
     let same = batches().filter(|batch| choice(PLUGIN, batch) == choice(Hash256([2; 32]), batch)).count();
-    assert!(same < 100, "one in 64 agrees by chance, {same} of 2,000 do");
+    assert!(same < 100, "one in 256 agrees by chance, {same} of 8,000 do");
 }
 
 #[test]
