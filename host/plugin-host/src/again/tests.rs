@@ -127,7 +127,8 @@ fn a_batch_above_a_chain_answers_as_a_chain_that_holds_it() {
 
 #[test]
 fn one_header_of_so_many_is_chosen_and_at_least_one() {
-    for (first, count, want) in [(1, 1, 0), (0, 1, 1), (1, 2, 1), (1, 1 + ONE_IN, 1), (1, 2 + ONE_IN, 2), (1, 2_000, 8)] {
+    for (first, count, want) in [(1, 1, 0), (0, 1, 1), (1, 2, 1), (1, 1 + ONE_IN, 1), (1, 2 + ONE_IN, 2), (1, 2_000, 8)]
+    {
         let Sample(chosen) = Sample::of(PLUGIN, b"batch", first, count);
         assert_eq!(chosen.len(), want, "{first}..{count}");
         let mut from = chosen.iter().enumerate().map(|(part, number)| (first + part * ONE_IN, *number));
