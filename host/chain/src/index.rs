@@ -8,7 +8,7 @@ mod order;
 mod tips;
 
 use crate::reachability::{Place, Reachability};
-use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Stamp, Violation};
+use adit_primitives::contract::{HeaderView, KnownBlock, MergedBlock, Placement, Stamp, Violation};
 use adit_primitives::engine::ChainView;
 use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
 use std::cmp::Reverse;
@@ -106,6 +106,8 @@ pub(crate) struct Dag {
     /// Blocks that can be built upon, of whose children none can.
     tips: BTreeSet<Rank>,
     version: Version,
+    /// The bytes of the nodes' lists.
+    lists: usize,
 }
 
 impl BlockIndex {
@@ -177,6 +179,15 @@ impl BlockIndex {
     /// Returns a number that grows with every change: while it stands, every answer stands.
     pub fn version(&self) -> Version {
         self.read().version
+    }
+
+    /// Returns the bytes that all blocks and what is known of them take in memory.
+    pub fn bytes(&self) -> usize {
+        let dag = self.read();
+        let nodes = dag.nodes.capacity() * size_of::<Node>() + dag.lists;
+        // A byte of the map's own beside each entry.
+        let places = dag.places.capacity() * (size_of::<(BlockId, Place)>() + 1);
+        nodes + places + dag.selected.capacity() * size_of::<Place>() + dag.reachability.bytes()
     }
 
     /// Returns the number of blocks known.
@@ -328,6 +339,18 @@ impl ChainView for BlockIndex {
     }
 }
 
+impl Node {
+    /// Returns the bytes of the node's lists.
+    fn lists(&self) -> usize {
+        let Self { known, parents, children, .. } = self;
+        let KnownBlock { parents: ids, merge_set, state, .. } = known;
+        ids.capacity() * size_of::<BlockId>()
+            + merge_set.capacity() * size_of::<MergedBlock>()
+            + state.capacity()
+            + (parents.capacity() + children.capacity()) * size_of::<Place>()
+    }
+}
+
 impl Dag {
     pub(crate) fn node(&self, place: Place) -> &Node {
         &self.nodes[place as usize]
@@ -451,8 +474,11 @@ impl Dag {
         });
         self.reachability.insert(place, parent, &merged);
         self.places.insert(view.id, place);
+        self.lists += self.node(place).lists();
         for at in parents {
+            let before = self.node(at).lists();
             self.node_mut(at).children.push(place);
+            self.lists += self.node(at).lists() - before;
         }
         self.connect_upwards(place);
         place

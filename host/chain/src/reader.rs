@@ -54,6 +54,11 @@ impl ChainReader {
         Self { storage, index, rules }
     }
 
+    /// Returns the bytes that all blocks and what is known of them take in memory.
+    pub fn index_bytes(&self) -> usize {
+        self.index.bytes()
+    }
+
     /// Returns the selected tip.
     pub fn tip(&self) -> KnownBlock {
         self.index.tip()

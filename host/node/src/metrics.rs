@@ -43,6 +43,8 @@ struct AnomalyLabels {
 /// What the metrics are read off.
 pub struct Readout<'a> {
     pub snapshot: &'a Snapshot,
+    /// The bytes of all blocks and what is known of them in memory.
+    pub index_bytes: usize,
     pub miner: &'a MinerReport,
     /// `None` where the chain did not say.
     pub statistics: Option<&'a StatisticsReport>,
@@ -108,6 +110,7 @@ struct ChainMetrics {
     plugin_faults: Counter,
     mempool_transactions: Gauge,
     mempool_bytes: Gauge,
+    index_bytes: Gauge,
 }
 
 #[derive(Default)]
@@ -193,6 +196,8 @@ impl Metrics {
         registry.register("mempool_transactions", "Transactions that wait", chain.mempool_transactions.clone());
         let help = "Size of the transactions that wait";
         registry.register_with_unit("mempool", help, Unit::Bytes, chain.mempool_bytes.clone());
+        let help = "Size of all blocks' placements, ancestry and heights in memory";
+        registry.register_with_unit("block_index", help, Unit::Bytes, chain.index_bytes.clone());
     }
 
     fn register_miner(&mut self) {
@@ -255,8 +260,9 @@ impl Metrics {
 
     /// Writes everything in Prometheus' text format.
     pub fn text(&self, readout: &Readout<'_>) -> String {
-        let Readout { snapshot, miner, statistics, anomalies } = readout;
+        let Readout { snapshot, index_bytes, miner, statistics, anomalies } = readout;
         self.chain.set(snapshot);
+        self.chain.index_bytes.set(gauge(*index_bytes as u64));
         self.miner.set(miner);
         self.statistics.tips.set(snapshot.dag.map_or(1, |dag| gauge(dag.tips as u64)));
         if let Some(report) = statistics {

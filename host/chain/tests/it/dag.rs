@@ -483,3 +483,29 @@ fn more_transactions_than_allowed_are_refused_and_templates_hold_fewer() {
     let request = adit_chain::TemplateRequest { pay_to: key(4).public(), extra: Vec::new(), difficulty: None };
     assert_eq!(world.chain.template(NOW, &request).unwrap().transactions.len(), 1);
 }
+
+/// The index is the cache of placements: every one of them, in memory.
+#[test]
+fn a_thousand_placements_take_less_than_two_megabytes() {
+    let mut world = dag_world();
+    let mut last = vec![world.genesis()];
+    for round in 0..250u64 {
+        let parents: Vec<BlockId> = last.iter().map(|made| made.id).collect();
+        let heaviest = last.iter().max_by_key(|made| made.id).unwrap().clone();
+        // Works are equal, so that the greatest id is the selected parent.
+        last = (0..4)
+            .map(|beside| {
+                let mut recipe = plain(&heaviest, 1);
+                recipe.parents.clone_from(&parents);
+                recipe.height = heaviest.height + parents.len() as u64;
+                recipe.nonce = 4 * round + beside;
+                let made = recipe.make();
+                world.submit(&made).unwrap();
+                made
+            })
+            .collect();
+    }
+    assert_eq!(world.chain.index().count(), 1001);
+    let bytes = world.chain.reader().index_bytes();
+    assert!(bytes < 2_000_000 && bytes > 100 * 1001, "{bytes}");
+}

@@ -26,12 +26,13 @@ const LENGTHS: [u32; 3] = [12, 14, 16];
 pub fn print(arguments: &BenchArguments, sandbox: &Arc<Sandbox>) -> Result<()> {
     let plugin = sandbox.load(&source("ghostdag")?)?;
     println!("\nblocks of a DAG placed, up to {UNSEEN_MAX} blocks in parallel, k = {K}, batches of {BATCH}");
-    println!("{:<24} {:>15} {:>15} {:>15}", "blocks", "blocks a second", "ns a block", "ns in the index");
+    let heads = ["blocks a second", "ns a block", "ns in the index", "bytes a block"];
+    println!("{:<16} {:>15} {:>15} {:>15} {:>15}", "blocks", heads[0], heads[1], heads[2], heads[3]);
     for length in LENGTHS {
         let parents = grow(1 << length);
         let headers: Vec<Vec<u8>> = (0..).zip(&parents).map(|(block, parents)| header(block, parents)).collect();
         let rules: Arc<dyn RulesEngine> = Arc::new(plugin.rules(&config(&headers[0]))?);
-        let (mut whole, mut index) = (Vec::new(), Vec::new());
+        let (mut whole, mut index, mut bytes) = (Vec::new(), Vec::new(), 0);
         for _ in 0..arguments.rounds {
             let start = cpu_time();
             let mut chain = HeaderChain::from_genesis(Arc::clone(&rules), Box::new(NoWork))?;
@@ -39,6 +40,7 @@ pub fn print(arguments: &BenchArguments, sandbox: &Arc<Sandbox>) -> Result<()> {
                 chain.append(batch)?;
             }
             let placed = cpu_time();
+            bytes = chain.index().bytes() / headers.len();
             let merges = merges(&chain, &headers)?;
             let began = cpu_time();
             let mut reachability = Reachability::new();
@@ -52,7 +54,8 @@ pub fn print(arguments: &BenchArguments, sandbox: &Arc<Sandbox>) -> Result<()> {
         let each = |nanos: Vec<u128>| u64::try_from(median(nanos) / count).unwrap_or(u64::MAX);
         let (whole, index) = (each(whole), each(index));
         let second = 1_000_000_000 / whole.max(1);
-        println!("{:<24} {:>15} {:>15} {index:>15}", grouped(1 << length), grouped(second), grouped(whole));
+        let (length, second, whole) = (grouped(1 << length), grouped(second), grouped(whole));
+        println!("{length:<16} {second:>15} {whole:>15} {index:>15} {bytes:>15}");
     }
     Ok(())
 }

@@ -254,6 +254,7 @@ pub async fn metrics(State(api): State<Arc<ApiState>>) -> Response {
     let anomalies = api.anomalies.borrow().clone();
     let text = api.metrics.text(&Readout {
         snapshot: &api.chain.snapshot(),
+        index_bytes: api.chain.reader().index_bytes(),
         miner: &api.miner.borrow(),
         statistics: statistics.as_ref(),
         anomalies: &anomalies,
