@@ -41,7 +41,7 @@ const MANIFEST: &str = include_str!("../templates/every-kind/manifest.toml");
 const IGNORE: &str = include_str!("../templates/every-kind/gitignore");
 
 const SDK: Files = files!("../":
-    "src/common.rs", "src/common/difficulty.rs", "src/common/subsidy.rs", "src/config.rs", "src/consensus.rs", "src/glue.rs", "src/glue/consensus.rs", "src/glue/hash.rs",
+    "src/common.rs", "src/common/difficulty.rs", "src/common/hex.rs", "src/common/subsidy.rs", "src/config.rs", "src/consensus.rs", "src/glue.rs", "src/glue/consensus.rs", "src/glue/hash.rs",
     "src/hash.rs", "src/judge.rs", "src/lib.rs", "src/testing.rs", "src/testing/chain.rs", "src/testing/native.rs",
     "src/testing/vectors.rs",
 );

@@ -8,7 +8,7 @@ use crate::past::{Block, Memory, Past};
 use crate::violation::Rule;
 use crate::window::{Sampling, Windows};
 use crate::{depth, difficulty};
-use adit_plugin_sdk::common::times_easiest;
+use adit_plugin_sdk::common::{from_hex, times_easiest};
 use adit_plugin_sdk::{
     BlockId, ChainView, ConfigError, Consensus, Draft, Encode, Hash256, HeaderView, Height, JudgedHeader, MergedBlock,
     Placement, Requirements, Stamp, Target, Template, Timestamp, U256, Violation, Work,
@@ -334,11 +334,4 @@ fn genesis_header(config: &Config) -> Result<Vec<u8>, ConfigError> {
         Ok(header) => Ok(header),
         Err(_) => refuse("header", "missing: headers of this format are recorded"),
     }
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok())).collect();
-    let (pairs, odd) = digits.as_ref()?.as_chunks::<2>();
-    odd.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }

@@ -6,6 +6,9 @@ use adit_plugin_sdk::{ConfigError, Target};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The most past blocks over which a window may reach, sampled or not: a fresh instance reads all of them.
+const PAST_MAX: u64 = 100_000;
+
 /// The rules of a DAG under GHOSTDAG.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -82,7 +85,7 @@ pub struct DifficultyWindow {
     /// How many blocks are in the window.
     #[schemars(range(min = 2, max = 10_000))]
     pub size: u32,
-    /// One of so many past blocks is taken into the window; 1 for each.
+    /// One of so many past blocks is taken into the window; 1 for each. Times the size, at most 100,000.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10_000))]
     pub sample_rate: u32,
@@ -101,7 +104,7 @@ pub struct MedianTime {
     /// How many blocks are in the window.
     #[schemars(range(min = 1, max = 10_000))]
     pub size: u32,
-    /// One of so many past blocks is taken into the window; 1 for each.
+    /// One of so many past blocks is taken into the window; 1 for each. Times the size, at most 100,000.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10_000))]
     pub sample_rate: u32,
@@ -130,10 +133,14 @@ impl Config {
             within("difficulty.sample-rate", window.sample_rate.into(), 1, 10_000)?;
             within("difficulty.min", window.min.into(), 2, window.size.into())?;
             within("difficulty.target-ms", window.target_ms, 1, 86_400_000)?;
+            let past = u64::from(window.size) * u64::from(window.sample_rate);
+            within("difficulty.sample-rate", past, 1, PAST_MAX)?;
         }
         if let Some(median) = &self.median_time {
             within("median-time.size", median.size.into(), 1, 10_000)?;
             within("median-time.sample-rate", median.sample_rate.into(), 1, 10_000)?;
+            let past = u64::from(median.size) * u64::from(median.sample_rate);
+            within("median-time.sample-rate", past, 1, PAST_MAX)?;
         }
         if let Some(depth) = self.merge_depth {
             within("merge-depth", depth, 1, u64::MAX)?;

@@ -6,6 +6,7 @@ use crate::header::Format;
 use crate::retarget::{self, Missing, Next, Retarget};
 use crate::time::Window;
 use crate::violation::Rule;
+use adit_plugin_sdk::common::from_hex;
 use adit_plugin_sdk::{
     BlockId, ChainView, ConfigError, Consensus, Draft, Hash256, HeaderView, Height, JudgedHeader, KnownBlock,
     Placement, Requirements, Target, Template, Timestamp, Violation,
@@ -239,11 +240,4 @@ fn genesis_header(config: &Config) -> Result<Vec<u8>, ConfigError> {
     };
     let built: Result<Vec<u8>, Violation> = Format::encode(config.header, BlockId::default(), &draft);
     built.map_err(|broken| ConfigError::new("genesis", broken.to_string()))
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok())).collect();
-    let (pairs, odd) = digits.as_ref()?.as_chunks::<2>();
-    odd.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }

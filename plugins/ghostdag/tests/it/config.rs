@@ -25,6 +25,9 @@ fn numbers_outside_of_their_bounds_are_refused_under_their_key() {
     check(json!({ "difficulty": { "rule": "window", "size": 9, "min": 9, "target-ms": 0 } }), "difficulty.target-ms");
     check(json!({ "median-time": { "size": 0 } }), "median-time.size");
     check(json!({ "median-time": { "size": 1, "sample-rate": 0 } }), "median-time.sample-rate");
+    check(json!({ "median-time": { "size": 1001, "sample-rate": 100 } }), "median-time.sample-rate");
+    let far = json!({ "rule": "window", "size": 1001, "sample-rate": 100, "min": 2, "target-ms": 1 });
+    check(json!({ "difficulty": far }), "difficulty.sample-rate");
     check(json!({ "merge-depth": 0 }), "merge-depth");
     check(json!({ "subsidy": { "initial-atoms": 1, "halving-interval": 0 } }), "subsidy.halving-interval");
 }
