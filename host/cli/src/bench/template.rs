@@ -1,14 +1,15 @@
-//! How long a template takes with 10,000 transactions waiting: rebuilt after one more came, and reused.
+//! How long a template takes with 10,000 transactions waiting: rebuilt after one more came or a block, and reused; on a longest chain and on a DAG.
 
 use super::sandbox::{RULES, source};
 use super::{BenchArguments, median};
 use crate::engine::cpu_time;
 use crate::plugin::{NoWork, rolled};
 use adit_chain::{
-    Chain, ChainConfig, Conflicts, Input, LedgerRules, MempoolLimits, OrphanLimits, OutPoint, Output, SecretKey,
-    Signature, Solution, TemplateLimits, TemplateRequest, Transaction,
+    Block, Chain, ChainConfig, CoinbaseData, Conflicts, Input, LedgerRules, MempoolLimits, OrphanLimits, OutPoint,
+    Output, SecretKey, Signature, Solution, TemplateLimits, TemplateRequest, Transaction, WorkTemplate,
 };
 use adit_plugin_host::Sandbox;
+use adit_primitives::contract::Draft;
 use adit_primitives::engine::RulesEngine;
 use adit_primitives::storage::MemoryStorage;
 use adit_primitives::{Amount, Hash256, Timestamp};
@@ -18,26 +19,36 @@ use std::time::Duration;
 
 const PENDING: u32 = 10_000;
 const IDENTITY: Hash256 = Hash256([9; 32]);
-const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+/// Blocks of a DAG before its templates are measured: rounds, and blocks found at once in each.
+const ROUNDS: u64 = 500;
+const BESIDE: u8 = 2;
+
+/// Rules of a DAG with one block a second.
+const DAG: &str = r#"{"difficulty":{"min":20,"rule":"window","size":240,"target-ms":1000},"genesis":{"bits":504365056,"message":"bench","time-ms":1699990000000},"k":18,"median-time":{"sample-rate":10,"size":27},"merge-depth":3600,"subsidy":{"initial-atoms":5000000000}}"#;
+
+/// A chain on which templates are made.
+struct Bench {
+    chain: Chain,
+    rules: Arc<dyn RulesEngine>,
+    key: SecretKey,
+    now: Timestamp,
+}
 
 /// Prints a row for each case.
 pub fn print(arguments: &BenchArguments, sandbox: &Arc<Sandbox>) -> Result<()> {
-    let rules: Arc<dyn RulesEngine> = Arc::new(sandbox.load(&source("longest-chain")?)?.rules(RULES)?);
-    let key = SecretKey::from_bytes([3; 32])?;
-    let request = TemplateRequest { pay_to: key.public(), extra: Vec::new(), difficulty: None };
-    let mut chain = Chain::open(config(), Arc::new(MemoryStorage::default()), rules, Box::new(NoWork))?;
-    let rounds = u32::from(arguments.rounds);
-    let mut late = fill(&mut chain, &request, &key, rounds)?.into_iter();
-    let (mut rebuilt, mut reused) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        chain.submit_transaction(NOW, late.next().context("one transaction for each round")?)?;
-        rebuilt.push(time(|| chain.template(NOW, &request))?);
-        reused.push(time(|| chain.template(NOW, &request))?);
-    }
+    let rules = |name: &str, config: &str| -> Result<Arc<dyn RulesEngine>> {
+        Ok(Arc::new(sandbox.load(&source(name)?)?.rules(config)?))
+    };
     println!("\ntemplate, {PENDING} transactions waiting");
-    println!("{:<56} {:>12.2?}", "rebuilt after one more came", median(rebuilt));
-    println!("{:<56} {:>12.2?}", "reused", median(reused));
-    Ok(())
+    let mut longest = Bench::open(rules("longest-chain", RULES)?, Conflicts::RefuseBlock)?;
+    longest.measure("longest chain", arguments)?;
+    let mut dag = Bench::open(rules("ghostdag", DAG)?, Conflicts::SkipTransaction)?;
+    for _ in 0..ROUNDS {
+        dag.mine(BESIDE)?;
+    }
+    dag.measure(&format!("DAG, {} recent blocks", ROUNDS * u64::from(BESIDE)), arguments)
 }
 
 fn time<T, E: Into<anyhow::Error>>(work: impl FnOnce() -> Result<T, E>) -> Result<Duration> {
@@ -46,30 +57,93 @@ fn time<T, E: Into<anyhow::Error>>(work: impl FnOnce() -> Result<T, E>) -> Resul
     Ok(cpu_time().saturating_sub(start))
 }
 
-/// Fills the mempool, and returns as many payments more as `late` says.
-fn fill(chain: &mut Chain, request: &TemplateRequest, key: &SecretKey, late: u32) -> Result<Vec<Transaction>> {
-    let reward = mine(chain, request)?;
-    mine(chain, request)?;
-    let count = PENDING + late;
-    let spent = reward.outputs[0];
-    let share = Amount::from_atoms(spent.amount.to_atoms() / u64::from(count) - 1_000);
-    let outputs = vec![Output { amount: share, key: key.public() }; count as usize];
-    let fan = spend(OutPoint { transaction: reward.id(), index: 0 }, spent, outputs, key);
-    let id = fan.id();
-    chain.submit_transaction(NOW, fan)?;
-    mine(chain, request)?;
-    let pay = |index: u32| {
-        // Fees differ, so that there is something to sort.
-        let left = Amount::from_atoms(share.to_atoms() - 1_000 - u64::from(index % 500));
-        let output = Output { amount: left, key: key.public() };
-        spend(OutPoint { transaction: id, index }, Output { amount: share, key: key.public() }, vec![output], key)
-    };
-    let mut payments: Vec<Transaction> = (0..count).map(pay).collect();
-    let late = payments.split_off(PENDING as usize);
-    for answer in chain.submit_transactions(NOW, payments)? {
-        answer?;
+impl Bench {
+    fn open(rules: Arc<dyn RulesEngine>, conflicts: Conflicts) -> Result<Self> {
+        let storage = Arc::new(MemoryStorage::default());
+        let chain = Chain::open(config(conflicts), storage, Arc::clone(&rules), Box::new(NoWork))?;
+        Ok(Self { chain, rules, key: SecretKey::from_bytes([3; 32])?, now: START })
     }
-    Ok(late)
+
+    /// Fills the mempool and prints what templates take.
+    fn measure(&mut self, name: &str, arguments: &BenchArguments) -> Result<()> {
+        let rounds = u32::from(arguments.rounds);
+        let mut late = self.fill(rounds)?.into_iter();
+        let request = self.request(0);
+        let (mut rebuilt, mut reused, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            self.chain.submit_transaction(self.now, late.next().context("one transaction for each round")?)?;
+            rebuilt.push(time(|| self.chain.template(self.now, &request))?);
+            reused.push(time(|| self.chain.template(self.now, &request))?);
+        }
+        for _ in 0..rounds {
+            self.add_empty_block()?;
+            moved.push(time(|| self.chain.template(self.now, &request))?);
+        }
+        let row = |what: &str, times| println!("{:<56} {:>12.2?}", format!("{name}: {what}"), median(times));
+        row("rebuilt after one more came", rebuilt);
+        row("rebuilt after a block came", moved);
+        row("reused", reused);
+        Ok(())
+    }
+
+    /// Fills the mempool, and returns as many payments more as `late` says.
+    fn fill(&mut self, late: u32) -> Result<Vec<Transaction>> {
+        let (reward, spent) = self.mine(1)?;
+        self.mine(1)?;
+        let count = PENDING + late;
+        let share = Amount::from_atoms(spent.amount.to_atoms() / u64::from(count) - 1_000);
+        let outputs = vec![Output { amount: share, key: self.key.public() }; count as usize];
+        let fan = spend(reward, spent, outputs, &self.key);
+        let id = fan.id();
+        self.chain.submit_transaction(self.now, fan)?;
+        self.mine(1)?;
+        let pay = |index: u32| {
+            // Fees differ, so that there is something to sort.
+            let left = Amount::from_atoms(share.to_atoms() - 1_000 - u64::from(index % 500));
+            let (from, to) = (Output { amount: share, key: self.key.public() }, self.key.public());
+            spend(OutPoint { transaction: id, index }, from, vec![Output { amount: left, key: to }], &self.key)
+        };
+        let mut payments: Vec<Transaction> = (0..count).map(pay).collect();
+        let late = payments.split_off(PENDING as usize);
+        for answer in self.chain.submit_transactions(self.now, payments)? {
+            answer?;
+        }
+        Ok(late)
+    }
+
+    /// Adds blocks found at once, and returns the reward of the first.
+    fn mine(&mut self, blocks: u8) -> Result<(OutPoint, Output)> {
+        self.now = Timestamp::from_millis(self.now.to_millis() + 1000);
+        let templates: Vec<Arc<WorkTemplate>> =
+            (0..blocks).map(|extra| self.chain.template(self.now, &self.request(extra))).collect::<Result<_, _>>()?;
+        let mut first = None;
+        for template in templates {
+            let block = self.chain.assemble(&template, Solution { nonce: 0, rolled: rolled(&template.pow) })?;
+            let accepted = self.chain.submit_block(self.now, block)?;
+            let transaction = self.chain.reader().transaction_id(&template.coinbase, accepted.id);
+            first.get_or_insert((OutPoint { transaction, index: 0 }, template.coinbase.outputs[0]));
+        }
+        first.context("at least one block was found")
+    }
+
+    /// Adds a block that takes nothing out of the mempool.
+    fn add_empty_block(&mut self) -> Result<()> {
+        self.now = Timestamp::from_millis(self.now.to_millis() + 1000);
+        let next = self.chain.requirements(None)?;
+        let reward = Output { amount: Amount::from_atoms(next.subsidy), key: self.key.public() };
+        let data = CoinbaseData { height: next.height, extra: Vec::new() };
+        let mut block = Block { header: Vec::new(), body: vec![Transaction::coinbase(&data, vec![reward])] };
+        let time = self.now.max(next.earliest);
+        let draft = Draft { parents: next.parents, bits: next.bits, time, body_root: block.body_root()? };
+        let template = self.rules.encode(&draft)??;
+        block.header = self.rules.seal(&template.header, 0, rolled(&template.pow))??;
+        self.chain.submit_block(self.now, block)?;
+        Ok(())
+    }
+
+    fn request(&self, extra: u8) -> TemplateRequest {
+        TemplateRequest { pay_to: self.key.public(), extra: vec![extra], difficulty: None }
+    }
 }
 
 fn spend(previous: OutPoint, spent: Output, outputs: Vec<Output>, key: &SecretKey) -> Transaction {
@@ -79,20 +153,12 @@ fn spend(previous: OutPoint, spent: Output, outputs: Vec<Output>, key: &SecretKe
     transaction
 }
 
-/// Adds a block, and returns its coinbase.
-fn mine(chain: &mut Chain, request: &TemplateRequest) -> Result<Transaction> {
-    let template = chain.template(NOW, request)?;
-    let block = chain.assemble(&template, Solution { nonce: 0, rolled: rolled(&template.pow) })?;
-    chain.submit_block(NOW, block)?;
-    Ok(template.coinbase.clone())
-}
-
-fn config() -> ChainConfig {
+fn config(conflicts: Conflicts) -> ChainConfig {
     ChainConfig {
         identity: IDENTITY,
         ledger: LedgerRules {
             coinbase_maturity: 1,
-            conflicts: Conflicts::RefuseBlock,
+            conflicts,
             block_bytes_max: 4_000_000,
             block_transactions_max: 100_000,
             header_bytes_max: 1_000,
