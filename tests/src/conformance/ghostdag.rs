@@ -1,7 +1,7 @@
 //! GHOSTDAG on Kaspa's recorded DAGs and on generated ones: every field of every block.
 //!
 //! Blocks are shown to the rules as headers of the format `labelled`, so that a DAG is its shape. What is right was written by Kaspa's own
-//! programs, or is computed by [`reference`] from the definitions.
+//! programs, or is computed by [`mod@reference`] from the definitions.
 
 pub mod reference;
 
