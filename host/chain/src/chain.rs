@@ -34,7 +34,10 @@ pub struct Chain {
     judge: Judge,
     index: Arc<BlockIndex>,
     mempool: Mempool,
+    /// Blocks whose parents are missing. They have proved nothing.
     waiting: Waiting,
+    /// Blocks whose time has not come. The rules have placed them: those that have proved nothing do not push them out.
+    early: Waiting,
     templates: TemplateCache,
     state_version: u64,
     /// Why nothing can be changed any more: memory may be ahead of what is kept.
@@ -194,7 +197,7 @@ impl Chain {
 
     /// Takes blocks that were too early and are not any more. To be called about once a second.
     pub fn advance(&mut self, now: Timestamp) -> Vec<Result<Accepted, BlockError>> {
-        let due = self.waiting.take_due(now);
+        let due = self.early.take_due(now);
         due.into_iter().map(|block| self.submit_block(now, block)).collect()
     }
 
@@ -277,6 +280,7 @@ impl Chain {
         let mut batch = Batch::default();
         self.mempool.set_limits(mempool.clone()).iter().for_each(|id| batch.delete(Table::Mempool, id.to_bytes()));
         self.waiting.set_limits(orphans.clone());
+        self.early.set_limits(orphans.clone());
         self.templates.set_limits(templates.clone());
         (self.config.mempool, self.config.orphans, self.config.templates) = (mempool, orphans, templates);
         self.commit(batch)
@@ -299,7 +303,8 @@ impl Chain {
 
     /// Returns how many blocks wait for a parent or for their time, and their bytes.
     pub fn waiting(&self) -> (usize, usize) {
-        self.waiting.size()
+        let (orphans, early) = (self.waiting.size(), self.early.size());
+        (orphans.0 + early.0, orphans.1 + early.1)
     }
 
     /// Returns a handle for questions, which any thread may keep.
@@ -382,7 +387,7 @@ impl Chain {
         if valid_from > now {
             let ahead = valid_from.to_millis() - now.to_millis();
             let near = ahead <= self.config.orphans.early_ms_max;
-            let kept = near && self.waiting.add(id, block, Until::Time(valid_from));
+            let kept = near && self.early.add(id, block, Until::Time(valid_from));
             return Err(BlockError::Early { id, valid_from, kept });
         }
         Ok((placement, block))

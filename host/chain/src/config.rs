@@ -55,7 +55,7 @@ pub struct MempoolLimits {
     pub package_max: usize,
 }
 
-/// How many blocks wait for a parent or for their time.
+/// How many blocks wait for a parent, and as many again for their time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrphanLimits {
     pub blocks_max: usize,

@@ -23,6 +23,7 @@ pub(super) fn open(config: ChainConfig, storage: Arc<dyn Storage>, mut judge: Ju
     let mut chain = Chain {
         mempool: Mempool::new(config.mempool.clone()),
         waiting: Waiting::new(config.orphans.clone()),
+        early: Waiting::new(config.orphans.clone()),
         templates: TemplateCache::new(config.templates.clone()),
         config,
         storage,

@@ -92,6 +92,26 @@ fn an_early_block_is_taken_when_its_time_has_come() {
 }
 
 #[test]
+fn orphans_do_not_push_out_blocks_that_wait_for_their_time() {
+    let mut config = config();
+    config.orphans.blocks_max = 2;
+    let mut world = World::with(config, TestRules::default());
+    let mut late = plain(&world.genesis(), 1);
+    late.time = Timestamp::from_millis(50_000);
+    let late = late.make();
+    world.chain.submit_block(Timestamp::from_millis(0), late.block.clone()).unwrap_err();
+    let unknown = plain(&world.genesis(), 9).make();
+    for nonce in 0..5 {
+        let mut orphan = plain(&unknown, 1);
+        orphan.nonce = nonce;
+        assert!(matches!(world.submit(&orphan.make()), Err(BlockError::Orphan { .. })));
+    }
+    assert_eq!(world.chain.waiting().0, 3, "two orphans and the early block");
+    world.chain.advance(Timestamp::from_millis(50_000));
+    assert_eq!(world.chain.tip().id, late.id);
+}
+
+#[test]
 fn a_block_far_ahead_of_its_time_is_not_kept() {
     let mut world = World::new();
     let mut late = plain(&world.genesis(), 1);
