@@ -115,7 +115,7 @@ macro_rules! integer {
         }
     )*};
 }
-integer!(u16, u32, u64);
+integer!(u16, u32, u64, i64);
 
 // No `Encode for u8`: a list of bytes is a byte string, copied whole.
 impl Encode for [u8] {

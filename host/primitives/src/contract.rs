@@ -1,6 +1,11 @@
 //! What crosses the sandbox's border: the values of the WIT contract, with the packed rows of its bulk calls.
 //!
 //! A bulk call takes and gives a `list<u8>` that holds one canonical list ([`rows`], [`read_rows`]); `wit/README.md` draws each row.
+//!
+//! This file holds what consensus and hash plugins exchange; [`payout`] and [`shares`] what a pool's plugins do.
+
+pub mod payout;
+pub mod shares;
 
 use crate::{
     BlockId, Decode, DecodeError, Encode, Hash256, Height, Reader, Target, Timestamp, U256, Work, canonical_struct,

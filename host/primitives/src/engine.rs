@@ -2,6 +2,8 @@
 //!
 //! `plugin-host` implements them over the sandbox, `kernels` natively; `chain` and `miner` use them without knowing which.
 
+use crate::contract::payout::{Credit, Economics, FoundBlock, PayoutPlan, ShareToWeigh, Weight};
+use crate::contract::shares::{Claim, Judgement, ShareDifficulty, WorkHistory};
 use crate::contract::{
     Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Stamp, Template, Violation,
 };
@@ -165,4 +167,28 @@ pub trait HashEngine: Send {
             detail: "no digest for one input".to_owned(),
         })
     }
+}
+
+/// A payout scheme, in the sandbox. What it answers is a proposal: the pool checks each sum before it books it.
+pub trait PayoutEngine: Send {
+    /// Returns what the scheme pays for, and which shares it looks at.
+    fn plan(&mut self) -> Result<PayoutPlan, Fault>;
+
+    /// Weighs shares, for schemes whose plan says that they do. One answer for each.
+    fn weigh(&mut self, shares: &[ShareToWeigh]) -> Result<Vec<u64>, Fault>;
+
+    /// Splits a block's reward over the weights of its window. Accounts that get nothing may be left out.
+    fn split(&mut self, block: &FoundBlock, weights: &[Weight]) -> Result<Vec<Credit>, Fault>;
+
+    /// Pays for shares whose work is summed by account, at today's economics.
+    fn settle(&mut self, shares: &[Weight], economics: &Economics) -> Result<Vec<Credit>, Fault>;
+}
+
+/// A share validator, in the sandbox: policy over facts that the host has established.
+pub trait ShareEngine: Send {
+    /// Judges shares. One answer for each.
+    fn judge(&mut self, claims: &[Claim]) -> Result<Vec<Judgement>, Fault>;
+
+    /// Says how hard the next shares of connections should be. One answer for each; the host keeps it within its bounds.
+    fn retarget(&mut self, histories: &[WorkHistory]) -> Result<Vec<ShareDifficulty>, Fault>;
 }

@@ -1,0 +1,1 @@
+//! From the log of shares to a payment that is confirmed.

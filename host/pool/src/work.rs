@@ -1,0 +1,1 @@
+//! From an upstream's template to a share in the log.
