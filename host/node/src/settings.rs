@@ -3,6 +3,9 @@
 //! Every field says its unit, its bounds and what happens without it. Sizes that depend on [`Preset`] are left out of the
 //! file until someone wants another number: [`Overrides::over`] puts them over the preset's.
 
+pub mod pool;
+
+use pool::PoolSettings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -21,6 +24,9 @@ pub struct Settings {
     /// The miner: for whom it mines, with how many threads, and for which nodes.
     #[serde(default = "MinerSettings::unset")]
     pub miner: MinerSettings,
+    /// The pool: where miners connect, what it mines on, what it pays.
+    #[serde(default = "PoolSettings::unset")]
+    pub pool: PoolSettings,
     /// What is written to the log.
     #[serde(default = "LogSettings::unset")]
     pub log: LogSettings,
@@ -283,7 +289,12 @@ pub struct LogSettings {
 impl Settings {
     /// Returns what holds where `chain.toml` says nothing.
     pub fn unset() -> Self {
-        Self { node: NodeSettings::unset(), miner: MinerSettings::unset(), log: LogSettings::unset() }
+        Self {
+            node: NodeSettings::unset(),
+            miner: MinerSettings::unset(),
+            pool: PoolSettings::unset(),
+            log: LogSettings::unset(),
+        }
     }
 }
 

@@ -1,0 +1,312 @@
+//! The `[pool]` table: where miners connect, what the pool mines on, what it keeps and pays.
+
+use super::{NativeKernel, TlsSettings};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The `[pool]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default = "PoolSettings::unset")]
+pub struct PoolSettings {
+    /// What `adit up` does besides keeping the chain: `solo` mines for itself, `host` runs the pool as well, `join` mines for another pool. `POST /pool/mode` switches it while running.
+    pub mode: PoolMode,
+    /// The pool's name, shown to miners and in its coinbases.
+    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[ -~]*$"))]
+    pub name: String,
+    /// Address and port where Stratum miners connect. Without it: `127.0.0.1:3333`, which only this machine reaches.
+    #[schemars(with = "String")]
+    pub stratum: SocketAddr,
+    /// Address and port for miners that speak Stratum over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub stratum_tls: Option<SocketAddr>,
+    /// Certificate and key for `stratum-tls`. Without it, those of `[node.tls]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
+    /// Whether a proxy stands before the pool that says each client's address by PROXY protocol 2. Connections without it are then refused.
+    pub proxy_protocol: bool,
+    /// Address and port of the pool's API, where `adit pool` runs by itself. Without it: `127.0.0.1:8646`. With `adit up` the node's API serves it.
+    #[schemars(with = "String")]
+    pub api: SocketAddr,
+    /// Nodes that give templates and take blocks, in order of preference. Without any, `adit up` mines on its own node.
+    #[schemars(length(max = 16))]
+    pub upstreams: Vec<UpstreamSettings>,
+    /// The address that blocks pay: the pool's own, of its upstream's wallet or of `key-file`. Without it, that of `key-file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 128))]
+    pub address: Option<String>,
+    /// The key file that blocks of an Adit chain pay, and that signs payments, made at the first start. Without it: `pool.key` in `data-dir`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// How shares and their difficulties are handled.
+    pub shares: ShareSettings,
+    /// Fees and payments.
+    pub money: MoneySettings,
+    /// What one miner may do.
+    pub limits: PoolLimits,
+    /// The pool that `join` mines for.
+    pub join: JoinSettings,
+}
+
+/// What `adit up` does besides keeping the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PoolMode {
+    /// Mines for itself.
+    Solo,
+    /// Runs the pool, and mines for itself where the miner is enabled.
+    Host,
+    /// Mines for another pool.
+    Join,
+}
+
+/// A node that gives templates and takes blocks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct UpstreamSettings {
+    /// What it speaks.
+    pub kind: UpstreamKind,
+    /// Where it listens: `http://127.0.0.1:9332`.
+    #[schemars(length(min = 8, max = 256))]
+    pub url: String,
+    /// A Bitcoin-family node's RPC user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub user: Option<String>,
+    /// A file with that user's password, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// The node's own `.cookie` file, instead of user and password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie_file: Option<PathBuf>,
+    /// The wallet that payments are made from, where the node has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_.-]+$"))]
+    pub wallet: Option<String>,
+}
+
+/// What an upstream speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpstreamKind {
+    /// Bitcoin's JSON-RPC with `getblocktemplate`: Bitcoin, Litecoin and their kin.
+    Bitcoin,
+    /// An Adit node's API.
+    Adit,
+}
+
+/// The `[pool.shares]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default = "ShareSettings::unset")]
+pub struct ShareSettings {
+    /// How Stratum counts difficulty: the hashes that a share of difficulty 1 takes. `sha256` has 2^32; `scrypt` has 2^16, for every algorithm whose miners count as Litecoin's do.
+    pub base: DifficultyBase,
+    /// The difficulty that a new miner starts with; a power of two is made of it, rounded down.
+    #[schemars(range(min = 1e-9, max = 1e9))]
+    pub difficulty_start: f64,
+    /// The least difficulty: below it a miner's shares would cost the server more than they tell.
+    #[schemars(range(min = 1e-9, max = 1e9))]
+    pub difficulty_min: f64,
+    /// Milliseconds for which a job is handed out again while its tip stands.
+    #[schemars(range(min = 1_000, max = 600_000))]
+    pub job_ms: u64,
+    /// This front-end's number, which begins every extranonce that it hands out: no two front-ends of one pool share it.
+    pub front_end: u8,
+    /// Which native kernel may check shares. The sandboxed plugin confirms every block in any case.
+    pub native: NativeKernel,
+    /// Threads that check shares. Without it, one for each core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub threads: Option<u16>,
+}
+
+/// How Stratum counts difficulty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DifficultyBase {
+    /// Difficulty 1 takes 2^32 hashes.
+    Sha256,
+    /// Difficulty 1 takes 2^16 hashes.
+    Scrypt,
+}
+
+/// The `[pool.money]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default = "MoneySettings::unset")]
+pub struct MoneySettings {
+    /// Hundredths of a percent of each block that go to the foundation before anything else.
+    #[schemars(range(max = 1_000))]
+    pub foundation_fee: u16,
+    /// Hundredths of a percent of each block that the pool keeps.
+    #[schemars(range(max = 1_000))]
+    pub pool_fee: u16,
+    /// The address that the foundation is paid at. Without it, its credits stay in the books.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 128))]
+    pub foundation_address: Option<String>,
+    /// The address that the pool's own fees are paid at. Without it, they stay in the books.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 128))]
+    pub pool_address: Option<String>,
+    /// Blocks above one of ours before its credits may be paid. Never fewer than the chain's coinbase maturity.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub maturity: u64,
+    /// Atoms from which on an account is paid.
+    #[schemars(range(min = 1))]
+    pub payment_min: u64,
+    /// Milliseconds between payments.
+    #[schemars(range(min = 1_000, max = 604_800_000))]
+    pub payment_ms: u64,
+    /// Outputs of one payment at most.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub outputs_max: u32,
+    /// Blocks above a payment until it is done.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub confirmations: u64,
+    /// The fee of payments on an Adit chain, in atoms for each 1,000 bytes.
+    #[schemars(range(max = 100_000_000_u64))]
+    pub fee_rate: u64,
+}
+
+/// The `[pool.limits]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default = "PoolLimits::unset")]
+pub struct PoolLimits {
+    /// Connections that may be open at once.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections: u32,
+    /// Connections that one address may have open at once. Behind a proxy without PROXY protocol all miners have its address.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_per_address: u32,
+    /// Shares a second that one worker may send over time.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub shares_per_second: u32,
+    /// Milliseconds that a connection has to log in.
+    #[schemars(range(min = 1_000, max = 600_000))]
+    pub login_ms: u64,
+    /// Milliseconds without a word after which a connection is closed.
+    #[schemars(range(min = 10_000, max = 86_400_000))]
+    pub idle_ms: u64,
+    /// Milliseconds for which a miner may take nothing of what is sent to it.
+    #[schemars(range(min = 100, max = 300_000))]
+    pub stall_ms: u64,
+    /// Bytes of one line.
+    #[schemars(range(min = 512, max = 1_048_576))]
+    pub line_bytes: u32,
+    /// Percent of invalid shares above which a worker is banned.
+    #[schemars(range(min = 1, max = 100))]
+    pub ban_percent: u8,
+    /// Shares before that is asked.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub ban_shares: u32,
+    /// Milliseconds that a ban lasts.
+    #[schemars(range(min = 1_000, max = 604_800_000))]
+    pub ban_ms: u64,
+}
+
+/// The `[pool.join]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default = "JoinSettings::unset")]
+pub struct JoinSettings {
+    /// Stratum pools, in order of preference: `stratum+tcp://pool.example:3333`, or `stratum+ssl://` for TLS.
+    #[schemars(length(max = 16), inner(length(min = 8, max = 256)))]
+    pub pools: Vec<String>,
+    /// Who is paid there. Without it, the miner's own address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub user: Option<String>,
+    /// This machine's name there.
+    #[schemars(length(min = 1, max = 64))]
+    pub worker: String,
+    /// What the pool is told as a password.
+    #[schemars(length(max = 64))]
+    pub password: String,
+}
+
+impl PoolSettings {
+    /// Returns what holds where `chain.toml` says nothing.
+    pub fn unset() -> Self {
+        Self {
+            mode: PoolMode::Solo,
+            name: "adit".to_owned(),
+            stratum: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3333)),
+            stratum_tls: None,
+            tls: None,
+            proxy_protocol: false,
+            api: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8646)),
+            upstreams: Vec::new(),
+            address: None,
+            key_file: None,
+            shares: ShareSettings::unset(),
+            money: MoneySettings::unset(),
+            limits: PoolLimits::unset(),
+            join: JoinSettings::unset(),
+        }
+    }
+}
+
+impl ShareSettings {
+    /// Returns what holds where `chain.toml` says nothing.
+    pub const fn unset() -> Self {
+        Self {
+            base: DifficultyBase::Sha256,
+            difficulty_start: 1024.0,
+            difficulty_min: 0.001,
+            job_ms: 30_000,
+            front_end: 0,
+            native: NativeKernel::Bundled(super::BundledKernel::Auto),
+            threads: None,
+        }
+    }
+
+    /// Returns for how long a job is handed out again.
+    pub const fn job_time(&self) -> Duration {
+        Duration::from_millis(self.job_ms)
+    }
+}
+
+impl MoneySettings {
+    /// Returns what holds where `chain.toml` says nothing.
+    pub const fn unset() -> Self {
+        Self {
+            foundation_fee: 100,
+            pool_fee: 0,
+            foundation_address: None,
+            pool_address: None,
+            maturity: 100,
+            payment_min: 1_000_000,
+            payment_ms: 600_000,
+            outputs_max: 200,
+            confirmations: 6,
+            fee_rate: 1_000,
+        }
+    }
+}
+
+impl PoolLimits {
+    /// Returns what holds where `chain.toml` says nothing.
+    pub const fn unset() -> Self {
+        Self {
+            connections: 65_536,
+            connections_per_address: 4_096,
+            shares_per_second: 100,
+            login_ms: 30_000,
+            idle_ms: 600_000,
+            stall_ms: 30_000,
+            line_bytes: 16 * 1024,
+            ban_percent: 10,
+            ban_shares: 100,
+            ban_ms: 3_600_000,
+        }
+    }
+}
+
+impl JoinSettings {
+    /// Returns what holds where `chain.toml` says nothing.
+    pub fn unset() -> Self {
+        Self { pools: Vec::new(), user: None, worker: "adit".to_owned(), password: "x".to_owned() }
+    }
+}
