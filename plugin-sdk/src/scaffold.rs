@@ -46,10 +46,10 @@ const SDK: Files = files!("../":
     "src/testing/vectors.rs",
 );
 const PRIMITIVES: Files = files!("../../host/primitives/":
-    "src/bytes.rs", "src/contract.rs", "src/engine.rs", "src/hash.rs", "src/identity.rs", "src/kernel.rs", "src/lib.rs", "src/number.rs",
+    "src/bytes.rs", "src/contract.rs", "src/contract/payout.rs", "src/contract/shares.rs", "src/engine.rs", "src/hash.rs", "src/identity.rs", "src/kernel.rs", "src/lib.rs", "src/number.rs",
     "src/storage.rs",
 );
-const WIT: Files = files!("../../wit/": "README.md", "consensus.wit", "diagnostics.wit", "hash.wit", "types.wit");
+const WIT: Files = files!("../../wit/": "README.md", "consensus.wit", "diagnostics.wit", "hash.wit", "payout.wit", "shares.wit", "types.wit");
 const LICENCES: Files = files!("../../": "LICENSE-APACHE", "LICENSE-MIT");
 
 /// Writes a new plugin called `name` into the new folder `dir`.

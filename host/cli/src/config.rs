@@ -136,7 +136,7 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
         hash: rule_plugin(&hash),
         ledger: ledger_json(&file.ledger, &ledger),
     };
-    let settings = Settings { node: file.node, miner: file.miner, log: file.log };
+    let settings = Settings { node: file.node, miner: file.miner, pool: file.pool, log: file.log };
     Some(ResolvedChain { prefix, rules, consensus, hash, ledger, settings: absolute_paths(settings, folder) })
 }
 
@@ -192,12 +192,18 @@ fn absolute_paths(mut settings: Settings, folder: &Path) -> Settings {
     settings.node.token_file.iter_mut().for_each(join);
     settings.miner.key_file.iter_mut().for_each(join);
     settings.miner.ca_file.iter_mut().for_each(join);
-    if let Some(tls) = &mut settings.node.tls {
+    settings.pool.key_file.iter_mut().for_each(join);
+    for tls in [&mut settings.node.tls, &mut settings.pool.tls].into_iter().flatten() {
         join(&mut tls.certificate);
         join(&mut tls.key);
     }
-    if let adit_node::settings::NativeKernel::File(kernel) = &mut settings.miner.native {
-        join(&mut kernel.file);
+    for upstream in &mut settings.pool.upstreams {
+        upstream.password_file.iter_mut().chain(&mut upstream.cookie_file).for_each(join);
+    }
+    for native in [&mut settings.miner.native, &mut settings.pool.shares.native] {
+        if let adit_node::settings::NativeKernel::File(kernel) = native {
+            join(&mut kernel.file);
+        }
     }
     settings
 }

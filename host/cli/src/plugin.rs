@@ -1,5 +1,7 @@
 //! `adit plugin`: from an empty folder to a component that runs the same everywhere.
 
+mod pool;
+
 use crate::config::plugins::bytes_of;
 use crate::sandbox;
 use adit_chain::HeaderChain;
@@ -124,6 +126,8 @@ fn test(folder: &Path) -> Result<ExitCode> {
         let outcome = match plugin.info().kind {
             Kind::Hash => test_hash(&plugin, &vectors),
             Kind::Consensus => test_rules(&plugin),
+            Kind::Payout => pool::test_payout(&plugin),
+            Kind::Shares => pool::test_shares(&plugin),
         };
         let outcome = outcome.and_then(|answers| match &first {
             Some(first) if *first != answers => bail!("the answers differ from those of the first way"),

@@ -8,6 +8,7 @@ use crate::instance::Guest;
 use crate::load::ConfigRefusal;
 use adit_primitives::BlockId;
 use adit_primitives::Hash256;
+use adit_primitives::contract::payout::{Economics, FoundBlock, PayoutPlan};
 use adit_primitives::contract::{Draft, Requirements, Template, Violation};
 use wasmtime::{Store, component::Component};
 
@@ -16,6 +17,13 @@ use wasmtime::{Store, component::Component};
 pub enum Kind {
     Hash,
     Consensus,
+    Payout,
+    Shares,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Hash, Self::Consensus, Self::Payout, Self::Shares];
 }
 
 /// What a plugin says of itself.
@@ -68,4 +76,18 @@ pub(crate) trait RulesContract: Contract {
         nonce: u64,
         rolled: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, Violation>>;
+}
+
+/// What a payout plugin exports. Packed rows stay packed.
+pub(crate) trait PayoutContract: Contract {
+    fn plan(&self, store: &mut Store<Guest>) -> wasmtime::Result<PayoutPlan>;
+    fn weigh(&self, store: &mut Store<Guest>, shares: &[u8]) -> wasmtime::Result<Vec<u8>>;
+    fn split(&self, store: &mut Store<Guest>, block: &FoundBlock, weights: &[u8]) -> wasmtime::Result<Vec<u8>>;
+    fn settle(&self, store: &mut Store<Guest>, shares: &[u8], economics: &Economics) -> wasmtime::Result<Vec<u8>>;
+}
+
+/// What a share plugin exports. Packed rows stay packed.
+pub(crate) trait ShareContract: Contract {
+    fn judge_many(&self, store: &mut Store<Guest>, claims: &[u8]) -> wasmtime::Result<Vec<u8>>;
+    fn retarget_many(&self, store: &mut Store<Guest>, histories: &[u8]) -> wasmtime::Result<Vec<u8>>;
 }

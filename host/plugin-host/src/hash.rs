@@ -1,9 +1,10 @@
-//! A hash algorithm in the sandbox: one warm instance, dropped after any failure and started anew.
+//! A hash algorithm in the sandbox.
 
 use crate::abi::{HashContract, v0_1};
 use crate::breaker::Breaker;
-use crate::instance::{Instance, broken};
+use crate::instance::{Guest, Instance};
 use crate::load::{ConfigureError, Loaded};
+use crate::warm::Warm;
 use adit_primitives::contract::{Scan, SearchJob};
 use adit_primitives::engine::{Fault, FaultClass, HashEngine};
 use adit_primitives::{Decode, Encode, Hash256};
@@ -16,85 +17,43 @@ const DIGEST_BYTES: usize = 32;
 /// A hash plugin at work. One worker owns it.
 #[derive(Debug)]
 pub struct SandboxedHash {
-    plugin: Arc<Loaded>,
-    config: String,
+    warm: Warm<v0_1::Hash>,
     epoch: Option<(u64, Hash256)>,
-    /// In a box, because each call takes it out and puts it back.
-    instance: Option<Box<Instance<v0_1::Hash>>>,
-    breaker: Breaker,
     /// The hashes that take about a tick of the watchdog.
     pace: u64,
 }
 
 impl SandboxedHash {
     pub(crate) fn start(plugin: Arc<Loaded>, config: &str) -> Result<Self, ConfigureError> {
-        let instance = plugin.start_hash(config)?;
-        Ok(Self {
-            plugin,
-            config: config.to_owned(),
-            epoch: None,
-            instance: Some(Box::new(instance)),
-            breaker: Breaker::new(),
-            pace: PACE_FIRST,
-        })
+        Ok(Self { warm: Warm::start(plugin, config, Loaded::start_hash)?, epoch: None, pace: PACE_FIRST })
     }
 
     /// Makes ready for an epoch, where the algorithm has them. A new instance is made ready for the same one.
     pub fn prepare(&mut self, epoch: u64, seed: Hash256) -> Result<(), Fault> {
         self.epoch = Some((epoch, seed));
-        self.instance = None;
+        self.warm.cool();
         self.ask("prepare", 0, |_, _| Ok(()), Ok)
     }
 
     /// What the failures so far have led to.
     pub fn breaker(&self) -> &Breaker {
-        &self.breaker
+        self.warm.breaker()
     }
 
-    /// Calls a function, checks its answer, and keeps the instance only where both went well.
+    /// Calls a function and checks its answer. A new instance is made ready for the epoch before.
     fn ask<A, T>(
         &mut self,
         function: &'static str,
         rows: usize,
-        call: impl FnOnce(&v0_1::Hash, &mut wasmtime::Store<crate::instance::Guest>) -> wasmtime::Result<A>,
+        call: impl FnOnce(&v0_1::Hash, &mut wasmtime::Store<Guest>) -> wasmtime::Result<A>,
         check: impl FnOnce(A) -> Result<T, String>,
     ) -> Result<T, Fault> {
-        self.breaker.admit(&self.plugin.label, function)?;
-        let answer = self.running().and_then(|mut instance| {
-            let answer = instance.call(function, rows, call)?;
-            let checked = check(answer).map_err(|detail| broken(&self.plugin.label, function, detail))?;
-            Ok((instance, checked))
-        });
-        match answer {
-            Ok((instance, checked)) => {
-                self.breaker.succeeded();
-                if !self.plugin.sandbox.services.limits.fresh {
-                    self.instance = Some(instance);
-                }
-                Ok(checked)
-            }
-            Err(fault) => {
-                self.breaker.failed(&fault);
-                Err(fault)
-            }
-        }
-    }
-
-    /// Takes the warm instance, or starts one in the state that the epoch asks for.
-    fn running(&mut self) -> Result<Box<Instance<v0_1::Hash>>, Fault> {
-        if let Some(instance) = self.instance.take() {
-            return Ok(instance);
-        }
-        let instance = self.plugin.start_hash(&self.config).map_err(|error| match error {
-            ConfigureError::Fault(fault) => fault,
-            // The same text was taken before: an instance that thinks otherwise remembers something.
-            other => broken(&self.plugin.label, "configure", other),
-        })?;
-        let mut instance = Box::new(instance);
-        if let Some((epoch, seed)) = self.epoch {
-            instance.call("prepare", 0, |contract, store| contract.prepare(store, epoch, seed))?;
-        }
-        Ok(instance)
+        let epoch = self.epoch;
+        let wake = |instance: &mut Instance<v0_1::Hash>| match epoch {
+            Some((epoch, seed)) => instance.call("prepare", 0, |contract, store| contract.prepare(store, epoch, seed)),
+            None => Ok(()),
+        };
+        self.warm.ask_woken(function, rows, wake, call, check)
     }
 }
 
@@ -106,11 +65,11 @@ impl HashEngine for SandboxedHash {
         assert!(each > 0 && inputs.len().is_multiple_of(each), "{} bytes are not inputs of {each} bytes", inputs.len());
         let width = u32::try_from(each).map_err(|_| Fault {
             class: FaultClass::Environment,
-            plugin: self.plugin.label.clone(),
+            plugin: self.warm.plugin().label.clone(),
             function: "digest-many".to_owned(),
             detail: format!("inputs of {each} bytes are longer than the contract can say"),
         })?;
-        let rows_max = self.plugin.sandbox.services.limits.rows_max.max(1);
+        let rows_max = self.warm.plugin().sandbox.services.limits.rows_max.max(1);
         let mut all = Vec::with_capacity(inputs.len() / each);
         for batch in inputs.chunks(each.saturating_mul(rows_max)) {
             let rows = batch.len() / each;
@@ -136,15 +95,15 @@ impl HashEngine for SandboxedHash {
         let inputs = u64::try_from(job.inputs.len()).unwrap_or(u64::MAX).max(1);
         let slice = (self.pace / inputs).max(1).min(count);
         let packed = job.to_bytes();
-        let rows_max = self.plugin.sandbox.services.limits.rows_max;
-        let started = self.plugin.sandbox.ticker.ticks();
+        let rows_max = self.warm.plugin().sandbox.services.limits.rows_max;
+        let started = self.warm.plugin().sandbox.ticker.ticks();
         let scan = self.ask(
             "search",
             usize::try_from(slice.saturating_mul(inputs)).unwrap_or(usize::MAX),
             |contract, store| contract.search(store, &packed, first, slice),
             |answer| check_scan(&answer, job, first, slice, rows_max),
         );
-        let ticks = self.plugin.sandbox.ticker.ticks().wrapping_sub(started);
+        let ticks = self.warm.plugin().sandbox.ticker.ticks().wrapping_sub(started);
         self.pace = match (&scan, ticks) {
             (Err(_), _) => (self.pace / 16).max(1),
             (Ok(_), 0) if slice.saturating_mul(inputs) >= self.pace / 2 => self.pace.saturating_mul(2),

@@ -121,19 +121,28 @@ impl Outline {
                 return Err(LoadError::Version { found: version.to_owned() });
             }
         }
-        let exports = |interface: &str| self.exports.iter().any(|name| interface_of(name) == Some(interface));
-        let kind = match (exports("hash"), exports("rules")) {
-            (true, false) => Kind::Hash,
-            (false, true) => Kind::Consensus,
-            _ => return Err(LoadError::Kind),
-        };
+        let exports = |kind: &Kind| self.exports.iter().any(|name| interface_of(name) == Some(kind.interface()));
+        let mut kinds = Kind::ALL.into_iter().filter(exports);
+        let (Some(kind), None) = (kinds.next(), kinds.next()) else { return Err(LoadError::Kind) };
         let granted: &[&str] = match kind {
-            Kind::Hash => &["types", "diagnostics"],
+            Kind::Hash | Kind::Payout | Kind::Shares => &["types", "diagnostics"],
             Kind::Consensus => &["types", "diagnostics", "chain-view"],
         };
         match self.imports.iter().find(|name| !interface_of(name).is_some_and(|name| granted.contains(&name))) {
             Some(import) => Err(LoadError::Import { import: import.clone(), kind }),
             None => Ok(kind),
+        }
+    }
+}
+
+impl Kind {
+    /// The interface that makes a component this kind of plugin.
+    fn interface(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::Consensus => "rules",
+            Self::Payout => "payout",
+            Self::Shares => "shares",
         }
     }
 }

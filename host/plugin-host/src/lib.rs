@@ -5,8 +5,8 @@
 //! a plugin is ever reported as a verdict on a block.
 //!
 //! Reading order: [`limits`] says what a plugin may use up, [`engine`] builds the sandbox, [`load`] turns bytes into a
-//! [`Plugin`] (with [`inspect`] and [`cache`]), [`instance`] guards each call, [`fault`] says whose failure it was. [`hash`] and
-//! [`consensus`] are the host's two traits over it, [`again`] what of a batch is judged twice, [`abi`] the released versions of the contract, [`native`] the other door.
+//! [`Plugin`] (with [`inspect`] and [`cache`]), [`instance`] guards each call, [`fault`] says whose failure it was. [`consensus`],
+//! [`hash`], [`payout`] and [`shares`] are the host's four traits over it, the last three on an instance that [`warm`] keeps; [`again`] is what of a batch is judged twice, [`abi`] the released versions of the contract, [`native`] the other door.
 
 mod abi;
 mod again;
@@ -21,7 +21,10 @@ mod instance;
 mod limits;
 mod load;
 mod native;
+mod payout;
+mod shares;
 mod view;
+mod warm;
 
 pub use abi::Kind;
 pub use breaker::Breaker;
@@ -33,3 +36,5 @@ pub use inspect::{CONTRACT_VERSION, PluginInfo};
 pub use limits::{CacheSettings, Fuel, Limits, Settings, Variant};
 pub use load::{ConfigRefusal, ConfigureError, LoadError, Origin, Plugin, PluginSource};
 pub use native::{KernelError, KernelSource, load_kernel};
+pub use payout::SandboxedPayout;
+pub use shares::SandboxedShares;

@@ -11,7 +11,7 @@ const MIB: usize = 1 << 20;
 pub struct Settings {
     /// For consensus plugins.
     pub rules: Limits,
-    /// For plugins whose answers the host checks by itself: hash algorithms.
+    /// For plugins whose answers the host checks by itself: hash algorithms, payout schemes, share validators.
     pub services: Limits,
     /// How often the watchdog's clock ticks: the unit of [`Limits::ticks_per_call`] and of the pace of a search.
     pub tick: Duration,
@@ -105,7 +105,7 @@ impl Limits {
         rows_max: 65_536,
     };
 
-    /// For hash plugins. Memory-hard ones build tables.
+    /// For hash, payout and share plugins. Memory-hard algorithms build tables.
     pub const SERVICES: Self = Self {
         optimised: true,
         fresh: false,
@@ -142,7 +142,7 @@ impl Variant {
         all
     };
 
-    /// Returns settings that run both kinds of plugin in this way.
+    /// Returns settings that run every kind of plugin in this way.
     pub fn apply(self, settings: &Settings) -> Settings {
         let change = |limits: &Limits| Limits {
             optimised: self.optimised,

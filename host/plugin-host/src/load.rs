@@ -6,6 +6,8 @@ use crate::engine::{Chamber, Sandbox};
 use crate::hash::SandboxedHash;
 use crate::inspect::{CONTRACT_VERSION, Format, Outline, PluginInfo, check_module, format, outline};
 use crate::instance::Instance;
+use crate::payout::SandboxedPayout;
+use crate::shares::SandboxedShares;
 use adit_primitives::Hash256;
 use adit_primitives::engine::Fault;
 use std::sync::Arc;
@@ -58,7 +60,8 @@ pub enum LoadError {
     )]
     Version { found: String },
     #[error(
-        "it must export exactly one of adit:plugin/hash and adit:plugin/rules, which say what it is for; `adit plugin build` builds it so"
+        "it must export exactly one of adit:plugin/hash, adit:plugin/rules, adit:plugin/payout and adit:plugin/shares, which say what it \
+         is for; `adit plugin build` builds it so"
     )]
     Kind,
     #[error("a type on its border holds a floating-point number: the contract knows integers only")]
@@ -124,6 +127,8 @@ pub(crate) struct Loaded {
 enum Ready {
     Hash(<v0_1::Hash as Contract>::Ready),
     Rules(<v0_1::Rules as Contract>::Ready),
+    Payout(<v0_1::Payout as Contract>::Ready),
+    Shares(<v0_1::Shares as Contract>::Ready),
 }
 
 impl Sandbox {
@@ -146,6 +151,8 @@ impl Sandbox {
         let (description, schema) = match &ready {
             Ready::Hash(ready) => ask::<v0_1::Hash>(&self.services, ready, &anonymous)?,
             Ready::Rules(ready) => ask::<v0_1::Rules>(&self.rules, ready, &anonymous)?,
+            Ready::Payout(ready) => ask::<v0_1::Payout>(&self.services, ready, &anonymous)?,
+            Ready::Shares(ready) => ask::<v0_1::Shares>(&self.services, ready, &anonymous)?,
         };
         check_description(&description, &schema, code.kind)?;
         let Description { name, version, kind, summary } = description;
@@ -157,10 +164,12 @@ impl Sandbox {
 
     fn cached(&self, digest: Hash256) -> Option<Code> {
         let cache = self.cache.as_ref()?;
-        [Kind::Hash, Kind::Consensus].into_iter().find_map(|kind| {
-            let (outline, component) = cache.get(self.chamber(kind), digest)?;
-            // Both engines may be alike, and then an entry made for one kind is found for the other.
-            (outline.kind().ok()? == kind).then_some(Code { kind, outline, component, origin: Origin::Cached })
+        [&self.services, &self.rules].into_iter().find_map(|chamber| {
+            let (outline, component) = cache.get(chamber, digest)?;
+            let kind = outline.kind().ok()?;
+            // Both engines may be alike, and then an entry made by one is found for the other.
+            let fits = std::ptr::eq(self.chamber(kind), chamber);
+            fits.then_some(Code { kind, outline, component, origin: Origin::Cached })
         })
     }
 
@@ -180,7 +189,7 @@ impl Sandbox {
 
     fn chamber(&self, kind: Kind) -> &Chamber {
         match kind {
-            Kind::Hash => &self.services,
+            Kind::Hash | Kind::Payout | Kind::Shares => &self.services,
             Kind::Consensus => &self.rules,
         }
     }
@@ -199,6 +208,8 @@ impl Code {
         let ready = match self.kind {
             Kind::Hash => v0_1::Hash::ready(&self.component).map(Ready::Hash),
             Kind::Consensus => v0_1::Rules::ready(&self.component).map(Ready::Rules),
+            Kind::Payout => v0_1::Payout::ready(&self.component).map(Ready::Payout),
+            Kind::Shares => v0_1::Shares::ready(&self.component).map(Ready::Shares),
         };
         ready.map_err(|error| LoadError::Contract { detail: format!("{error:#}") })
     }
@@ -292,6 +303,8 @@ impl Plugin {
         match self.0.info.kind {
             Kind::Hash => self.0.start_hash(config).map(drop),
             Kind::Consensus => self.0.start_rules(config).map(drop),
+            Kind::Payout => self.0.start_payout(config).map(drop),
+            Kind::Shares => self.0.start_shares(config).map(drop),
         }
     }
 
@@ -304,20 +317,44 @@ impl Plugin {
     pub fn rules(&self, config: &str) -> Result<SandboxedRules, ConfigureError> {
         SandboxedRules::start(Arc::clone(&self.0), config)
     }
+
+    /// Makes a payout engine of a payout plugin.
+    pub fn payout(&self, config: &str) -> Result<SandboxedPayout, ConfigureError> {
+        SandboxedPayout::start(Arc::clone(&self.0), config)
+    }
+
+    /// Makes a share engine of a share plugin.
+    pub fn shares(&self, config: &str) -> Result<SandboxedShares, ConfigureError> {
+        SandboxedShares::start(Arc::clone(&self.0), config)
+    }
 }
 
 impl Loaded {
     pub fn start_hash(&self, config: &str) -> Result<Instance<v0_1::Hash>, ConfigureError> {
         match &self.ready {
             Ready::Hash(ready) => self.start(&self.sandbox.services, ready, config),
-            Ready::Rules(_) => Err(self.wrong_kind(Kind::Hash)),
+            _ => Err(self.wrong_kind(Kind::Hash)),
         }
     }
 
     pub fn start_rules(&self, config: &str) -> Result<Instance<v0_1::Rules>, ConfigureError> {
         match &self.ready {
             Ready::Rules(ready) => self.start(&self.sandbox.rules, ready, config),
-            Ready::Hash(_) => Err(self.wrong_kind(Kind::Consensus)),
+            _ => Err(self.wrong_kind(Kind::Consensus)),
+        }
+    }
+
+    pub fn start_payout(&self, config: &str) -> Result<Instance<v0_1::Payout>, ConfigureError> {
+        match &self.ready {
+            Ready::Payout(ready) => self.start(&self.sandbox.services, ready, config),
+            _ => Err(self.wrong_kind(Kind::Payout)),
+        }
+    }
+
+    pub fn start_shares(&self, config: &str) -> Result<Instance<v0_1::Shares>, ConfigureError> {
+        match &self.ready {
+            Ready::Shares(ready) => self.start(&self.sandbox.services, ready, config),
+            _ => Err(self.wrong_kind(Kind::Shares)),
         }
     }
 
@@ -345,6 +382,8 @@ impl std::fmt::Debug for Ready {
         f.write_str(match self {
             Self::Hash(_) => "Hash",
             Self::Rules(_) => "Rules",
+            Self::Payout(_) => "Payout",
+            Self::Shares(_) => "Shares",
         })
     }
 }
@@ -354,6 +393,8 @@ impl std::fmt::Display for Kind {
         f.write_str(match self {
             Self::Hash => "hash",
             Self::Consensus => "consensus",
+            Self::Payout => "payout",
+            Self::Shares => "shares",
         })
     }
 }

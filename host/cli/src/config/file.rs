@@ -1,5 +1,6 @@
 //! The tables of `chain.toml`. Their documentation is the reference: `adit chain reference` prints it.
 
+use adit_node::settings::pool::PoolSettings;
 use adit_node::settings::{LogSettings, MinerSettings, NodeSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 /// A chain: its rules, and how this machine takes part in it.
 ///
 /// `chain`, `consensus`, `hash` and `ledger` are the rules: everyone on the chain has the same, and their digest is the chain's
-/// identity. `node` and `miner` are local and no part of it.
+/// identity. `node`, `miner` and `pool` are local and no part of it.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ChainFile {
@@ -23,6 +24,9 @@ pub struct ChainFile {
     /// The miner: for whom it mines, with how many threads, and for which nodes.
     #[serde(default = "MinerSettings::unset")]
     pub miner: MinerSettings,
+    /// The pool: where miners connect, what it mines on, what it pays.
+    #[serde(default = "PoolSettings::unset")]
+    pub pool: PoolSettings,
     /// What is written to the log.
     #[serde(default = "LogSettings::unset")]
     pub log: LogSettings,

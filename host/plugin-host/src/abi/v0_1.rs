@@ -1,8 +1,9 @@
 //! `adit:plugin@0.1`.
 
-use super::{Contract, Description, HashContract, Kind, RulesContract};
+use super::{Contract, Description, HashContract, Kind, PayoutContract, RulesContract, ShareContract};
 use crate::instance::Guest;
 use crate::load::ConfigRefusal;
+use adit_primitives::contract::payout::{Economics, FoundBlock, PayoutPlan, Pays, Window};
 use adit_primitives::contract::{Draft, PowInput, Requirements, Template, Violation};
 use adit_primitives::{BlockId, Hash256, Height, Target, Timestamp, U256};
 use wasmtime::Store;
@@ -31,36 +32,70 @@ mod consensus {
     });
 }
 
-use hash::adit::plugin::types;
-
-pub(crate) struct Hash(hash::HashPlugin);
-pub(crate) struct Rules(consensus::ConsensusPlugin);
-
-impl Contract for Hash {
-    type Ready = hash::HashPluginPre<Guest>;
-
-    fn ready(component: &Component) -> wasmtime::Result<Self::Ready> {
-        let mut linker = Linker::new(component.engine());
-        hash::HashPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest)?;
-        hash::HashPluginPre::new(linker.instantiate_pre(component)?)
-    }
-
-    fn start(ready: &Self::Ready, store: &mut Store<Guest>) -> wasmtime::Result<Self> {
-        ready.instantiate(store).map(Self)
-    }
-
-    fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description> {
-        self.0.adit_plugin_plugin().call_describe(store).map(Description::from)
-    }
-
-    fn schema(&self, store: &mut Store<Guest>) -> wasmtime::Result<String> {
-        self.0.adit_plugin_plugin().call_schema(store)
-    }
-
-    fn configure(&self, store: &mut Store<Guest>, config: &str) -> wasmtime::Result<Result<(), ConfigRefusal>> {
-        Ok(self.0.adit_plugin_plugin().call_configure(store, config)?.map_err(ConfigRefusal::from))
-    }
+mod payout {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "payout-plugin",
+        imports: { default: trappable },
+        with: {
+            "adit:plugin/types": super::hash::adit::plugin::types,
+            "adit:plugin/diagnostics": super::hash::adit::plugin::diagnostics,
+        },
+    });
 }
+
+mod shares {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "shares-plugin",
+        imports: { default: trappable },
+        with: {
+            "adit:plugin/types": super::hash::adit::plugin::types,
+            "adit:plugin/diagnostics": super::hash::adit::plugin::diagnostics,
+        },
+    });
+}
+
+use hash::adit::plugin::types;
+use payout::exports::adit::plugin::payout as exports;
+
+/// Makes a world's bindings a [`Contract`]: what every kind exports.
+macro_rules! contract {
+    ($kind:ident, $module:ident, $world:ident, $resolved:ident) => {
+        pub(crate) struct $kind($module::$world);
+
+        impl Contract for $kind {
+            type Ready = $module::$resolved<Guest>;
+
+            fn ready(component: &Component) -> wasmtime::Result<Self::Ready> {
+                let mut linker = Linker::new(component.engine());
+                $module::$world::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest)?;
+                $module::$resolved::new(linker.instantiate_pre(component)?)
+            }
+
+            fn start(ready: &Self::Ready, store: &mut Store<Guest>) -> wasmtime::Result<Self> {
+                ready.instantiate(store).map(Self)
+            }
+
+            fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description> {
+                self.0.adit_plugin_plugin().call_describe(store).map(Description::from)
+            }
+
+            fn schema(&self, store: &mut Store<Guest>) -> wasmtime::Result<String> {
+                self.0.adit_plugin_plugin().call_schema(store)
+            }
+
+            fn configure(&self, store: &mut Store<Guest>, config: &str) -> wasmtime::Result<Result<(), ConfigRefusal>> {
+                Ok(self.0.adit_plugin_plugin().call_configure(store, config)?.map_err(ConfigRefusal::from))
+            }
+        }
+    };
+}
+
+contract!(Hash, hash, HashPlugin, HashPluginPre);
+contract!(Rules, consensus, ConsensusPlugin, ConsensusPluginPre);
+contract!(Payout, payout, PayoutPlugin, PayoutPluginPre);
+contract!(Shares, shares, SharesPlugin, SharesPluginPre);
 
 impl HashContract for Hash {
     fn prepare(&self, store: &mut Store<Guest>, epoch: u64, seed: Hash256) -> wasmtime::Result<()> {
@@ -77,32 +112,6 @@ impl HashContract for Hash {
 
     fn search(&self, store: &mut Store<Guest>, job: &[u8], first: u64, count: u64) -> wasmtime::Result<Vec<u8>> {
         self.0.adit_plugin_hash().call_search(store, job, first, count)
-    }
-}
-
-impl Contract for Rules {
-    type Ready = consensus::ConsensusPluginPre<Guest>;
-
-    fn ready(component: &Component) -> wasmtime::Result<Self::Ready> {
-        let mut linker = Linker::new(component.engine());
-        consensus::ConsensusPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest)?;
-        consensus::ConsensusPluginPre::new(linker.instantiate_pre(component)?)
-    }
-
-    fn start(ready: &Self::Ready, store: &mut Store<Guest>) -> wasmtime::Result<Self> {
-        ready.instantiate(store).map(Self)
-    }
-
-    fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description> {
-        self.0.adit_plugin_plugin().call_describe(store).map(Description::from)
-    }
-
-    fn schema(&self, store: &mut Store<Guest>) -> wasmtime::Result<String> {
-        self.0.adit_plugin_plugin().call_schema(store)
-    }
-
-    fn configure(&self, store: &mut Store<Guest>, config: &str) -> wasmtime::Result<Result<(), ConfigRefusal>> {
-        Ok(self.0.adit_plugin_plugin().call_configure(store, config)?.map_err(ConfigRefusal::from))
     }
 }
 
@@ -155,6 +164,45 @@ impl RulesContract for Rules {
     ) -> wasmtime::Result<Result<Vec<u8>, Violation>> {
         let answer = self.0.adit_plugin_rules().call_seal(store, header, nonce, rolled)?;
         Ok(answer.map_err(Violation::from))
+    }
+}
+
+impl PayoutContract for Payout {
+    fn plan(&self, store: &mut Store<Guest>) -> wasmtime::Result<PayoutPlan> {
+        self.0.adit_plugin_payout().call_get_plan(store).map(PayoutPlan::from)
+    }
+
+    fn weigh(&self, store: &mut Store<Guest>, shares: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        self.0.adit_plugin_payout().call_weigh(store, shares)
+    }
+
+    fn split(&self, store: &mut Store<Guest>, block: &FoundBlock, weights: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        let block = exports::FoundBlock {
+            height: block.height.0,
+            finder: block.finder.0,
+            distributable: block.distributable,
+            work: u256(block.work.0),
+        };
+        self.0.adit_plugin_payout().call_split(store, block, weights)
+    }
+
+    fn settle(&self, store: &mut Store<Guest>, shares: &[u8], economics: &Economics) -> wasmtime::Result<Vec<u8>> {
+        let economics = exports::Economics {
+            subsidy: economics.subsidy,
+            mean_fees: economics.mean_fees,
+            work: u256(economics.work.0),
+        };
+        self.0.adit_plugin_payout().call_settle(store, shares, economics)
+    }
+}
+
+impl ShareContract for Shares {
+    fn judge_many(&self, store: &mut Store<Guest>, claims: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        self.0.adit_plugin_shares().call_judge_many(store, claims)
+    }
+
+    fn retarget_many(&self, store: &mut Store<Guest>, histories: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        self.0.adit_plugin_shares().call_retarget_many(store, histories)
     }
 }
 
@@ -220,6 +268,11 @@ impl From<types::Hash256> for Hash256 {
     }
 }
 
+fn u256(number: U256) -> types::U256 {
+    let [w0, w1, w2, w3] = number.into_limbs();
+    types::U256 { w0, w1, w2, w3 }
+}
+
 fn target(number: types::U256) -> Target {
     Target(U256::from_limbs([number.w0, number.w1, number.w2, number.w3]))
 }
@@ -229,8 +282,27 @@ impl From<types::Info> for Description {
         let kind = match info.kind {
             types::Kind::Hash => Kind::Hash,
             types::Kind::Consensus => Kind::Consensus,
+            types::Kind::Payout => Kind::Payout,
+            types::Kind::Shares => Kind::Shares,
         };
         Self { name: info.name, version: info.version, kind, summary: info.summary }
+    }
+}
+
+impl From<exports::Plan> for PayoutPlan {
+    fn from(plan: exports::Plan) -> Self {
+        Self {
+            pays: match plan.pays {
+                exports::Pays::Blocks => Pays::Blocks,
+                exports::Pays::Shares => Pays::Shares,
+            },
+            window: match plan.window {
+                exports::Window::None => Window::None,
+                exports::Window::SinceBlock => Window::SinceBlock,
+                exports::Window::LastWork(thousandths) => Window::LastWork { thousandths },
+            },
+            weighs: plan.weighs,
+        }
     }
 }
 
