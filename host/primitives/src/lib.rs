@@ -5,8 +5,9 @@
 //!
 //! Reading order: [`hash`] and [`number`] are the values, [`bytes`] their encoding, [`contract`] what crosses the sandbox's
 //! border, [`engine`] the two traits by which the host sees a plugin of each kind, [`kernel`] the C ABI of native code, [`storage`] the trait by which it keeps
-//! things, [`identity`] what makes two chains the same.
+//! things, [`accounts`] the trait by which a pool keeps its books, [`identity`] what makes two chains the same.
 
+pub mod accounts;
 pub mod bytes;
 pub mod contract;
 pub mod engine;
