@@ -28,11 +28,13 @@ pub enum Table {
     Mempool,
     /// Sequence number → what an operator changed, when and why.
     Audit,
+    /// Number of a segment → shares that a pool credited.
+    Shares,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Headers,
         Self::Bodies,
@@ -43,6 +45,7 @@ impl Table {
         Self::Transactions,
         Self::Mempool,
         Self::Audit,
+        Self::Shares,
     ];
 
     /// Returns the name under which the table is stored.
@@ -58,6 +61,7 @@ impl Table {
             Self::Transactions => "transactions",
             Self::Mempool => "mempool",
             Self::Audit => "audit",
+            Self::Shares => "shares",
         }
     }
 }
