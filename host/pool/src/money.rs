@@ -1,1 +1,19 @@
-//! From the log of shares to a payment that is confirmed.
+//! From the log of shares to a payment that is confirmed: fees, splits, rounds, settlements, payments, and the audit of all of them.
+//!
+//! Every sum that a payout scheme proposes is checked here before it is booked, and every movement of money is one posting of the
+//! books, which name its cause: doing a thing twice changes nothing. Nothing here talks to a chain; what a chain said comes in as a
+//! value, and what is to be said to it goes out as one.
+//!
+//! Reading order: [`fees`] and [`split`] are what is right, [`history`] and [`window`] whose shares count, [`rounds`] what happens to a
+//! block that was found, [`settlement`] to shares that are paid for one by one, [`schemes`] what happens when the operator chooses another
+//! scheme, [`payments`] how money leaves, [`audit`] whether it all adds up.
+
+pub mod audit;
+pub mod fees;
+pub mod history;
+pub mod payments;
+pub mod rounds;
+pub mod schemes;
+pub mod settlement;
+pub mod split;
+pub mod window;
