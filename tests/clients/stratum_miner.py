@@ -29,7 +29,7 @@ import ssl
 import struct
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from urllib.parse import urlsplit
@@ -119,6 +119,10 @@ class Job:
         version = (self.version & ~self.version_mask) | (version_bits & self.version_mask)
         return struct.pack("<I", version) + self.previous + root + struct.pack("<II", self.time, self.bits)
 
+    def stub(self):
+        """Returns what a share tells of its job, without the parts that may be of any size."""
+        return replace(self, coinbase_head=b"", coinbase_tail=b"", branches=())
+
     def share_target(self, algorithm):
         """Returns the largest hash, as a little-endian number, that the pool takes as a share."""
         return min(int(algorithm.target_of_one / self.difficulty), HASH_MAX)
@@ -134,7 +138,7 @@ class Share:
     """A header whose hash meets its job's difficulty."""
 
     generation: int  # which connection its job came over
-    job: Job
+    job: Job  # without its coinbase and branches, see `Job.stub`
     extranonce2: str
     nonce: str
     version_bits: str
@@ -187,7 +191,7 @@ def mine_job(orders, algorithm, generation, job, process, processes, hashes_per_
     target = job.share_target(algorithm)
     batch = batch_size(algorithm, hashes_per_second)
     pause = batch / hashes_per_second if hashes_per_second else 0
-    mask = job.version_mask
+    mask, stub = job.version_mask, job.stub()
     for counter in range(process, 1 << 8 * job.extranonce2_bytes, processes):
         extranonce2 = counter.to_bytes(job.extranonce2_bytes, "little")
         version_bits = job.version & mask
@@ -195,7 +199,7 @@ def mine_job(orders, algorithm, generation, job, process, processes, hashes_per_
             began = time.monotonic()
             head = job.header_head(extranonce2, version_bits)
             for nonce, value in shares_in(algorithm.hash, head, target, start, start + batch):
-                orders.send(Share(generation, job, extranonce2.hex(), f"{nonce:08x}", f"{version_bits:08x}", value))
+                orders.send(Share(generation, stub, extranonce2.hex(), f"{nonce:08x}", f"{version_bits:08x}", value))
             if orders.poll(max(0, began + pause - time.monotonic())):
                 return orders.recv()
             version_bits ^= lowest_bit(mask)
