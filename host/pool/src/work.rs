@@ -1,1 +1,21 @@
 //! From an upstream's template to a share in the log.
+//!
+//! Nothing here believes a miner: a share counts because its header was built and hashed here, met its target, and was seen for the first
+//! time. A plugin can only refuse more. Nothing here talks to a miner or to a node, and time comes in as an argument.
+//!
+//! Reading order: [`template`] is what is mined, [`bitcoin`] and [`adit`] make one of what a node says, [`job`] is a template as miners
+//! know it, [`extranonce`] keeps their work apart, [`share`] is what they send and what they are answered, [`check`] decides,
+//! [`log`](mod@log) keeps what counts. [`workers`], [`retarget`], [`limits`] and [`bans`] are what is known of those who send.
+
+pub mod adit;
+pub mod bans;
+pub mod bitcoin;
+pub mod check;
+pub mod extranonce;
+pub mod job;
+pub mod limits;
+pub mod log;
+pub mod retarget;
+pub mod share;
+pub mod template;
+pub mod workers;

@@ -1,0 +1,280 @@
+//! Jobs: templates as miners know them, for as long as a share for one may still come.
+//!
+//! A job keeps the exact set of shares seen for it. What does not fit is refused; nothing seen is ever forgotten while the job is known.
+
+use crate::work::share::{Refusal, ShareKey};
+use crate::work::template::{BlockTemplate, TemplateError};
+use adit_primitives::{BlockId, Timestamp};
+use sha2::{Digest, Sha256};
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// The number of a job, unique in one run of the pool. Miners are told its hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u32);
+
+/// How long jobs are used and known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobRules {
+    /// For how long a job is handed out while its tip stands, in milliseconds.
+    pub lifetime_ms: u64,
+    /// For how long a job is known after another took its place, in milliseconds: late shares are then told "stale", and late blocks
+    /// still go upstream.
+    pub known_ms: u64,
+    /// Jobs known at once; beyond them the oldest is forgotten.
+    pub jobs_max: usize,
+    /// Shares for one job; those beyond are refused.
+    pub shares_max: usize,
+    /// A template of the same tip that pays at least this many thousandths more than the job's becomes a job before the lifetime is over.
+    pub gain_thousandths: u64,
+}
+
+/// A template as miners know it.
+#[derive(Debug)]
+pub struct Job {
+    pub id: JobId,
+    pub template: BlockTemplate,
+    pub made: Timestamp,
+    /// When the job's previous block ceased to be the tip, in milliseconds; 0 while it is.
+    stale_since: AtomicU64,
+    /// The hash of the coinbase's beginning, which all shares of the job have in common.
+    prefix: Sha256,
+    seen: SeenShares,
+}
+
+/// What became of a template that was offered.
+#[derive(Debug, Clone)]
+pub struct Offered {
+    pub job: Arc<Job>,
+    /// Whether it is a new job, to be told to every miner.
+    pub is_new: bool,
+    /// Whether earlier jobs are void: their tip has gone.
+    pub clean: bool,
+}
+
+/// How often a job served again, and how often a template had to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheCounts {
+    pub hits: u64,
+    pub misses: u64,
+}
+
+/// The jobs that are known. All checkers and connections share it; each call sees and leaves it whole.
+#[derive(Debug)]
+pub struct JobBook {
+    rules: JobRules,
+    jobs: RwLock<Jobs>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+/// The newest last. Only the last one is handed out.
+#[derive(Debug)]
+struct Jobs {
+    next: u32,
+    known: VecDeque<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    job: Arc<Job>,
+    /// When a newer job took its place.
+    replaced: Option<Timestamp>,
+}
+
+impl Job {
+    fn new(id: JobId, template: BlockTemplate, made: Timestamp, shares_max: usize) -> Self {
+        let prefix = Sha256::new_with_prefix(&template.coinbase.before);
+        Self { id, template, made, stale_since: AtomicU64::new(0), prefix, seen: SeenShares::new(shares_max) }
+    }
+
+    /// Returns for how many milliseconds the job's tip has been another's; 0 while it stands, at least 1 afterwards.
+    pub fn stale_ms(&self, now: Timestamp) -> u64 {
+        match self.stale_since.load(Ordering::Acquire) {
+            0 => 0,
+            since => now.to_millis().saturating_sub(since).max(1),
+        }
+    }
+
+    fn retire(&self, now: Timestamp) {
+        // The first tip that took its place counts.
+        let since = now.to_millis().max(1);
+        let _ = self.stale_since.compare_exchange(0, since, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Returns the hash of the coinbase's beginning, to go on from.
+    pub(crate) fn prefix(&self) -> Sha256 {
+        self.prefix.clone()
+    }
+
+    /// Returns the shares seen for the job.
+    pub(crate) fn seen(&self) -> &SeenShares {
+        &self.seen
+    }
+}
+
+impl JobBook {
+    /// Begins with no job. `first` is the number of the first: numbers of an earlier run of the pool should not come again soon.
+    pub fn new(rules: JobRules, first: u32) -> Self {
+        let jobs = Jobs { next: first, known: VecDeque::new() };
+        Self { rules, jobs: RwLock::new(jobs), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+    }
+
+    /// Returns the job to hand out, or `None` where a template has to be fetched first: there is no job, its tip has gone, or it is too old.
+    pub fn current(&self, now: Timestamp) -> Option<Arc<Job>> {
+        let job = self.read().newest().filter(|job| self.serves(job, now)).cloned();
+        let counter = if job.is_some() { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        job
+    }
+
+    /// Returns the newest job whose tip stands, however old: what miners go on with while no upstream answers.
+    pub fn newest(&self) -> Option<Arc<Job>> {
+        self.read().newest().cloned()
+    }
+
+    /// Takes a template. While the tip stands and the newest job is young enough, that job goes on; otherwise the template becomes the newest job.
+    pub fn offer(&self, template: BlockTemplate, now: Timestamp) -> Result<Offered, TemplateError> {
+        template.check()?;
+        let mut jobs = self.write();
+        jobs.forget(&self.rules, now);
+        let current = jobs.newest().filter(|job| job.template.previous == template.previous).cloned();
+        if let Some(job) = current.as_ref().filter(|job| self.serves(job, now) && !self.gains(job, &template)) {
+            return Ok(Offered { job: job.clone(), is_new: false, clean: false });
+        }
+        let clean = current.is_none();
+        jobs.replace(clean, now);
+        let job = Arc::new(Job::new(JobId(jobs.next), template, now, self.rules.shares_max));
+        jobs.next = jobs.next.wrapping_add(1);
+        jobs.known.push_back(Known { job: job.clone(), replaced: None });
+        jobs.forget(&self.rules, now);
+        Ok(Offered { job, is_new: true, clean })
+    }
+
+    /// Notes that the tip is another block, before there is a template over it. Shares for what was mined on other tips are late from now on.
+    pub fn tip_is(&self, tip: BlockId, now: Timestamp) {
+        let jobs = self.read();
+        jobs.known.iter().filter(|known| known.job.template.previous != tip).for_each(|known| known.job.retire(now));
+    }
+
+    /// Returns a job by its number.
+    pub fn job(&self, id: JobId) -> Option<Arc<Job>> {
+        // A late share's job is close to the end.
+        self.read().known.iter().rev().find(|known| known.job.id == id).map(|known| known.job.clone())
+    }
+
+    /// Returns how often a job served again.
+    pub fn counts(&self) -> CacheCounts {
+        CacheCounts { hits: self.hits.load(Ordering::Relaxed), misses: self.misses.load(Ordering::Relaxed) }
+    }
+
+    /// Returns how many jobs are known, and how many shares are remembered for them.
+    pub fn sizes(&self) -> (usize, usize) {
+        let jobs = self.read();
+        (jobs.known.len(), jobs.known.iter().map(|known| known.job.seen.count()).sum())
+    }
+
+    fn serves(&self, job: &Job, now: Timestamp) -> bool {
+        job.stale_ms(now) == 0 && now.to_millis().saturating_sub(job.made.to_millis()) < self.rules.lifetime_ms
+    }
+
+    fn gains(&self, job: &Job, template: &BlockTemplate) -> bool {
+        let (old, new) = (job.template.reward.to_atoms(), template.reward.to_atoms());
+        let wanted = u128::from(old) * (1000 + u128::from(self.rules.gain_thousandths));
+        new > old && u128::from(new) * 1000 >= wanted
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Jobs> {
+        self.jobs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Jobs> {
+        self.jobs.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Jobs {
+    /// The job that is handed out, while its tip stands.
+    fn newest(&self) -> Option<&Arc<Job>> {
+        let newest = self.known.back().map(|known| &known.job)?;
+        (newest.stale_since.load(Ordering::Acquire) == 0).then_some(newest)
+    }
+
+    /// Makes room at the end: the newest is no longer handed out, and where the tip has changed all are late.
+    fn replace(&mut self, clean: bool, now: Timestamp) {
+        for known in &mut self.known {
+            known.replaced.get_or_insert(now);
+            if clean {
+                known.job.retire(now);
+            }
+        }
+    }
+
+    fn forget(&mut self, rules: &JobRules, now: Timestamp) {
+        let too_old = |known: &Known| {
+            known.replaced.is_some_and(|at| now.to_millis().saturating_sub(at.to_millis()) >= rules.known_ms)
+        };
+        while self.known.len() > rules.jobs_max.max(1) || self.known.front().is_some_and(too_old) {
+            self.known.pop_front();
+        }
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// The parts of a set, each with its own lock: checkers seldom wait for each other.
+const PARTS: usize = 16;
+
+/// The exact set of shares seen for one job, bounded.
+#[derive(Debug)]
+pub(crate) struct SeenShares {
+    parts: [Mutex<HashSet<ShareKey>>; PARTS],
+    keys: RandomState,
+    count: AtomicUsize,
+    max: usize,
+}
+
+impl SeenShares {
+    fn new(max: usize) -> Self {
+        let parts = std::array::from_fn(|_| Mutex::new(HashSet::new()));
+        Self { parts, keys: RandomState::new(), count: AtomicUsize::new(0), max }
+    }
+
+    /// Adds a share: [`Refusal::Duplicate`] where it was there, [`Refusal::Full`] where there is no room to remember it.
+    pub(crate) fn insert(&self, key: ShareKey) -> Result<(), Refusal> {
+        let mut part = self.part(&key);
+        if part.contains(&key) {
+            return Err(Refusal::Duplicate);
+        }
+        if self.count.fetch_add(1, Ordering::AcqRel) >= self.max {
+            self.count.fetch_sub(1, Ordering::AcqRel);
+            return Err(Refusal::Full);
+        }
+        part.insert(key);
+        Ok(())
+    }
+
+    /// Takes out a share that was added and could not be judged, so that it may come again.
+    pub(crate) fn remove(&self, key: &ShareKey) {
+        if self.part(key).remove(key) {
+            self.count.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    fn part(&self, key: &ShareKey) -> MutexGuard<'_, HashSet<ShareKey>> {
+        let hash = self.keys.hash_one(key);
+        let index = usize::try_from(hash % PARTS as u64).expect("less than the number of parts");
+        self.parts[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

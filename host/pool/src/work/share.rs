@@ -1,0 +1,221 @@
+//! Shares: what a miner sends, and what it is answered.
+
+use crate::work::extranonce::Extranonce;
+use crate::work::job::{Job, JobId};
+use crate::work::template::HEADER_BYTES;
+use adit_primitives::accounts::WorkerId;
+use adit_primitives::contract::payout::AccountId;
+use adit_primitives::contract::shares::{ShareDifficulty, ShareVerdict};
+use adit_primitives::{BlockId, Hash256, Target, U256};
+use std::sync::Arc;
+
+/// A share as a session gives it on: read, and bound to what its job was sent with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submission {
+    pub account: AccountId,
+    pub worker: WorkerId,
+    pub job: JobId,
+    /// The difficulty that the job was sent with.
+    pub difficulty: ShareDifficulty,
+    /// The pool's part of the extranonce, as the job was sent with it.
+    pub extranonce1: Extranonce,
+    /// The miner's part.
+    pub extranonce2: Extranonce,
+    /// The header's time, in seconds.
+    pub time: u32,
+    pub nonce: u32,
+    /// What the miner put into the bits of the version that it may roll; `None` where it rolls none.
+    pub version_bits: Option<u32>,
+    /// The bits that the connection was allowed to roll when the job was sent.
+    pub version_mask: u32,
+}
+
+/// What becomes of a share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It counts, once it is in the log.
+    Accepted {
+        /// Whether the chain's own target is met too: a block.
+        is_block: bool,
+    },
+    Refused(Refusal),
+}
+
+/// Why a share does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The job was never sent, or is forgotten.
+    UnknownJob,
+    /// The job's tip has gone.
+    Stale,
+    /// The same share came before.
+    Duplicate,
+    /// The digest misses the target of the share's difficulty.
+    LowDifficulty,
+    /// The header's time is outside of what is allowed.
+    Time,
+    /// The version has bits that may not be rolled.
+    Version,
+    /// The extranonce has not the length that the job has room for.
+    Extranonce,
+    /// The share validator's own policy.
+    Policy,
+    /// So many shares came for the job that no more can be remembered.
+    Full,
+    /// The share could not be judged: a plugin gave no answer. Not the miner's fault.
+    Unjudged,
+}
+
+/// A header that meets the chain's target, with everything that an upstream has to be told.
+#[derive(Debug, Clone)]
+pub struct SolvedBlock {
+    pub job: Arc<Job>,
+    pub submission: Submission,
+    pub header: [u8; HEADER_BYTES],
+    /// The double SHA-256 of the header: the block's id wherever headers have 80 bytes.
+    pub id: BlockId,
+    /// The proof of work's digest.
+    pub digest: Hash256,
+    /// The whole block.
+    pub block: Vec<u8>,
+}
+
+/// The bytes that tell the shares of one job apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ShareKey {
+    extranonce1: Extranonce,
+    extranonce2: Extranonce,
+    version: u32,
+    time: u32,
+    nonce: u32,
+}
+
+impl ShareKey {
+    /// Makes the key of a share whose header has that version.
+    pub(crate) fn new(submission: &Submission, version: u32) -> Self {
+        Self {
+            extranonce1: submission.extranonce1,
+            extranonce2: submission.extranonce2,
+            version,
+            time: submission.time,
+            nonce: submission.nonce,
+        }
+    }
+}
+
+impl Refusal {
+    /// Every refusal.
+    pub const ALL: [Self; 10] = [
+        Self::UnknownJob,
+        Self::Stale,
+        Self::Duplicate,
+        Self::LowDifficulty,
+        Self::Time,
+        Self::Version,
+        Self::Extranonce,
+        Self::Policy,
+        Self::Full,
+        Self::Unjudged,
+    ];
+
+    /// Returns Stratum's error code.
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::UnknownJob | Self::Stale => 21,
+            Self::Duplicate => 22,
+            Self::LowDifficulty => 23,
+            Self::Time | Self::Version | Self::Extranonce | Self::Policy | Self::Full | Self::Unjudged => 20,
+        }
+    }
+
+    /// Returns what the miner is told.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::UnknownJob => "job not found",
+            Self::Stale => "stale share",
+            Self::Duplicate => "duplicate share",
+            Self::LowDifficulty => "low difficulty share",
+            Self::Time => "time out of range",
+            Self::Version => "version bits outside of the mask",
+            Self::Extranonce => "extranonce2 of the wrong length",
+            Self::Policy => "refused by the pool's policy",
+            Self::Full => "too many shares for this job",
+            Self::Unjudged => "share could not be judged",
+        }
+    }
+
+    /// Returns the word for it in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnknownJob => "unknown-job",
+            Self::Stale => "stale",
+            Self::Duplicate => "duplicate",
+            Self::LowDifficulty => "low-difficulty",
+            Self::Time => "time",
+            Self::Version => "version",
+            Self::Extranonce => "extranonce",
+            Self::Policy => "policy",
+            Self::Full => "full",
+            Self::Unjudged => "unjudged",
+        }
+    }
+
+    /// Tells whether it speaks against the miner. Late shares are normal, and what the pool could not judge or keep is its own matter.
+    pub const fn is_invalid(self) -> bool {
+        match self {
+            Self::Duplicate | Self::LowDifficulty | Self::Time | Self::Version | Self::Extranonce | Self::Policy => {
+                true
+            }
+            Self::UnknownJob | Self::Stale | Self::Full | Self::Unjudged => false,
+        }
+    }
+
+    /// Tells whether it came too late: its job's tip has gone, or the job is forgotten.
+    pub const fn is_late(self) -> bool {
+        matches!(self, Self::UnknownJob | Self::Stale)
+    }
+
+    /// Returns what a validator's verdict comes to; `None` where it accepts.
+    pub(crate) const fn of(verdict: ShareVerdict) -> Option<Self> {
+        match verdict {
+            ShareVerdict::Accept => None,
+            ShareVerdict::Stale => Some(Self::Stale),
+            ShareVerdict::Duplicate => Some(Self::Duplicate),
+            ShareVerdict::LowDifficulty => Some(Self::LowDifficulty),
+            ShareVerdict::Time => Some(Self::Time),
+            ShareVerdict::Version => Some(Self::Version),
+            ShareVerdict::Policy => Some(Self::Policy),
+        }
+    }
+}
+
+/// Returns the target of a difficulty, as Stratum's miners compute it: 0xffff · 2^208 for 2^32 hashes, halved with each step. It is the
+/// same for sha256d and scrypt: the latter's difficulty 1 is that of 2^16 hashes.
+pub fn target_of(difficulty: ShareDifficulty) -> Target {
+    Target(U256::from(0xffff_u64) << (240 - usize::from(difficulty.to_log2_hashes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_target(log2: u8, want: &str) {
+        let target = target_of(ShareDifficulty::from_log2_hashes(log2)).to_string();
+        assert_eq!(target, format!("{want:0<64}"));
+    }
+
+    #[test]
+    fn difficulty_one_has_stratums_target() {
+        check_target(32, "00000000ffff");
+        check_target(16, "0000ffff");
+        check_target(33, "000000007fff8");
+        check_target(0, "ffff");
+    }
+
+    #[test]
+    fn codes_are_those_that_miners_know() {
+        let codes = Refusal::ALL.map(Refusal::code);
+        assert_eq!(codes, [21, 21, 22, 23, 20, 20, 20, 20, 20, 20]);
+    }
+}
