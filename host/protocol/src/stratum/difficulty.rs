@@ -124,14 +124,27 @@ impl Decimal {
         }
     }
 
-    /// Returns `of` divided by this number, rounded down, stopping at the largest number.
+    /// Returns `of` divided by this number, stopping at the largest number. What division leaves is dropped; nothing is where the
+    /// number is a power of two, however many decimals that has.
     fn dividing(self, of: U256) -> U256 {
-        let part = of / U256::from(self.digits);
-        match self.exponent {
-            power @ 0.. => part.checked_div(ten_to(power.unsigned_abs())).unwrap_or(U256::ZERO),
-            power => part.saturating_mul(ten_to(power.unsigned_abs())),
+        let power = self.exponent.unsigned_abs();
+        if self.exponent >= 0 {
+            return (of / U256::from(self.digits)).checked_div(ten_to(power)).unwrap_or(U256::ZERO);
         }
+        let (digits, fives) = cancel(self.digits, power, 5);
+        let (digits, twos) = cancel(digits, power, 2);
+        let factor = |prime: u8, power: u16| U256::from(prime).saturating_pow(U256::from(power));
+        (of / U256::from(digits)).saturating_mul(factor(5, fives)).saturating_mul(factor(2, twos))
     }
+}
+
+/// Shortens `digits` / `prime`^`power`.
+fn cancel(mut digits: u128, mut power: u16, prime: u8) -> (u128, u16) {
+    while power > 0 && digits.is_multiple_of(prime.into()) {
+        digits /= u128::from(prime);
+        power -= 1;
+    }
+    (digits, power)
 }
 
 /// Returns 10^power, stopping at the largest number.
@@ -236,6 +249,7 @@ mod tests {
             for base in [Base::Sha256, Base::Scrypt] {
                 let number = decimal(&written(base, log2));
                 prop_assert_eq!(base.difficulty(number), difficulty);
+                prop_assert_eq!(base.target(number), share_target(difficulty));
             }
             prop_assert_eq!(target_difficulty(share_target(difficulty)), difficulty);
         }

@@ -4,6 +4,7 @@
 //! an answer. What a line has beyond what is known here is passed over. Lines are written straight into the buffer that is sent.
 
 use crate::hex;
+use adit_primitives::contract::shares::ShareVerdict;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -81,6 +82,10 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 impl<'a> Message<'a> {
     /// Reads a line.
     pub fn parse(line: &'a [u8]) -> Result<Self, MessageError> {
+        // A list would be read as the fields in order.
+        if line.trim_ascii_start().first() != Some(&b'{') {
+            return Err(MessageError::Malformed);
+        }
         let line: Line<'a> = serde_json::from_slice(line).map_err(|_| MessageError::Malformed)?;
         let id = Id::read(line.id)?;
         Ok(match line.method {
@@ -243,6 +248,19 @@ impl Refusal {
     pub const fn other(text: &'static str) -> Self {
         Self::of(20, text)
     }
+
+    /// Returns what a miner is told of its share.
+    pub const fn of_verdict(verdict: ShareVerdict) -> Result<(), Self> {
+        Err(match verdict {
+            ShareVerdict::Accept => return Ok(()),
+            ShareVerdict::Stale => Self::STALE,
+            ShareVerdict::Duplicate => Self::DUPLICATE,
+            ShareVerdict::LowDifficulty => Self::LOW_DIFFICULTY,
+            ShareVerdict::Time => Self::other("time is outside of what is allowed"),
+            ShareVerdict::Version => Self::other("version has bits that may not be rolled"),
+            ShareVerdict::Policy => Self::other("refused by the pool's policy"),
+        })
+    }
 }
 
 /// Appends the answer `true`.
@@ -301,5 +319,22 @@ pub fn write_number(number: u64, out: &mut Vec<u8>) {
 impl From<MessageError> for Refusal {
     fn from(error: MessageError) -> Self {
         Self { code: 20, text: error.to_string().into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_has_the_code_that_miners_know() {
+        let code = |verdict| Refusal::of_verdict(verdict).map_err(|refusal| refusal.code);
+        assert_eq!(code(ShareVerdict::Accept), Ok(()));
+        assert_eq!(code(ShareVerdict::Stale), Err(21));
+        assert_eq!(code(ShareVerdict::Duplicate), Err(22));
+        assert_eq!(code(ShareVerdict::LowDifficulty), Err(23));
+        for verdict in [ShareVerdict::Time, ShareVerdict::Version, ShareVerdict::Policy] {
+            assert_eq!(code(verdict), Err(20));
+        }
     }
 }

@@ -53,8 +53,8 @@ const MALFORMED_MAX: u8 = 10;
 /// How many bytes may wait behind the answer to a subscription.
 const HELD_BYTES_MAX: usize = 16 * 1024;
 
-/// The id of the only request that a server makes.
-const VERSION_ID: Id = Id::Number(1);
+/// The id of the only request that a server makes: far from those that miners count their own by.
+const VERSION_ID: Id = Id::Number(1_000_000);
 
 /// A connection with a miner.
 #[derive(Debug)]
@@ -140,6 +140,8 @@ impl Session {
         }
         self.space = Some(space);
         self.space_due = false;
+        // A miner that subscribes again begins with difficulty 1.
+        self.difficulty_told = None;
         self.subscribing = self.subscribing.saturating_sub(1);
         message::write_result(&subscription.ticket.0, out, |out| {
             out.extend_from_slice(b"[[[\"mining.set_difficulty\",");
@@ -176,9 +178,13 @@ impl Session {
     }
 
     /// Sends a job, with the difficulty and the extranonce that are due before it. `clean` tells the miner that work on earlier jobs
-    /// is worth nothing any more. Before the subscription is answered the newest job waits.
+    /// is worth nothing any more. Before the subscription is answered the newest job waits. The same job may be sent again: it goes
+    /// out under another name, with what is due by then.
     pub fn job(&mut self, job: &Announcement, clean: bool, out: &mut Vec<u8>) {
-        let Some(space) = self.space.filter(|_| self.subscribing == 0 && !self.closed) else {
+        if self.closed {
+            return;
+        }
+        let Some(space) = self.space.filter(|_| self.subscribing == 0) else {
             let clean = clean || self.waiting.as_ref().is_some_and(|waiting| waiting.1);
             self.waiting = Some(Box::new((job.clone(), clean)));
             return;
@@ -216,15 +222,19 @@ impl Session {
         self.difficulty
     }
 
-    /// Gives later jobs another place among the extranonces, and tells whether the miner knows how to move: one that does not has to
-    /// connect anew.
+    /// Gives later jobs another place among the extranonces, and tells whether the miner is there: `false` where it does not know how
+    /// to move, and has to subscribe anew.
     #[must_use]
     pub fn set_extranonce(&mut self, space: NonceSpace) -> bool {
-        if self.takes_extranonce && self.space.is_some_and(|before| before != space) {
+        if self.space == Some(space) {
+            return true;
+        }
+        let moves = self.takes_extranonce && self.space.is_some();
+        if moves {
             self.space = Some(space);
             self.space_due = true;
         }
-        self.takes_extranonce
+        moves
     }
 
     /// Asks the miner to connect again after `wait_s` seconds, to the same place where none is named.
@@ -305,4 +315,61 @@ fn write_space(space: NonceSpace, out: &mut Vec<u8>) {
     message::write_hex(space.extranonce1.as_bytes(), out);
     out.push(b',');
     message::write_number(space.extranonce2_bytes.into(), out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_session_takes_less_than_a_kilobyte() {
+        let settings = Arc::new(Settings {
+            base: Base::Sha256,
+            version_mask: 0x1fff_e000,
+            login_ms_max: 30_000,
+            idle_ms_max: 600_000,
+            version: "adit".to_owned(),
+        });
+        let now = Timestamp::from_millis(0);
+        let job = super::super::job::Job {
+            previous: [0; 32],
+            coinbase_head: vec![0; 200],
+            coinbase_tail: vec![0; 200],
+            branches: vec![[0; 32]; 12],
+            version: 0x2000_0000,
+            bits: 0x1d00_ffff,
+            time: 0,
+        };
+        let mut session = Session::new(settings, ShareDifficulty::from_log2_hashes(32), now);
+        let (mut out, mut effects) = (Vec::new(), Vec::new());
+        session.job(&Announcement::new(JobId(0), &job), true, &mut out);
+        session.show_message("welcome", &mut out);
+        let user = "u".repeat(90);
+        for line in [
+            r#"{"id":1,"method":"mining.subscribe","params":["miner/1.0"]}"#.to_owned(),
+            format!(r#"{{"id":2,"method":"mining.authorize","params":["{user}","x"]}}"#),
+        ] {
+            session.receive(line.as_bytes(), now, &mut out, &mut effects);
+        }
+        let space = NonceSpace { extranonce1: Extranonce::from_bytes(&[0; 4]).unwrap(), extranonce2_bytes: 4 };
+        for effect in effects {
+            match effect {
+                Effect::Subscribe(subscription) => session.subscribed(subscription, "s", space, &mut out),
+                Effect::Authorize(login) => session.authorized(login, Ok(()), &mut out),
+                other => panic!("{other:?}"),
+            }
+        }
+        for id in 0..100 {
+            session.job(&Announcement::new(JobId(id), &job), false, &mut out);
+        }
+        let name = session.workers.iter().map(|worker| worker.len() + 2 * size_of::<usize>()).sum::<usize>();
+        let heap = session.jobs.capacity() * size_of::<SentJob>()
+            + session.workers.capacity() * size_of::<Arc<str>>()
+            + name
+            + session.held.capacity();
+        assert!(session.waiting.is_none());
+        let bytes = size_of::<Session>() + heap;
+        println!("an idle session takes {bytes} bytes, {heap} of them on the heap");
+        assert!(bytes < 1024, "{bytes}");
+    }
 }

@@ -175,7 +175,8 @@ fn read_extranonce(params: &Params<'_>, length: u8) -> Result<Extranonce, Refusa
 
 /// Reads a number of at most 8 digits: there is firmware that drops leading zeros (NerdMiner).
 fn short_number(params: &Params<'_>, index: usize) -> Option<u32> {
-    hex::number(&params.text(index)?)?.try_into().ok()
+    let text = params.text(index).filter(|text| text.len() <= 8)?;
+    hex::number(&text)?.try_into().ok()
 }
 
 fn hear(answer: &Answer<'_>, effects: &mut Vec<Effect>) {
