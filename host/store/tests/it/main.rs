@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod books;
+mod books_beside_memory;
 mod keeping;
 mod killing;
 mod opening;
