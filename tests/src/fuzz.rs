@@ -3,10 +3,18 @@
 //! `tests/it/fuzz.rs` feeds them for a moment in every test run; `tests/fuzz` gives each to libFuzzer.
 
 use adit_chain::{Block, Transaction};
+use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::contract::{
     Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Template, Violation, read_rows,
 };
-use adit_primitives::{Decode, Encode, Target};
+use adit_primitives::{Decode, Encode, Target, Timestamp};
+use adit_protocol::line::LineBuffer;
+use adit_protocol::proxy;
+use adit_protocol::stratum::client::{self, Client, Dialect};
+use adit_protocol::stratum::difficulty::Base;
+use adit_protocol::stratum::job::{Announcement, Job, JobId};
+use adit_protocol::stratum::server::{self, Effect, Extranonce, NonceSpace, Session};
+use std::sync::Arc;
 
 /// A decoder under test.
 pub struct Decoder {
@@ -28,6 +36,9 @@ pub const DECODERS: &[Decoder] = &[
     Decoder { name: "search-job", run: one::<SearchJob> },
     Decoder { name: "scan", run: one::<Scan> },
     Decoder { name: "compact-target", run: compact },
+    Decoder { name: "stratum-session", run: session },
+    Decoder { name: "stratum-client", run: client },
+    Decoder { name: "proxy-header", run: proxy },
 ];
 
 /// Whatever decodes has exactly the bytes that it came from.
@@ -49,5 +60,86 @@ fn compact(bytes: &[u8]) {
     {
         assert_eq!(Target::from_compact(target.to_compact()), Ok(target));
         assert!(target.work().0 >= adit_primitives::U256::ONE);
+    }
+}
+
+/// A miner's stream, to a pool that lets everyone in: what is sent is JSON, an object a line.
+fn session(bytes: &[u8]) {
+    let settings = server::Settings {
+        base: Base::Sha256,
+        version_mask: 0x1fff_e000,
+        login_ms_max: 30_000,
+        idle_ms_max: 600_000,
+        version: "adit".to_owned(),
+    };
+    let now = Timestamp::from_millis(0);
+    let mut session = Session::new(Arc::new(settings), ShareDifficulty::MIN, now);
+    let job = Job {
+        previous: [1; 32],
+        coinbase_head: vec![2; 40],
+        coinbase_tail: vec![3; 40],
+        branches: vec![[4; 32]],
+        version: 5,
+        bits: 6,
+        time: 7,
+    };
+    let job = Announcement::new(JobId(1), &job);
+    let space = NonceSpace { extranonce1: Extranonce::default(), extranonce2_bytes: 4 };
+    let (mut out, mut effects) = (Vec::new(), Vec::new());
+    for_each_line(bytes, |line| {
+        session.receive(line, now, &mut out, &mut effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Subscribe(subscription) => session.subscribed(subscription, "s", space, &mut out),
+                Effect::Authorize(login) => session.authorized(login, Ok(()), &mut out),
+                Effect::Submit(share) => session.judged(&share.ticket, Ok(()), &mut out),
+                Effect::Wish(_) | Effect::Version(_) | Effect::Close(_) => {}
+            }
+        }
+        session.job(&job, true, &mut out);
+        check_sent(&mut out);
+    });
+}
+
+/// A pool's stream, to a miner.
+fn client(bytes: &[u8]) {
+    let settings = client::Settings {
+        agent: "adit".to_owned(),
+        user: "address.rig".to_owned(),
+        password: "x".to_owned(),
+        base: Base::Scrypt,
+        version_mask: 0x1fff_e000,
+        answer_ms_max: 30_000,
+        silence_ms_max: 150_000,
+    };
+    let now = Timestamp::from_millis(0);
+    let (mut out, mut events) = (Vec::new(), Vec::new());
+    let mut client = Client::open(Arc::new(settings), Dialect::Full, None, now, &mut out);
+    for_each_line(bytes, |line| {
+        client.receive(line, now, &mut out, &mut events);
+        events.clear();
+        check_sent(&mut out);
+    });
+}
+
+fn for_each_line(mut bytes: &[u8], mut each: impl FnMut(&[u8])) {
+    let mut lines = LineBuffer::new(1024);
+    while let Ok(Some(line)) = lines.next(&mut bytes) {
+        each(line);
+    }
+}
+
+fn check_sent(out: &mut Vec<u8>) {
+    for line in out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let sent: serde_json::Result<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(line);
+        assert!(sent.is_ok(), "what is sent is an object: {}", String::from_utf8_lossy(line));
+    }
+    out.clear();
+}
+
+fn proxy(bytes: &[u8]) {
+    if let Ok(Some(header)) = proxy::parse(bytes) {
+        assert!(header.bytes <= bytes.len());
+        assert_eq!(proxy::parse(&bytes[..header.bytes]), Ok(Some(header)), "a header that reads on past its end");
     }
 }
