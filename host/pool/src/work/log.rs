@@ -176,8 +176,9 @@ impl ShareLog {
             let mut batch = Batch::default();
             let segments = (from..to).step_by(usize::try_from(SEGMENT_SHARES).expect("a small number"));
             segments.for_each(|segment| batch.delete(Table::Shares, key(segment)));
-            self.storage.commit(batch)?;
+            // First said, then done: who reads meanwhile does not miss them.
             self.first.fetch_max(to, Ordering::AcqRel);
+            self.storage.commit(batch)?;
             from = to;
         }
         Ok(end.saturating_sub(first))
@@ -208,12 +209,7 @@ impl ShareLog {
             if first >= segments.end {
                 break;
             }
-            if first != wanted
-                && first >= self.first.load(Ordering::Acquire)
-                && wanted >= self.first.load(Ordering::Acquire)
-            {
-                return Err(corrupt(wanted, "they are missing"));
-            }
+            self.check_gap(wanted, first)?;
             wanted = first + SEGMENT_SHARES;
             let rows = rows(first, &value)?;
             let needed = usize::try_from(segments.end.min(wanted) - first).expect("a segment is small");
@@ -226,10 +222,13 @@ impl ShareLog {
                 }
             }
         }
-        if wanted < segments.end && segments.start >= self.first.load(Ordering::Acquire) {
-            return Err(corrupt(wanted, "they are missing"));
-        }
-        Ok(())
+        self.check_gap(wanted, segments.end)
+    }
+
+    /// Refuses shares that are missing where they were not pruned meanwhile.
+    fn check_gap(&self, wanted: u64, found: u64) -> Result<(), ShareLogError> {
+        let pruned = wanted < self.first.load(Ordering::Acquire);
+        if found <= wanted || pruned { Ok(()) } else { Err(corrupt(wanted, "they are missing")) }
     }
 }
 

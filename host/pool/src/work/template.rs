@@ -204,10 +204,53 @@ fn pair(left: &Hash256, right: &Hash256) -> Hash256 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use adit_primitives::TxId;
     use proptest::prelude::*;
+
+    /// A template with an easy target, a branch and bits that may be rolled.
+    pub(crate) fn sample() -> BlockTemplate {
+        BlockTemplate {
+            height: Height(7),
+            version: 0x2000_0000,
+            previous: BlockId([9; 32]),
+            bits: 0x207f_ffff,
+            time: 1_000_000,
+            earliest: 999_990,
+            target: Target(adit_primitives::U256::MAX >> 6),
+            version_mask: 0x1fff_e000,
+            coinbase: Coinbase { before: vec![1; 60], extranonce_bytes: 8, after: vec![2; 50] },
+            branch: vec![Hash256([5; 32]), Hash256([6; 32])],
+            reward: Amount::from_atoms(50_000),
+            fees: Amount::from_atoms(10),
+            assembly: Assembly {
+                before_header: vec![],
+                before_coinbase: vec![3],
+                witness: None,
+                after_coinbase: vec![4; 9],
+            },
+        }
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_mined_is_refused() {
+        #[track_caller]
+        fn check(change: impl FnOnce(&mut BlockTemplate), want: TemplateError) {
+            let mut template = sample();
+            change(&mut template);
+            assert_eq!(template.check(), Err(want));
+        }
+        assert_eq!(sample().check(), Ok(()));
+        check(|template| template.target = Target(adit_primitives::U256::ZERO), TemplateError::ZeroTarget);
+        check(|template| template.earliest = 1_000_001, TemplateError::Time { time: 1_000_000, earliest: 1_000_001 });
+        check(|template| template.branch = vec![Hash256::default(); 33], TemplateError::Branch { entries: 33 });
+        check(|template| template.coinbase.extranonce_bytes = 2, TemplateError::Extranonce { bytes: 2 });
+        check(|template| template.coinbase.after = vec![0; 70_000], TemplateError::Coinbase { bytes: 70_068 });
+        check(|template| template.coinbase.before.truncate(3), TemplateError::Missing { field: "whole coinbase" });
+        let (fees, reward) = (Amount::from_atoms(50_001), Amount::from_atoms(50_000));
+        check(|template| template.fees = fees, TemplateError::Fees { fees, reward });
+    }
 
     /// The whole tree, level by level.
     fn root_of(mut level: Vec<Hash256>) -> Hash256 {
