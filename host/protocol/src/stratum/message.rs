@@ -7,7 +7,7 @@ use crate::hex;
 use adit_primitives::contract::shares::ShareVerdict;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write as _;
@@ -103,8 +103,13 @@ impl Id {
             return Err(MessageError::LongId { max: ID_BYTES_MAX });
         }
         match text.as_bytes().first() {
-            Some(b'0'..=b'9' | b'-' | b'"') => Ok(text.parse().map_or_else(|_| Self::Other(text.into()), Self::Number)),
             Some(b'n') => Ok(Self::Null),
+            Some(b'0'..=b'9' | b'-' | b'"') => match text.parse() {
+                Ok(number) => Ok(Self::Number(number)),
+                // Half a surrogate pair and 1e999 pass for JSON up to here, and would break whoever reads the echo.
+                Err(_) if serde_json::from_str::<Value>(text).is_ok() => Ok(Self::Other(text.into())),
+                Err(_) => Err(MessageError::StrangeId),
+            },
             _ => Err(MessageError::StrangeId),
         }
     }
@@ -128,9 +133,9 @@ impl Id {
 }
 
 impl Answer<'_> {
-    /// Tells whether the result is `true`, and no error stands beside it.
+    /// Tells whether the result is `true`: some pools put an empty error beside it.
     pub fn is_true(&self) -> bool {
-        self.error.is_none() && self.result.is_some_and(|result| result.get() == "true")
+        self.result.is_some_and(|result| result.get() == "true")
     }
 
     /// Returns the error's code and text, whichever of the forms in the field it has: an array, an object, a text, or a plain

@@ -29,7 +29,7 @@ pub struct Settings {
     pub version_mask: u32,
     /// How long a miner may take until a worker is authorized, in milliseconds.
     pub login_ms_max: u64,
-    /// How long an authorized miner may be silent, in milliseconds.
+    /// How long an authorized miner may be silent, in milliseconds. One that finds no share says nothing.
     pub idle_ms_max: u64,
     /// What miners that ask for the server's version are told.
     pub version: String,
@@ -46,6 +46,9 @@ pub const SHARES_WAITING_MAX: u16 = 4096;
 
 /// The longest name of a worker, in bytes.
 pub const USER_BYTES_MAX: usize = 256;
+
+/// The longest name of a miner's software, or of a session to come back to, in bytes: longer ones are passed over.
+pub const AGENT_BYTES_MAX: usize = 128;
 
 /// How many lines that cannot be read a miner may send.
 const MALFORMED_MAX: u8 = 10;

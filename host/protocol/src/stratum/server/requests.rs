@@ -1,8 +1,8 @@
 //! What miners say, and what a session makes of it.
 
 use super::{
-    CloseReason, Effect, Extranonce, HELD_BYTES_MAX, Login, MALFORMED_MAX, SHARES_WAITING_MAX, SentJob, Session,
-    Submission, Subscription, Ticket, USER_BYTES_MAX, VERSION_ID, WORKERS_MAX, Wish,
+    AGENT_BYTES_MAX, CloseReason, Effect, Extranonce, HELD_BYTES_MAX, Login, MALFORMED_MAX, SHARES_WAITING_MAX,
+    SentJob, Session, Submission, Subscription, Ticket, USER_BYTES_MAX, VERSION_ID, WORKERS_MAX, Wish,
 };
 use crate::hex;
 use crate::stratum::difficulty::{Base, Decimal, target_difficulty};
@@ -76,7 +76,7 @@ impl Session {
             return self.close(CloseReason::Flood { max: HELD_BYTES_MAX }, effects);
         }
         self.subscribing += 1;
-        let text = |index| params.text(index).map(Box::from);
+        let text = |index| params.text(index).filter(|text| text.len() <= AGENT_BYTES_MAX).map(Box::from);
         effects.push(Effect::Subscribe(Subscription {
             ticket: Ticket(id),
             agent: text(0).unwrap_or_default(),
