@@ -52,7 +52,9 @@ pub enum BuildError {
     NoModule { name: String },
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{name} exports no plugin: its crate needs `export_hash!(…)` or `export_consensus!(…)`")]
+    #[error(
+        "{name} exports no plugin: its crate needs `export_hash!(…)`, `export_consensus!(…)`, `export_payout!(…)` or `export_shares!(…)`"
+    )]
     NoExport { name: String },
     #[error("{name} does not fit the plugin contract: {detail}")]
     Encode { name: String, detail: String },

@@ -2,10 +2,12 @@
 //!
 //! Never holds a rule: it converts values, keeps the configured instance, and passes panics on. Calls before `configure` trap.
 //!
-//! Reading order: this file is what all kinds share, [`hash`] and [`consensus`] one kind each.
+//! Reading order: this file is what all kinds share, [`hash`], [`consensus`], [`payout`] and [`shares`] one kind each.
 
 pub mod consensus;
 pub mod hash;
+pub mod payout;
+pub mod shares;
 
 use crate::ConfigError;
 use std::cell::RefCell;
@@ -110,7 +112,7 @@ fn from_hash(hash: types::Hash256) -> [u8; 32] {
     bytes
 }
 
-/// Ties a type to its crate's component. Not for authors: `export_hash!` and `export_consensus!` use it.
+/// Ties a type to its crate's component. Not for authors: `export_hash!` and its like use it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __exported {

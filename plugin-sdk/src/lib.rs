@@ -1,11 +1,11 @@
 //! The only crate that a plugin author needs: traits, types, export macros, a native test harness.
 //!
-//! An author implements [`HashAlgorithm`] or [`Consensus`] in plain Rust, writes one line ([`export_hash!`],
-//! [`export_consensus!`]) and never sees a binding. A plugin has no clock, no randomness, no files and no network; it keeps
+//! An author implements [`HashAlgorithm`], [`Consensus`], [`PayoutScheme`] or [`ShareValidator`] in plain Rust, writes one line
+//! ([`export_hash!`], [`export_consensus!`], [`export_payout!`], [`export_shares!`]) and never sees a binding. A plugin has no clock, no randomness, no files and no network; it keeps
 //! nothing between instances.
 //!
-//! Reading order: [`hash`] and [`consensus`] are what an author writes, [`config`] how a plugin is configured, [`judge`] how a batch
-//! of headers is judged, [`common`] what many rules share, [`testing`] how both are tested natively. `glue` meets the WIT contract and exists in components
+//! Reading order: [`hash`], [`consensus`], [`payout`] and [`shares`] are what an author writes, [`config`] how a plugin is configured, [`judge`] how a
+//! batch of headers is judged, [`common`] what many plugins share, [`testing`] how all are tested natively. `glue` meets the WIT contract and exists in components
 //! alone; `build` and `scaffold` belong to hosts and exist behind features.
 //!
 //! # Fixed order
@@ -17,6 +17,8 @@ pub mod config;
 pub mod consensus;
 pub mod hash;
 pub mod judge;
+pub mod payout;
+pub mod shares;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
@@ -29,6 +31,12 @@ pub mod scaffold;
 #[doc(hidden)]
 pub mod glue;
 
+pub use adit_primitives::contract::payout::{
+    AccountId, Credit, Economics, FoundBlock, PayoutPlan, Pays, ShareToWeigh, Weight, Window,
+};
+pub use adit_primitives::contract::shares::{
+    Claim, Judgement, ShareDifficulty, ShareVerdict, WorkHistory, WorkSlice, WorkerRecord,
+};
 pub use adit_primitives::contract::{
     Candidate, Draft, Found, HeaderView, KnownBlock, MergedBlock, Placement, PowInput, Requirements, Scan, SearchJob,
     Stamp, Template, Violation,
@@ -41,5 +49,7 @@ pub use adit_primitives::{
 pub use config::{ConfigError, NoConfig};
 pub use consensus::{Consensus, JudgedHeader};
 pub use hash::HashAlgorithm;
+pub use payout::PayoutScheme;
 pub use schemars;
 pub use serde;
+pub use shares::ShareValidator;

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub enum Kind {
     Hash,
     Consensus,
+    Payout,
+    Shares,
 }
 
 /// Why no folder was written.
@@ -37,16 +39,21 @@ macro_rules! files {
 
 const HASH: Files = files!("../templates/hash/": "README.md", "src/lib.rs", "tests/vectors.rs", "vectors.json");
 const CONSENSUS: Files = files!("../templates/consensus/": "README.md", "src/lib.rs", "tests/chain.rs");
+const PAYOUT: Files = files!("../templates/payout/": "README.md", "src/lib.rs", "tests/vectors.rs", "vectors.json");
+const SHARES: Files = files!("../templates/shares/": "README.md", "src/lib.rs", "tests/vectors.rs", "vectors.json");
 const MANIFEST: &str = include_str!("../templates/every-kind/manifest.toml");
 const IGNORE: &str = include_str!("../templates/every-kind/gitignore");
 
 const SDK: Files = files!("../":
-    "src/common.rs", "src/common/difficulty.rs", "src/common/hex.rs", "src/common/subsidy.rs", "src/config.rs", "src/consensus.rs", "src/glue.rs", "src/glue/consensus.rs", "src/glue/hash.rs",
-    "src/hash.rs", "src/judge.rs", "src/lib.rs", "src/testing.rs", "src/testing/chain.rs", "src/testing/native.rs",
+    "src/common.rs", "src/common/difficulty.rs", "src/common/fixed.rs", "src/common/hex.rs", "src/common/pace.rs",
+    "src/common/share_rules.rs", "src/common/split.rs", "src/common/subsidy.rs", "src/config.rs", "src/consensus.rs", "src/glue.rs",
+    "src/glue/consensus.rs", "src/glue/hash.rs", "src/glue/payout.rs", "src/glue/shares.rs", "src/hash.rs", "src/judge.rs", "src/lib.rs",
+    "src/payout.rs", "src/shares.rs", "src/testing.rs", "src/testing/chain.rs", "src/testing/native.rs", "src/testing/pool_vectors.rs",
     "src/testing/vectors.rs",
 );
 const PRIMITIVES: Files = files!("../../host/primitives/":
-    "src/bytes.rs", "src/contract.rs", "src/contract/payout.rs", "src/contract/shares.rs", "src/engine.rs", "src/hash.rs", "src/identity.rs", "src/kernel.rs", "src/lib.rs", "src/number.rs",
+    "src/accounts.rs", "src/accounts/memory.rs", "src/accounts/posting.rs", "src/accounts/rows.rs", "src/bytes.rs", "src/contract.rs", "src/contract/payout.rs",
+    "src/contract/shares.rs", "src/engine.rs", "src/hash.rs", "src/identity.rs", "src/kernel.rs", "src/lib.rs", "src/number.rs",
     "src/storage.rs",
 );
 const WIT: Files = files!("../../wit/": "README.md", "consensus.wit", "diagnostics.wit", "hash.wit", "payout.wit", "shares.wit", "types.wit");
@@ -63,6 +70,8 @@ pub fn scaffold(kind: Kind, name: &str, dir: &Path) -> Result<(), ScaffoldError>
     let example = match kind {
         Kind::Hash => HASH,
         Kind::Consensus => CONSENSUS,
+        Kind::Payout => PAYOUT,
+        Kind::Shares => SHARES,
     };
     write(dir, "Cargo.toml", &named(MANIFEST, name))?;
     write(dir, ".gitignore", IGNORE)?;
@@ -135,7 +144,13 @@ mod tests {
     }
 
     /// Sources of the workspace that a plugin's folder does without.
-    const LEFT_OUT: [&str; 4] = ["src/build.rs", "src/scaffold.rs", "src/scaffold/manifest.rs", "src/judge/tests.rs"];
+    const LEFT_OUT: [&str; 5] = [
+        "src/build.rs",
+        "src/common/pace/tests.rs",
+        "src/judge/tests.rs",
+        "src/scaffold.rs",
+        "src/scaffold/manifest.rs",
+    ];
 
     #[test]
     fn no_source_of_the_sdk_is_forgotten() {

@@ -9,11 +9,19 @@ use std::path::{Path, PathBuf};
 /// The folders beside this one that are bundled: one line for each plugin.
 const PLUGINS: &[&str] = &[
     "blake3",        // hash
+    "fpps",          // payout
     "ghostdag",      // consensus
     "kheavyhash",    // hash
     "longest-chain", // consensus
+    "pplns",         // payout
+    "pps",           // payout
+    "proportional",  // payout
+    "reputation",    // shares
+    "score",         // payout
     "scrypt",        // hash
     "sha256d",       // hash
+    "solo",          // payout
+    "standard",      // shares
 ];
 
 fn main() -> Result<()> {

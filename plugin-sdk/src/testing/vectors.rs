@@ -31,6 +31,10 @@ pub enum VectorError {
     Config { number: usize, key: String, detail: String },
     /// The algorithm's digest is another.
     Digest { number: usize, found: Hash256, want: Hash256 },
+    /// The plugin's answer is another.
+    Answer { number: usize, found: String, want: String },
+    /// The plugin gives no answer.
+    Fault { number: usize, detail: String },
 }
 
 impl std::fmt::Display for VectorError {
@@ -42,6 +46,10 @@ impl std::fmt::Display for VectorError {
             Self::Empty => write!(f, "there are no vectors"),
             Self::Config { number, key, detail } => write!(f, "vector {number}: configuration: {key}: {detail}"),
             Self::Digest { number, found, want } => write!(f, "vector {number}: digest is {found}, should be {want}"),
+            Self::Answer { number, found, want } => {
+                write!(f, "vector {number}: the answer is {found}, should be {want}")
+            }
+            Self::Fault { number, detail } => write!(f, "vector {number}: {detail}"),
         }
     }
 }
@@ -58,7 +66,7 @@ struct Written {
     digest: String,
 }
 
-fn no_config() -> serde_json::Value {
+pub(super) fn no_config() -> serde_json::Value {
     serde_json::Value::Object(serde_json::Map::new())
 }
 
@@ -90,10 +98,13 @@ fn bytes(hex: &str, number: usize) -> Result<Vec<u8>, VectorError> {
 
 /// Checks an algorithm against a file of vectors, one by one and in bulk.
 pub fn check_vectors<H: HashAlgorithm>(path: impl AsRef<Path>) -> Result<(), VectorError> {
-    let path = path.as_ref();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| VectorError::File { path: path.display().to_string(), detail: error.to_string() })?;
+    let text = read_file(path.as_ref())?;
     (1..).zip(read_vectors(&text)?).try_for_each(|(number, vector)| check_vector::<H>(number, &vector))
+}
+
+pub(super) fn read_file(path: &Path) -> Result<String, VectorError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| VectorError::File { path: path.display().to_string(), detail: error.to_string() })
 }
 
 fn check_vector<H: HashAlgorithm>(number: usize, vector: &Vector) -> Result<(), VectorError> {

@@ -32,6 +32,16 @@ fn a_new_consensus_plugin_passes_its_tests_and_builds_slow() {
     check(Kind::Consensus, "my-rules");
 }
 
+#[test]
+fn a_new_payout_plugin_passes_its_tests_and_builds_slow() {
+    check(Kind::Payout, "my-scheme");
+}
+
+#[test]
+fn a_new_share_plugin_passes_its_tests_and_builds_slow() {
+    check(Kind::Shares, "my-shares");
+}
+
 /// Writes a hash plugin with one text of one file replaced.
 fn spoiled(parent: &Path, file: &str, from: &str, to: &str) -> std::path::PathBuf {
     let dir = parent.join("spoiled");

@@ -1,7 +1,8 @@
-//! Tests of a pool's plugins: every function is asked over shares and connections of many kinds, and what the sandbox lets through
-//! has to be the same in each way to run the plugin.
+//! Tests of a pool's plugins: their vectors, and every function asked over shares and connections of many kinds. What the sandbox lets
+//! through has to be the same in each way to run the plugin.
 
 use adit_plugin_host::Plugin;
+use adit_plugin_sdk::testing::{PayoutVector, ShareVector};
 use adit_primitives::contract::payout::{AccountId, Economics, FoundBlock, Pays, ShareToWeigh, Weight, Window};
 use adit_primitives::contract::shares::{Claim, ShareDifficulty, WorkHistory, WorkSlice, WorkerRecord};
 use adit_primitives::engine::{PayoutEngine, ShareEngine};
@@ -16,8 +17,11 @@ const SHARES: u32 = 500;
 /// Why a plugin cannot be tested.
 const NEEDS_DEFAULTS: &str = "the plugin needs settings: give every key a default, so that it can be tested";
 
-/// Asks a payout scheme for its plan, and about shares and blocks. Returns every answer.
-pub fn test_payout(plugin: &Plugin) -> Result<Vec<u8>> {
+/// Checks a payout scheme's vectors, and asks it for its plan, and about shares and blocks. Returns every answer but the vectors'.
+pub fn test_payout(plugin: &Plugin, vectors: &[PayoutVector]) -> Result<Vec<u8>> {
+    for (number, vector) in (1..).zip(vectors) {
+        vector.check(number, &mut plugin.payout(&vector.config())?)?;
+    }
     let mut payout = plugin.payout("{}").context(NEEDS_DEFAULTS)?;
     let plan = payout.plan()?;
     let mut answers = vec![u8::from(plan.pays == Pays::Shares), u8::from(plan.weighs)];
@@ -47,8 +51,11 @@ pub fn test_payout(plugin: &Plugin) -> Result<Vec<u8>> {
     Ok(answers)
 }
 
-/// Asks a share validator about shares and connections. Returns every answer.
-pub fn test_shares(plugin: &Plugin) -> Result<Vec<u8>> {
+/// Checks a share validator's vectors, and asks it about shares and connections. Returns every answer but the vectors'.
+pub fn test_shares(plugin: &Plugin, vectors: &[ShareVector]) -> Result<Vec<u8>> {
+    for (number, vector) in (1..).zip(vectors) {
+        vector.check(number, &mut plugin.shares(&vector.config())?)?;
+    }
     let mut validator = plugin.shares("{}").context(NEEDS_DEFAULTS)?;
     let claims: Vec<Claim> = (0..SHARES).map(claim).collect();
     let mut answers = validator.judge(&claims)?.to_bytes();
