@@ -16,4 +16,6 @@ pub mod rounds;
 pub mod schemes;
 pub mod settlement;
 pub mod split;
+#[cfg(test)]
+mod testing;
 pub mod window;

@@ -10,6 +10,9 @@ use adit_primitives::contract::payout::AccountId;
 use adit_primitives::{Amount, BlockId};
 use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(test)]
+mod tests;
+
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {

@@ -19,6 +19,9 @@ use adit_primitives::accounts::{
 use adit_primitives::{Amount, Timestamp, TxId};
 use std::collections::BTreeMap;
 
+#[cfg(test)]
+mod tests;
+
 /// What the operator sets for payments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentSettings {

@@ -16,6 +16,9 @@ use adit_primitives::engine::{Fault, PayoutEngine};
 use adit_primitives::storage::StorageError;
 use adit_primitives::{Amount, BlockId, Timestamp};
 
+#[cfg(test)]
+mod tests;
+
 /// The pool's blocks in the books.
 pub struct Rounds<'a> {
     pub books: &'a dyn Accounts,

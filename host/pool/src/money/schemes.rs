@@ -19,6 +19,9 @@ use adit_primitives::storage::StorageError;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+#[cfg(test)]
+mod tests;
+
 /// The schemes that are loaded, by [`Era::scheme`]: the one in force, and those that still have blocks to split or shares to pay for.
 pub type Schemes = BTreeMap<String, Box<dyn PayoutEngine>>;
 

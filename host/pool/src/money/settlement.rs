@@ -14,6 +14,9 @@ use adit_primitives::storage::StorageError;
 use adit_primitives::{Amount, Timestamp};
 use std::ops::ControlFlow;
 
+#[cfg(test)]
+mod tests;
+
 /// What became of a range of shares that is owed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {

@@ -5,6 +5,9 @@ use adit_primitives::contract::payout::{AccountId, Credit, Economics, Weight};
 use adit_primitives::{Amount, U256};
 use std::collections::BTreeMap;
 
+#[cfg(test)]
+mod tests;
+
 /// Why a proposal is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SplitError {

@@ -11,6 +11,9 @@ use adit_primitives::{Timestamp, U256, Work};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{ControlFlow, Range};
 
+#[cfg(test)]
+mod tests;
+
 /// How many rows a scheme is asked to weigh at once.
 const ROWS_PER_CALL: usize = 8_192;
 
@@ -184,7 +187,7 @@ impl WorkSums {
 
 /// Shares of one second, merged by account, so that a scheme has fewer rows to weigh.
 struct Second {
-    /// The least age in it.
+    /// The age of the share that was put in first, the newest.
     age_ms: u64,
     works: BTreeMap<AccountId, u64>,
 }
