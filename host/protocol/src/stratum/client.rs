@@ -224,9 +224,13 @@ impl Client {
         }
     }
 
-    /// Returns how to speak to this pool on the next connection.
+    /// Returns how to speak to this pool on the next connection: as now if that led to a subscription, else the other way.
     pub fn next_dialect(&self) -> Dialect {
-        if self.subscribed { self.dialect } else { Dialect::Plain }
+        match self.dialect {
+            dialect if self.subscribed => dialect,
+            Dialect::Full => Dialect::Plain,
+            Dialect::Plain => Dialect::Full,
+        }
     }
 
     /// Returns the session to come back with, if the pool gave one.
