@@ -38,6 +38,8 @@ struct Node {
     /// Blocks of transactions, by their places in `made`.
     chain: Vec<Vec<usize>>,
     mempool: Vec<usize>,
+    /// What was ever sent: others may have it, whatever this node forgets.
+    sent: Vec<usize>,
     /// How many blocks were ever so deep that no reorganisation takes them.
     settled: usize,
 }
@@ -59,6 +61,7 @@ impl Node {
     }
 
     fn send(&mut self, at: usize) {
+        self.sent.push(at);
         let coin = self.made[at].coin;
         let taken = self.spent_in_chain(coin) || self.mempool.iter().any(|other| self.made[*other].coin == coin);
         if !taken {
@@ -77,7 +80,13 @@ impl Node {
     fn reorganise(&mut self, blocks: usize) {
         let keep = self.chain.len().saturating_sub(blocks).max(self.settled);
         let undone: Vec<_> = self.chain.drain(keep..).flatten().collect();
-        undone.into_iter().for_each(|at| self.send(at));
+        let known: Vec<_> = undone.into_iter().filter(|at| self.sent.contains(at)).collect();
+        known.into_iter().for_each(|at| self.send(at));
+    }
+
+    /// Returns the oldest transaction that was ever sent and can be mined.
+    fn stray(&self) -> Option<usize> {
+        self.sent.iter().copied().find(|at| !self.spent_in_chain(self.made[*at].coin))
     }
 
     fn look_up(&self, at: usize) -> Sighting {
@@ -125,6 +134,8 @@ enum Event {
     Mine,
     /// A block without.
     MineEmpty,
+    /// A block of somebody who remembers what this node forgot.
+    MineStray,
     /// The mempool is lost.
     Forget,
     Reorganise(usize),
@@ -177,6 +188,10 @@ impl World {
                 self.node.mine(block);
             }
             Event::MineEmpty => self.node.mine(Vec::new()),
+            Event::MineStray => {
+                let block = self.node.stray().into_iter().collect();
+                self.node.mine(block);
+            }
             Event::Forget => self.node.mempool.clear(),
             Event::Reorganise(blocks) => self.node.reorganise(blocks),
             Event::Conflict => self.conflict(),
@@ -280,12 +295,13 @@ const PAYEES_BEAR: FeeBearer = FeeBearer::Payees { each: Amount::from_atoms(3) }
 
 #[test]
 fn from_every_stage_every_order_of_three_events_pays_everybody_once() {
-    const EVENTS: [Event; 8] = [
+    const EVENTS: [Event; 9] = [
         Event::Step,
         Event::Plan,
         Event::Kill,
         Event::Mine,
         Event::MineEmpty,
+        Event::MineStray,
         Event::Forget,
         Event::Reorganise(2),
         Event::Conflict,
@@ -317,9 +333,10 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..3usize).prop_map(Event::Earn),
         3 => Just(Event::Mine),
         1 => Just(Event::MineEmpty),
+        2 => Just(Event::MineStray),
         1 => Just(Event::Forget),
-        1 => (1..5usize).prop_map(Event::Reorganise),
-        1 => Just(Event::Conflict),
+        2 => (1..5usize).prop_map(Event::Reorganise),
+        2 => Just(Event::Conflict),
     ]
 }
 
