@@ -2,7 +2,7 @@
 //!
 //! Nothing here opens a socket, reads a clock, computes a proof of work or knows what a share is worth.
 //!
-//! Reading order: [`line`] cuts a stream into lines, [`stratum`] is what miners and pools say in them, [`proxy`] is what a load
+//! Reading order: [`mod@line`] cuts a stream into lines, [`stratum`] is what miners and pools say in them, [`proxy`] is what a load
 //! balancer says before them.
 
 #![forbid(unsafe_code)]

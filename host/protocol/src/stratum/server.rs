@@ -44,6 +44,9 @@ pub const WORKERS_MAX: usize = 64;
 /// How many shares of a session may wait for their judgement.
 pub const SHARES_WAITING_MAX: u16 = 4096;
 
+/// How many subscriptions of a session may wait for their answer: miners repeat one that takes long.
+const SUBSCRIPTIONS_WAITING_MAX: u8 = 8;
+
 /// The longest name of a worker, in bytes.
 pub const USER_BYTES_MAX: usize = 256;
 

@@ -132,4 +132,6 @@ pub enum CloseReason {
     Malformed { count: u8 },
     #[error("more than {max} bytes wait for the answer to a subscription")]
     Flood { max: usize },
+    #[error("{count} subscriptions wait for their answer")]
+    Subscriptions { count: u8 },
 }

@@ -2,7 +2,8 @@
 
 use super::{
     AGENT_BYTES_MAX, CloseReason, Effect, Extranonce, HELD_BYTES_MAX, Login, MALFORMED_MAX, SHARES_WAITING_MAX,
-    SentJob, Session, Submission, Subscription, Ticket, USER_BYTES_MAX, VERSION_ID, WORKERS_MAX, Wish,
+    SUBSCRIPTIONS_WAITING_MAX, SentJob, Session, Submission, Subscription, Ticket, USER_BYTES_MAX, VERSION_ID,
+    WORKERS_MAX, Wish,
 };
 use crate::hex;
 use crate::stratum::difficulty::{Base, Decimal, target_difficulty};
@@ -72,8 +73,8 @@ impl Session {
     }
 
     fn subscribe(&mut self, id: Id, params: &Params<'_>, effects: &mut Vec<Effect>) {
-        if self.subscribing == u8::MAX {
-            return self.close(CloseReason::Flood { max: HELD_BYTES_MAX }, effects);
+        if self.subscribing >= SUBSCRIPTIONS_WAITING_MAX {
+            return self.close(CloseReason::Subscriptions { count: self.subscribing }, effects);
         }
         self.subscribing += 1;
         let text = |index| params.text(index).filter(|text| text.len() <= AGENT_BYTES_MAX).map(Box::from);
