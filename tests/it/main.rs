@@ -3,4 +3,5 @@
 mod conformance;
 mod fuzz;
 mod kernels;
+mod pool;
 mod sandbox;

@@ -1,7 +1,7 @@
 //! The bundled plugins in the sandbox that nodes run.
 
 use adit_plugin_bundle::bundled;
-use adit_plugin_host::{Plugin, PluginSource, Sandbox, SandboxedHash, Settings};
+use adit_plugin_host::{Plugin, PluginSource, Sandbox, SandboxedHash, SandboxedPayout, SandboxedShares, Settings};
 use adit_primitives::engine::{HashEngine, RulesEngine};
 use adit_tests::conformance::Subject;
 use serde_json::Value;
@@ -32,4 +32,14 @@ impl Subject for Sandboxed {
 /// Starts a bundled hash plugin.
 pub fn hash(algorithm: &str) -> SandboxedHash {
     PLUGINS[algorithm].hash("{}").expect("a hash without settings")
+}
+
+/// Starts a bundled payout scheme.
+pub fn payout(scheme: &str, config: &str) -> SandboxedPayout {
+    PLUGINS[scheme].payout(config).expect("the scheme takes its configuration")
+}
+
+/// Starts a bundled share validator.
+pub fn shares(validator: &str, config: &str) -> SandboxedShares {
+    PLUGINS[validator].shares(config).expect("the validator takes its configuration")
 }

@@ -3,7 +3,9 @@
 //! `tests/it/fuzz.rs` feeds them for a moment in every test run; `tests/fuzz` gives each to libFuzzer.
 
 use adit_chain::{Block, Transaction};
+use adit_primitives::contract::payout::{Credit, ShareToWeigh, Weight};
 use adit_primitives::contract::shares::ShareDifficulty;
+use adit_primitives::contract::shares::{Claim, Judgement, WorkHistory};
 use adit_primitives::contract::{
     Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Template, Violation, read_rows,
 };
@@ -35,6 +37,12 @@ pub const DECODERS: &[Decoder] = &[
     Decoder { name: "template", run: one::<Template> },
     Decoder { name: "search-job", run: one::<SearchJob> },
     Decoder { name: "scan", run: one::<Scan> },
+    Decoder { name: "credit-rows", run: rows::<Credit> },
+    Decoder { name: "weight-rows", run: rows::<Weight> },
+    Decoder { name: "share-to-weigh-rows", run: rows::<ShareToWeigh> },
+    Decoder { name: "claim-rows", run: rows::<Claim> },
+    Decoder { name: "judgement-rows", run: rows::<Judgement> },
+    Decoder { name: "work-history-rows", run: rows::<WorkHistory> },
     Decoder { name: "compact-target", run: compact },
     Decoder { name: "stratum-session", run: session },
     Decoder { name: "stratum-client", run: client },

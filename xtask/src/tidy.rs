@@ -86,7 +86,7 @@ const ARROWS_OF_TESTS: &[(&str, &[&str])] = &[
     ("adit-plugin-longest-chain", &["adit-plugin-scrypt", "adit-plugin-sha256d", "adit-primitives", "adit-tests"]),
     ("adit-node", &["adit-plugin-longest-chain", "adit-plugin-sdk"]),
     ("adit-pool", &["adit-chain", "adit-kernels", "adit-store"]),
-    ("adit-tests", &["adit-kernels", "adit-miner", "adit-plugin-bundle", "adit-plugin-host"]),
+    ("adit-tests", &["adit-kernels", "adit-miner", "adit-plugin-bundle", "adit-plugin-host", "adit-plugin-sdk"]),
     ("adit-against-kaspa-pow", &["adit-primitives", "adit-kernels"]),
 ];
 

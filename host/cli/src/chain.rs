@@ -1,6 +1,7 @@
 //! `adit chain`: writing, checking, showing and pinning a `chain.toml`.
 
 use crate::config::finding::{Finding, Gravity};
+use crate::config::plugins::ChosenPlugin;
 use crate::config::{self, ResolvedChain};
 use crate::{reference, sandbox};
 use anyhow::{Context, Result, bail};
@@ -101,20 +102,25 @@ fn check(file: &Path, quiet: bool) -> Result<ExitCode> {
 }
 
 fn show(file: &Path) -> Result<ExitCode> {
-    let ResolvedChain { rules, consensus, hash, settings, .. } = config::read(file, &sandbox::open()?)?.into_chain()?;
+    let ResolvedChain { rules, consensus, hash, payout, shares, settings, .. } =
+        config::read(file, &sandbox::open()?)?.into_chain()?;
     println!("chain       {} ({})", rules.chain, rules.network);
     println!("identity    {}", rules.identity());
     println!("genesis     {}", rules.genesis);
-    for (role, chosen) in [("consensus", &consensus), ("hash", &hash)] {
-        let info = chosen.plugin.info();
-        println!("{role:<11} {} {} blake3:{}", info.name, info.version, info.digest);
-        println!("            {}", info.summary);
-        println!("            config {}", chosen.config);
-    }
+    [("consensus", &consensus), ("hash", &hash)].into_iter().for_each(|(role, chosen)| show_plugin(role, chosen));
     println!("ledger      {}", rules.ledger);
     println!("node        {}", serde_json::to_string(&settings.node)?);
     println!("miner       {}", serde_json::to_string(&settings.miner)?);
+    println!("pool        {}", serde_json::to_string(&settings.pool)?);
+    [("payout", &payout), ("shares", &shares)].into_iter().for_each(|(role, chosen)| show_plugin(role, chosen));
     Ok(ExitCode::SUCCESS)
+}
+
+fn show_plugin(role: &str, chosen: &ChosenPlugin) {
+    let info = chosen.plugin.info();
+    println!("{role:<11} {} {} blake3:{}", info.name, info.version, info.digest);
+    println!("            {}", info.summary);
+    println!("            config {}", chosen.config);
 }
 
 fn pin(file: &Path) -> Result<ExitCode> {
@@ -122,7 +128,12 @@ fn pin(file: &Path) -> Result<ExitCode> {
     let mut document: DocumentMut = text.parse().with_context(|| format!("{} is not TOML", file.display()))?;
     // A pin that no longer fits is what is being replaced: the file is read without any.
     let folder = file.parent().unwrap_or(Path::new(""));
-    for table in ["consensus", "hash"] {
+    for table in ["consensus", "hash", "payout", "shares"] {
+        let is_local = ["payout", "shares"].contains(&table);
+        if is_local && !document.contains_key(table) {
+            // The plugin that this program brings is used: nothing is named, so nothing is pinned.
+            continue;
+        }
         let plugin = document.get(table).and_then(|table| table.get("plugin")).and_then(|plugin| plugin.as_str());
         let plugin = plugin.with_context(|| format!("{} names no {table}.plugin", file.display()))?;
         let bytes = config::plugins::bytes_of(plugin, folder).map_err(anyhow::Error::msg)?;

@@ -32,6 +32,10 @@ pub struct ResolvedChain {
     pub rules: Rules,
     pub consensus: ChosenPlugin,
     pub hash: ChosenPlugin,
+    /// How the pool divides what it earns. Local: no part of the rules.
+    pub payout: ChosenPlugin,
+    /// Which shares the pool counts. Local: no part of the rules.
+    pub shares: ChosenPlugin,
     pub ledger: LedgerRules,
     /// Paths in it are absolute, or relative to the working directory.
     pub settings: Settings,
@@ -104,13 +108,23 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
     };
     let table = |name: &str| document.get(name).unwrap_or(&Item::None);
     let mut chooser = Chooser { folder, sandbox, findings: &mut *findings };
-    // Both are looked at before either ends the check: every error is reported at once.
+    // All are looked at before one ends the check: every error is reported at once.
     let consensus = chooser.choose(&file.consensus, table("consensus"), "consensus", Kind::Consensus);
     let hash = chooser.choose(&file.hash, table("hash"), "hash", Kind::Hash);
-    let (consensus, hash) = (consensus?, hash?);
+    let payout = chooser.choose(&file.payout, table("payout"), "payout", Kind::Payout);
+    let shares = chooser.choose(&file.shares, table("shares"), "shares", Kind::Shares);
+    let (consensus, hash, payout, shares) = (consensus?, hash?, payout?, shares?);
     if file.chain.network == Network::Mainnet {
-        for (table, chosen, name) in [(&file.consensus, &consensus, "consensus"), (&file.hash, &hash, "hash")] {
-            if table.digest.is_none() {
+        let plugins = [
+            (&file.consensus, &consensus, "consensus"),
+            (&file.hash, &hash, "hash"),
+            (&file.payout, &payout, "payout"),
+            (&file.shares, &shares, "shares"),
+        ];
+        for (table, chosen, name) in plugins {
+            // What a file does not choose is what this program brings, and is no part of the rules.
+            let is_named = document.contains_key(name);
+            if is_named && table.digest.is_none() {
                 let digest = chosen.plugin.info().digest;
                 let place = place_of(&document, name);
                 let path = format!("{name}.digest");
@@ -137,7 +151,16 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
         ledger: ledger_json(&file.ledger, &ledger),
     };
     let settings = Settings { node: file.node, miner: file.miner, pool: file.pool, log: file.log };
-    Some(ResolvedChain { prefix, rules, consensus, hash, ledger, settings: absolute_paths(settings, folder) })
+    Some(ResolvedChain {
+        prefix,
+        rules,
+        consensus,
+        hash,
+        payout,
+        shares,
+        ledger,
+        settings: absolute_paths(settings, folder),
+    })
 }
 
 fn place_of(document: &Document<&str>, table: &str) -> Place {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// A chain: its rules, and how this machine takes part in it.
 ///
 /// `chain`, `consensus`, `hash` and `ledger` are the rules: everyone on the chain has the same, and their digest is the chain's
-/// identity. `node`, `miner` and `pool` are local and no part of it.
+/// identity. `node`, `miner`, `pool`, `payout` and `shares` are local and no part of it.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ChainFile {
@@ -27,6 +27,12 @@ pub struct ChainFile {
     /// The pool: where miners connect, what it mines on, what it pays.
     #[serde(default = "PoolSettings::unset")]
     pub pool: PoolSettings,
+    /// How the pool divides what it earns.
+    #[serde(default = "PluginTable::payout")]
+    pub payout: PluginTable,
+    /// Which shares the pool counts, and how hard they are.
+    #[serde(default = "PluginTable::shares")]
+    pub shares: PluginTable,
     /// What is written to the log.
     #[serde(default = "LogSettings::unset")]
     pub log: LogSettings,
@@ -63,7 +69,7 @@ impl Network {
     }
 }
 
-/// A plugin of the rules, and its configuration.
+/// A plugin, and its configuration.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PluginTable {
@@ -75,6 +81,20 @@ pub struct PluginTable {
     /// The plugin's own settings: `adit plugin inspect` prints what a plugin knows.
     #[serde(default)]
     pub config: Map<String, Value>,
+}
+
+impl PluginTable {
+    fn payout() -> Self {
+        Self::bundled("pplns")
+    }
+
+    fn shares() -> Self {
+        Self::bundled("standard")
+    }
+
+    fn bundled(name: &str) -> Self {
+        Self { plugin: name.to_owned(), digest: None, config: Map::new() }
+    }
 }
 
 /// What the ledger holds to. Part of the chain's identity.

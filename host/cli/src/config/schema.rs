@@ -5,7 +5,7 @@
 //! here, and serde or the plugin's own `configure` still refuses what is left.
 
 use super::finding::{Finding, Place};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use toml_edit::{Item, TableLike, Value as TomlValue};
 
@@ -28,7 +28,7 @@ pub fn check(schema: &Value, item: &Item, path: &str, place: Place) -> Checked {
     Checked { value, findings: checker.findings }
 }
 
-/// Returns the JSON of a TOML item, without any check. Times and floats have no place in a configuration.
+/// Returns the JSON of a TOML item, without any check. Times, and numbers that are none, have no place in a configuration: they become text.
 fn to_json(item: &Item) -> Value {
     if let Some(table) = item.as_table_like() {
         return table.iter().map(|(key, item)| (key.to_owned(), to_json(item))).collect::<Map<_, _>>().into();
@@ -39,7 +39,9 @@ fn to_json(item: &Item) -> Value {
     match item.as_value() {
         Some(TomlValue::String(text)) => text.value().clone().into(),
         Some(TomlValue::Integer(number)) => (*number.value()).into(),
-        Some(TomlValue::Float(number)) => number.value().to_string().into(),
+        Some(TomlValue::Float(number)) => {
+            Number::from_f64(*number.value()).map_or_else(|| number.value().to_string().into(), Value::Number)
+        }
         Some(TomlValue::Boolean(truth)) => (*truth.value()).into(),
         Some(TomlValue::Datetime(time)) => time.value().to_string().into(),
         Some(TomlValue::Array(array)) => array.iter().map(|value| to_json(&Item::Value(value.clone()))).collect(),
@@ -150,6 +152,8 @@ impl<'a> Checker<'a> {
         }
         if let Some(number) = value.as_i64() {
             self.range(schema, number, path, place);
+        } else if let Some(number) = value.as_f64() {
+            self.range_of_fraction(schema, number, path, place);
         }
         if let Some(text) = value.as_str() {
             let length = text.chars().count();
@@ -179,6 +183,16 @@ impl<'a> Checker<'a> {
                 (None, None) => return,
             };
             self.error(place, path, format!("{number} is out of range; allowed: {allowed}"));
+        }
+    }
+
+    /// The same for a number that is not whole.
+    fn range_of_fraction(&mut self, schema: &Value, number: f64, path: &str, place: Place) {
+        let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+        let (min, max) = (bound("minimum"), bound("maximum"));
+        if min.is_some_and(|min| number < min) || max.is_some_and(|max| number > max) {
+            let shown = |bound: Option<f64>| bound.map_or_else(|| "any".to_owned(), |bound| bound.to_string());
+            self.error(place, path, format!("{number} is out of range; allowed: {} to {}", shown(min), shown(max)));
         }
     }
 
@@ -517,6 +531,24 @@ mod tests {
                 {"difficulty":13,"preset":"pol","retarget":{"interval":"ten","rule":"interval"},"schedule":[{"height":4}],"time":{"median-window":3}}
             "#]],
         );
+    }
+
+    #[test]
+    fn a_number_that_is_not_whole_keeps_its_bounds() {
+        #[derive(Deserialize, JsonSchema)]
+        struct Fraction {
+            #[schemars(range(min = 0.5, max = 1e9))]
+            ratio: f64,
+        }
+        let schema = serde_json::to_value(schemars::schema_for!(Fraction)).unwrap();
+        let read = |text: &str| {
+            let checked = check(&schema, toml_edit::Document::parse(text).unwrap().as_item(), "", Place::TOP);
+            let problem = checked.findings.first().map(|finding| finding.problem.clone());
+            problem.map_or_else(|| Ok(serde_json::from_value::<Fraction>(checked.value).unwrap().ratio), Err)
+        };
+        assert_eq!(read("ratio = 0.75"), Ok(0.75));
+        assert_eq!(read("ratio = 1024"), Ok(1024.0));
+        assert_eq!(read("ratio = 0.25"), Err("0.25 is out of range; allowed: 0.5 to 1000000000".to_owned()));
     }
 
     #[test]

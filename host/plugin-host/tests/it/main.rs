@@ -7,4 +7,7 @@ mod calls;
 mod guest;
 mod kernels;
 mod loading;
+mod payout;
 mod rules;
+mod service;
+mod shares;
