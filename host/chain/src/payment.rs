@@ -1,7 +1,7 @@
 //! Making transactions: choosing what to spend, change, fee, signatures.
 
 use crate::transaction::TRANSACTION_VERSION;
-use crate::{Input, Mempool, OutPoint, Output, PublicKey, SecretKey, Signature, Transaction, Unspent};
+use crate::{Input, Mempool, OutPoint, Output, SecretKey, Signature, Transaction, Unspent};
 use adit_primitives::{Amount, Hash256};
 use std::cmp::Reverse;
 
@@ -11,8 +11,8 @@ pub const INPUTS_MAX: usize = 500;
 /// A payment to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
-    pub to: PublicKey,
-    pub amount: Amount,
+    /// Who gets how much.
+    pub outputs: Vec<Output>,
     /// In atoms for each 1,000 bytes, rounded up.
     pub fee_per_kilobyte: Amount,
 }
@@ -38,14 +38,14 @@ pub fn pay(
     spendable: &[(OutPoint, Unspent)],
     key: &SecretKey,
 ) -> Result<Transaction, PaymentError> {
-    if payment.amount == Amount::ZERO {
+    if payment.outputs.is_empty() || payment.outputs.iter().any(|output| output.amount == Amount::ZERO) {
         return Err(PaymentError::Nothing);
     }
     let mut candidates: Vec<(OutPoint, Output)> = spendable.iter().map(|(at, unspent)| (*at, unspent.output)).collect();
     candidates.sort_unstable_by_key(|(at, output)| (Reverse(output.amount), *at));
     let mut inputs = Vec::new();
     let mut sum = Amount::ZERO;
-    let mut need = payment.needs(inputs.len(), 1)?;
+    let mut need = payment.needs(inputs.len(), 0)?;
     for (at, output) in candidates {
         if sum >= need {
             break;
@@ -55,13 +55,13 @@ pub fn pay(
         }
         inputs.push((at, output));
         sum = sum.checked_add(output.amount).ok_or(PaymentError::Overflow)?;
-        need = payment.needs(inputs.len(), 1)?;
+        need = payment.needs(inputs.len(), 0)?;
     }
     if sum < need {
         return Err(PaymentError::Funds { need, spendable: sum });
     }
-    let mut outputs = vec![Output { amount: payment.amount, key: payment.to }];
-    let change = sum.checked_sub(payment.needs(inputs.len(), 2)?).unwrap_or(Amount::ZERO);
+    let mut outputs = payment.outputs.clone();
+    let change = sum.checked_sub(payment.needs(inputs.len(), 1)?).unwrap_or(Amount::ZERO);
     // Spending it later takes an input's bytes.
     if change > payment.fee(INPUT_BYTES)? {
         outputs.push(Output { amount: change, key: key.public() });
@@ -91,9 +91,11 @@ impl Payment {
         u64::try_from(atoms).map(Amount::from_atoms).map_err(|_| PaymentError::Overflow)
     }
 
-    /// Returns amount and fee for numbers of inputs and outputs.
-    fn needs(&self, inputs: usize, outputs: usize) -> Result<Amount, PaymentError> {
+    /// Returns amounts and fee for a number of inputs, and of outputs for change.
+    fn needs(&self, inputs: usize, changes: usize) -> Result<Amount, PaymentError> {
+        let outputs = self.outputs.len() + changes;
         let fee = self.fee(REST_BYTES + inputs * INPUT_BYTES + outputs * OUTPUT_BYTES)?;
-        self.amount.checked_add(fee).ok_or(PaymentError::Overflow)
+        let amounts = Amount::checked_sum(self.outputs.iter().map(|output| output.amount));
+        amounts.and_then(|amounts| amounts.checked_add(fee)).ok_or(PaymentError::Overflow)
     }
 }

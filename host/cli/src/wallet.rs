@@ -93,8 +93,10 @@ pub fn send(arguments: &SendArguments) -> Result<ExitCode> {
     let to = prefix.parse(&arguments.to).with_context(|| format!("{} is no address of this chain", arguments.to))?;
     let own = prefix.address(key.public()).to_string();
     let holdings = wallet.holdings(&own)?;
-    let payment =
-        Payment { to: to.key, amount: arguments.amount, fee_per_kilobyte: Amount::from_atoms(arguments.fee_rate) };
+    let payment = Payment {
+        outputs: vec![Output { amount: arguments.amount, key: to.key }],
+        fee_per_kilobyte: Amount::from_atoms(arguments.fee_rate),
+    };
     let spendable = spendable(&holdings, key.public())?;
     let transaction = pay(&wallet.chain.rules.identity(), &payment, &spendable, &key)?;
     let body = TransactionBody::new(&transaction, None, prefix);

@@ -7,6 +7,7 @@ mod places;
 mod stall;
 
 pub use places::Place;
+pub use stall::Unstalled;
 
 use crate::settings::Limits;
 use axum::Router;
@@ -17,7 +18,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use places::Places;
-use stall::Unstalled;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

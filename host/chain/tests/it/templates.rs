@@ -3,7 +3,7 @@
 use crate::rules::{SUBSIDY, TestRules};
 use crate::world::{CHAIN, MATURITY, NOW, World, atoms, config, key, output, spend};
 use adit_chain::payment::without_pending;
-use adit_chain::{Payment, PaymentError, Solution, TemplateError, TemplateRequest, payment};
+use adit_chain::{Output, Payment, PaymentError, Solution, TemplateError, TemplateRequest, payment};
 use adit_primitives::{Height, Timestamp};
 use std::sync::Arc;
 
@@ -139,7 +139,8 @@ fn a_wallet_pays_with_change_and_never_twice_from_the_same_output() {
         let holdings = world.chain.reader().holdings(key(1).public(), 100).unwrap();
         without_pending(holdings.spendable, world.chain.mempool())
     };
-    let wish = Payment { to: key(2).public(), amount: atoms(1000), fee_per_kilobyte: atoms(1000) };
+    let wish =
+        Payment { outputs: vec![Output { amount: atoms(1000), key: key(2).public() }], fee_per_kilobyte: atoms(1000) };
     for _ in 0..2 {
         let transaction = payment::pay(&CHAIN, &wish, &spendable(&world), &key(1)).unwrap();
         assert_eq!(transaction.outputs.len(), 2);
@@ -157,7 +158,10 @@ fn a_payment_of_everything_leaves_no_change() {
     world.mine(MATURITY, 1);
     let spendable = world.chain.reader().holdings(key(1).public(), 100).unwrap().spendable;
     let pay = |amount| {
-        let wish = Payment { to: key(2).public(), amount: atoms(amount), fee_per_kilobyte: atoms(1000) };
+        let wish = Payment {
+            outputs: vec![Output { amount: atoms(amount), key: key(2).public() }],
+            fee_per_kilobyte: atoms(1000),
+        };
         payment::pay(&CHAIN, &wish, &spendable, &key(1))
     };
     assert_eq!(pay(SUBSIDY - 156).unwrap().outputs.len(), 1);

@@ -4,6 +4,7 @@ use crate::settings::pool::UpstreamSettings;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -63,8 +64,9 @@ enum Secret {
 
 #[derive(Deserialize)]
 struct Answer {
+    /// As it was written: sums of money are decimal numbers that no float may touch.
     #[serde(default)]
-    result: Value,
+    result: Option<Box<RawValue>>,
     #[serde(default)]
     error: Option<Refusal>,
 }
@@ -109,7 +111,7 @@ impl Rpc {
 
     /// Calls a function of the node.
     pub async fn call<T: DeserializeOwned>(&self, method: &str, parameters: Value) -> Result<T, RpcError> {
-        read(self.exchange(&self.url, method, &parameters, CALL_TIME).await?)
+        read(&*self.exchange(&self.url, method, &parameters, CALL_TIME).await?)
     }
 
     /// Calls a function of the node that waits for news.
@@ -119,12 +121,12 @@ impl Rpc {
         parameters: Value,
         limit: Duration,
     ) -> Result<T, RpcError> {
-        read(self.exchange(&self.url, method, &parameters, limit).await?)
+        read(&*self.exchange(&self.url, method, &parameters, limit).await?)
     }
 
     /// Calls a function of the node's wallet.
     pub async fn call_wallet<T: DeserializeOwned>(&self, method: &str, parameters: Value) -> Result<T, RpcError> {
-        read(self.exchange(&self.wallet, method, &parameters, CALL_TIME).await?)
+        read(&*self.exchange(&self.wallet, method, &parameters, CALL_TIME).await?)
     }
 
     async fn exchange(
@@ -133,7 +135,7 @@ impl Rpc {
         method: &str,
         parameters: &Value,
         limit: Duration,
-    ) -> Result<Value, RpcError> {
+    ) -> Result<Box<RawValue>, RpcError> {
         let (user, password) = self.secret.read().await?;
         let body = json!({ "jsonrpc": "1.0", "id": "adit", "method": method, "params": parameters });
         let request = self.http.post(url.clone()).basic_auth(user, Some(password)).timeout(limit).json(&body);
@@ -155,7 +157,8 @@ impl Rpc {
             .map_err(|error| RpcError::Garbled { detail: format!("status {}: {error}", status.as_u16()) })?;
         match answer.error {
             Some(Refusal { code, message }) => Err(RpcError::Refused { code, message }),
-            None => Ok(answer.result),
+            // The answer null is an answer.
+            None => Ok(answer.result.unwrap_or_else(|| RawValue::NULL.to_owned())),
         }
     }
 }
@@ -176,8 +179,8 @@ impl Secret {
     }
 }
 
-fn read<T: DeserializeOwned>(result: Value) -> Result<T, RpcError> {
-    serde_json::from_value(result).map_err(|error| RpcError::Garbled { detail: error.to_string() })
+fn read<T: DeserializeOwned>(result: &RawValue) -> Result<T, RpcError> {
+    serde_json::from_str(result.get()).map_err(|error| RpcError::Garbled { detail: error.to_string() })
 }
 
 fn classify(error: &reqwest::Error, limit: Duration) -> RpcError {

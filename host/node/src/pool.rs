@@ -1,0 +1,420 @@
+//! The running pool: miners in front, nodes behind, books beside.
+//!
+//! What a share is worth, what a split may be and what a miner may say are decided in `adit-pool` and `adit-protocol`; here are the sockets,
+//! threads and tasks that bring things there. Nothing here touches a balance.
+//!
+//! Reading order: [`Pool`] puts the parts together. [`upstreams`] and [`upstream`] are the nodes behind, [`jobs`] what miners are given to do,
+//! [`front`], [`connection`] and [`connections`] where they are, [`members`] who they are, [`checking`] what becomes of their shares, [`bookkeeping`]
+//! and [`solved`] of blocks and money, [`metrics`] what is counted.
+
+pub mod bookkeeping;
+pub mod checking;
+pub mod connection;
+pub mod connections;
+pub mod front;
+pub mod jobs;
+pub mod members;
+pub mod metrics;
+pub mod solved;
+pub mod upstream;
+pub mod upstreams;
+
+use crate::clock::{Clock, Entropy, random_u32};
+use crate::settings::pool::{DifficultyBase, PoolSettings};
+use crate::tls::{self, TlsError};
+use adit_pool::money::fees::{BasisPoints, FeeError, Fees};
+use adit_pool::money::payments::{FeeBearer, PaymentSettings};
+use adit_pool::money::rounds::RoundSettings;
+use adit_pool::money::schemes::{self, SwitchError};
+use adit_pool::work::bans::{BanRules, Bans};
+use adit_pool::work::check::{Checker, CheckerParts};
+use adit_pool::work::extranonce::{ExtranonceRules, Extranonces};
+use adit_pool::work::job::{JobBook, JobRules};
+use adit_pool::work::limits::{ConnectionLimits, Connections as OpenConnections};
+use adit_pool::work::log::{ShareLog, ShareLogError};
+use adit_pool::work::retarget::{RetargetRules, Retargets};
+use adit_pool::work::workers::{WorkerRules, Workers};
+use adit_primitives::Amount;
+use adit_primitives::accounts::{Accounts, AccountsError, Era};
+use adit_primitives::engine::{Fault, HashEngine, PayoutEngine, ShareEngine};
+use adit_primitives::storage::Storage;
+use adit_protocol::stratum::difficulty::{Base, Decimal};
+use adit_protocol::stratum::server::Settings as SessionSettings;
+use bookkeeping::{BooksFailure, Bookkeeping};
+use checking::{Checking, CheckingParts, CheckingThreads};
+use connections::Connections;
+use front::{Difficulties, Front, Port};
+use jobs::Following;
+use members::Members;
+use metrics::{PoolMetrics, PoolReadout};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use upstream::Upstream;
+use upstreams::Upstreams;
+
+/// The bytes of an extranonce that the pool hands out: the front-end's number and a counter.
+const EXTRANONCE1_BYTES: usize = 4;
+
+/// The bytes that a miner has for itself.
+const EXTRANONCE2_BYTES: u8 = 8;
+
+/// The bytes of a coinbase's extranonce.
+pub const EXTRANONCE_BYTES: usize = EXTRANONCE1_BYTES + EXTRANONCE2_BYTES as usize;
+
+/// How long a job is known after another took its place: late shares are told so, late blocks are handed in.
+const JOB_KNOWN_MS: u64 = 180_000;
+
+/// Jobs known at once.
+const JOBS_MAX: usize = 64;
+
+/// Shares remembered for one job, about a hundred bytes each.
+const SHARES_OF_JOB_MAX: usize = 4_000_000;
+
+/// A template that pays two percent more than the job's becomes a job at once.
+const GAIN_THOUSANDTHS: u64 = 20;
+
+/// Workers known at once, and for how long after their last share.
+const WORKERS_MAX: usize = 200_000;
+const WORKER_IDLE_MS: u64 = 600_000;
+
+/// Over which bans count.
+const BAN_WINDOW_MS: u64 = 600_000;
+
+/// Senders that are counted, and bans in force, at once.
+const BANS_MAX: usize = 100_000;
+
+/// How long a slice of a connection's past is, after how many shares it is looked at, and how long without any.
+const RETARGET: RetargetRules = RetargetRules { slice_ms: 5_000, shares_due: 12, quiet_ms: 5_000 };
+
+/// Without a template for so long, the pool is not ready.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// How long tasks have at the end.
+const END_TIME: Duration = Duration::from_secs(8);
+
+/// What a thread that checks shares works with.
+pub struct CheckEngines {
+    /// The chain's hash in native code, proven equal.
+    pub native: Option<Box<dyn HashEngine>>,
+    /// The chain's hash plugin.
+    pub sandbox: Box<dyn HashEngine>,
+    /// A native double SHA-256 for merkle trees.
+    pub tree: Option<Box<dyn HashEngine>>,
+    pub validator: Box<dyn ShareEngine>,
+}
+
+/// The payout scheme.
+pub struct Scheme {
+    /// Plugin, digest and configuration, in one text: what tells schemes apart in the books.
+    pub name: String,
+    pub engine: Box<dyn PayoutEngine>,
+}
+
+/// What a pool is made of.
+pub struct PoolParts {
+    pub settings: PoolSettings,
+    /// In order of preference. At least one.
+    pub upstreams: Vec<Upstream>,
+    /// One for each thread that checks shares. At least one.
+    pub checks: Vec<CheckEngines>,
+    /// The share validator that sets difficulties.
+    pub retargets: Box<dyn ShareEngine>,
+    pub scheme: Scheme,
+    /// Where the log of shares is kept.
+    pub storage: Arc<dyn Storage>,
+    pub books: Arc<dyn Accounts>,
+    /// Which bits of a version miners may roll.
+    pub version_mask: u32,
+    pub clock: Clock,
+    pub entropy: Entropy,
+}
+
+/// Why a pool does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolStartError {
+    #[error(transparent)]
+    Log(#[from] ShareLogError),
+    #[error(transparent)]
+    Books(#[from] AccountsError),
+    #[error("the books: {0}")]
+    Failure(#[from] BooksFailure),
+    #[error(transparent)]
+    Fees(#[from] FeeError),
+    #[error("the payout scheme: {0}")]
+    Scheme(#[from] Fault),
+    #[error("the payout scheme: {0}")]
+    Switch(#[from] SwitchError),
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    #[error("pool.stratum-tls needs a certificate: pool.tls, or node.tls")]
+    NoCertificate,
+    #[error("{number} is no difficulty")]
+    Difficulty { number: f64 },
+    #[error("nothing can listen at {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("no thread for shares: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A running pool.
+pub struct Pool {
+    front: Arc<Front>,
+    upstreams: Arc<Upstreams>,
+    jobs: Arc<JobBook>,
+    books: Arc<dyn Accounts>,
+    stratum: SocketAddr,
+    ending: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    threads: CheckingThreads,
+    retargeting: std::thread::JoinHandle<()>,
+}
+
+impl Pool {
+    /// Opens log and books, takes up what a crash left, and listens.
+    pub async fn start(parts: PoolParts) -> Result<Self, PoolStartError> {
+        let settings = parts.settings;
+        let (clock, now) = (Arc::clone(&parts.clock), (parts.clock)());
+        let ports = ports(&settings).await?;
+        let stratum = ports[0].listener.local_addr().unwrap_or(settings.stratum);
+        let (ending, ending_receiver) = watch::channel(false);
+        let metrics = Arc::new(PoolMetrics::new());
+        let upstreams = Arc::new(Upstreams::new(parts.upstreams, Arc::clone(&clock)));
+        let log = Arc::new(ShareLog::open(Arc::clone(&parts.storage))?);
+        let bans = Arc::new(Mutex::new(Bans::new(ban_rules(&settings), parts.books.bans(now)?, now)));
+        let jobs = Arc::new(JobBook::new(job_rules(&settings), random_u32(&parts.entropy) >> 1));
+        let workers = Arc::new(Workers::new(WorkerRules {
+            workers_max: WORKERS_MAX,
+            idle_ms: WORKER_IDLE_MS,
+            shares_per_second: settings.limits.shares_per_second,
+        }));
+        let connections = Arc::new(Connections::new(Retargets::new(RETARGET)));
+        let (current, current_receiver) = watch::channel(None);
+        let (economics, economics_receiver) = watch::channel(None);
+        let (solved, solved_receiver) = mpsc::unbounded_channel();
+        let (banned, banned_receiver) = mpsc::unbounded_channel();
+
+        let mut scheme = parts.scheme;
+        let era = Era { from: log.next(), scheme: scheme.name.clone(), plan: scheme.engine.plan()?, began: now };
+        if schemes::switch(&*parts.books, era, *economics_receiver.borrow(), None)? {
+            tracing::info!(scheme = scheme.name, "a payout scheme is in force from now on");
+        }
+        let money = &settings.money;
+        let bookkeeping = Arc::new(Bookkeeping {
+            books: Arc::clone(&parts.books),
+            log: Arc::clone(&log),
+            storage: parts.storage,
+            schemes: Arc::new(Mutex::new(BTreeMap::from([(scheme.name, scheme.engine)]))),
+            rounds: RoundSettings {
+                fees: Fees::new(BasisPoints(money.foundation_fee), BasisPoints(money.pool_fee))?,
+                confirmations: money.maturity,
+            },
+            payments: PaymentSettings {
+                threshold: Amount::from_atoms(money.payment_min),
+                outputs_max: money.outputs_max as usize,
+                confirmations: money.confirmations,
+                fee_bearer: FeeBearer::Operator,
+                operator: money.pool_address.clone(),
+                foundation: money.foundation_address.clone(),
+            },
+            payment_interval: Duration::from_millis(money.payment_ms),
+            upstreams: Arc::clone(&upstreams),
+            current: current_receiver.clone(),
+            economics: economics_receiver,
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&clock),
+            ending: ending_receiver.clone(),
+        });
+        bookkeeping.recover()?;
+
+        let checker = |engines: CheckEngines| {
+            let CheckEngines { native, sandbox, tree, validator } = engines;
+            let (jobs, workers) = (Arc::clone(&jobs), Arc::clone(&workers));
+            Checker::new(CheckerParts { jobs, workers, native, sandbox, tree, validator })
+        };
+        let (checking, threads) = Checking::start(CheckingParts {
+            checkers: parts.checks.into_iter().map(checker).collect(),
+            log,
+            connections: Arc::clone(&connections),
+            bans: Arc::clone(&bans),
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&clock),
+            solved,
+            banned,
+        })
+        .map_err(PoolStartError::Thread)?;
+        let front = Arc::new(Front {
+            session: Arc::new(session_settings(&settings, parts.version_mask)),
+            difficulties: difficulties(&settings)?,
+            extranonce2_bytes: EXTRANONCE2_BYTES,
+            line_bytes_max: settings.limits.line_bytes as usize,
+            login_time: Duration::from_millis(settings.limits.login_ms),
+            stall_time: Duration::from_millis(settings.limits.stall_ms),
+            proxied: settings.proxy_protocol,
+            extranonces: Mutex::new(Extranonces::new(ExtranonceRules {
+                front_end: settings.shares.front_end,
+                bytes: EXTRANONCE1_BYTES,
+            })),
+            open: Mutex::new(OpenConnections::new(ConnectionLimits {
+                connections_max: settings.limits.connections as usize,
+                per_address_max: settings.limits.connections_per_address as usize,
+            })),
+            connections: Arc::clone(&connections),
+            jobs: current_receiver,
+            checking,
+            members: Members::new(Arc::clone(&parts.books), Arc::clone(&upstreams), bans, Arc::clone(&clock)),
+            workers,
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&clock),
+            ending: ending_receiver.clone(),
+        });
+        let following = Following {
+            upstreams: Arc::clone(&upstreams),
+            book: Arc::clone(&jobs),
+            lifetime: settings.shares.job_time(),
+            current,
+            economics,
+            metrics,
+            clock,
+            ending: ending_receiver,
+            fees: BTreeMap::new(),
+        };
+        let retargeting = retargeting(Arc::clone(&front), parts.retargets).map_err(PoolStartError::Thread)?;
+        let mut tasks = vec![
+            tokio::spawn(following.run()),
+            tokio::spawn(bookkeeping.run(solved_receiver, banned_receiver)),
+        ];
+        for port in ports {
+            tasks.push(tokio::spawn(Arc::clone(&front).listen(port)));
+        }
+        tracing::info!(address = %stratum, name = settings.name, "the pool listens for Stratum miners");
+        Ok(Self { front, upstreams, jobs, books: parts.books, stratum, ending, tasks, threads, retargeting })
+    }
+
+    /// Returns where Stratum miners connect.
+    pub fn stratum(&self) -> SocketAddr {
+        self.stratum
+    }
+
+    /// Returns the books.
+    pub fn books(&self) -> &Arc<dyn Accounts> {
+        &self.books
+    }
+
+    /// Returns what the metrics are read off.
+    pub fn readout(&self) -> PoolReadout {
+        let (workers, hashes_per_second) = self.front.workers.totals((self.front.clock)());
+        let counts = self.jobs.counts();
+        PoolReadout {
+            connections: self.front.connections.count(),
+            workers,
+            hashes_per_second,
+            upstream_up: self.upstreams.are_ready(READY_WITHIN),
+            job_cache_hits: counts.hits,
+            job_cache_misses: counts.misses,
+        }
+    }
+
+    /// Runs until `signal` comes; then ends.
+    pub async fn run_until(self, signal: impl Future<Output = ()>) {
+        signal.await;
+        tracing::info!("ending");
+        self.end().await;
+    }
+
+    /// Ends in order: no new shares, those that came are kept and answered, blocks reach the upstream and the books.
+    pub async fn end(self) {
+        self.ending.send_replace(true);
+        let all = async {
+            for task in self.tasks {
+                drop(task.await);
+            }
+        };
+        if tokio::time::timeout(END_TIME, all).await.is_err() {
+            tracing::warn!("the pool's tasks did not end in time");
+        }
+        drop(self.front);
+        let threads = tokio::task::spawn_blocking(move || {
+            drop(self.retargeting.join());
+            self.threads.join();
+        });
+        if tokio::time::timeout(END_TIME, threads).await.is_err() {
+            tracing::warn!("the pool's threads did not end in time");
+        }
+    }
+}
+
+/// Looks after difficulties, on a thread where the sandbox may take its time.
+fn retargeting(front: Arc<Front>, mut validator: Box<dyn ShareEngine>) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let look = move || {
+        while !*front.ending.borrow() {
+            let pause = front.connections.retarget(&mut *validator, front.bounds(), (front.clock)());
+            std::thread::sleep(pause);
+        }
+    };
+    std::thread::Builder::new().name("adit-difficulty".to_owned()).spawn(look)
+}
+
+async fn ports(settings: &PoolSettings) -> Result<Vec<Port>, PoolStartError> {
+    let bind = |address: SocketAddr| async move {
+        let failed = |source| PoolStartError::Listen { address, source };
+        TcpListener::bind(address).await.map_err(failed)
+    };
+    let mut ports = vec![Port { listener: bind(settings.stratum).await?, tls: None }];
+    if let Some(address) = settings.stratum_tls {
+        let files = settings.tls.as_ref().ok_or(PoolStartError::NoCertificate)?;
+        let tls = Some(tls::server(&files.certificate, &files.key)?);
+        ports.push(Port { listener: bind(address).await?, tls });
+    }
+    Ok(ports)
+}
+
+fn ban_rules(settings: &PoolSettings) -> BanRules {
+    BanRules {
+        invalid_percent_max: settings.limits.ban_percent,
+        shares_min: settings.limits.ban_shares.into(),
+        window_ms: BAN_WINDOW_MS,
+        ban_ms: settings.limits.ban_ms,
+        known_max: BANS_MAX,
+    }
+}
+
+fn job_rules(settings: &PoolSettings) -> JobRules {
+    JobRules {
+        lifetime_ms: settings.shares.job_ms,
+        known_ms: JOB_KNOWN_MS,
+        jobs_max: JOBS_MAX,
+        shares_max: SHARES_OF_JOB_MAX,
+        gain_thousandths: GAIN_THOUSANDTHS,
+    }
+}
+
+fn base(settings: &PoolSettings) -> Base {
+    match settings.shares.base {
+        DifficultyBase::Sha256 => Base::Sha256,
+        DifficultyBase::Scrypt => Base::Scrypt,
+    }
+}
+
+fn session_settings(settings: &PoolSettings, version_mask: u32) -> SessionSettings {
+    SessionSettings {
+        base: base(settings),
+        version_mask,
+        login_ms_max: settings.limits.login_ms,
+        idle_ms_max: settings.limits.idle_ms,
+        version: concat!("adit/", env!("CARGO_PKG_VERSION")).to_owned(),
+    }
+}
+
+fn difficulties(settings: &PoolSettings) -> Result<Difficulties, PoolStartError> {
+    let read = |number: f64| {
+        let decimal = Decimal::parse(&number.to_string()).ok_or(PoolStartError::Difficulty { number })?;
+        Ok::<_, PoolStartError>(base(settings).difficulty(decimal))
+    };
+    let least = read(settings.shares.difficulty_min)?;
+    Ok(Difficulties { start: read(settings.shares.difficulty_start)?.max(least), least })
+}

@@ -1,0 +1,366 @@
+//! Follows blocks and payments, and has the books take down what became of them.
+//!
+//! What is right is decided in `adit_pool::money`; here the upstream is asked, and steps are taken again after whatever failed. A block goes to
+//! the upstream first. It is noted beside that, so that a crash forgets none.
+
+use super::checking::Solved;
+use super::jobs::Current;
+use super::metrics::PoolMetrics;
+use super::solved::{self, Note};
+use super::upstream::{Submitted, WalletError};
+use super::upstreams::Upstreams;
+use crate::clock::Clock;
+use crate::server::ended;
+use adit_pool::money::payments::{self, PaymentError, PaymentSettings, Step};
+use adit_pool::money::rounds::{RoundSettings, Rounds, RoundsError, SplitOutcome};
+use adit_pool::money::schemes::Schemes;
+use adit_pool::money::settlement::{self, Settled};
+use adit_pool::work::log::ShareLog;
+use adit_primitives::accounts::{
+    Accounts, AccountsError, Ban, BlockState, Change, OperatorChange, Payment, PaymentNumber,
+};
+use adit_primitives::contract::payout::Economics;
+use adit_primitives::storage::{Storage, StorageError};
+use adit_primitives::{Amount, BlockId};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// How often blocks and payments are looked after.
+const ROUND_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often shares are settled between blocks, where shares are paid for.
+const SETTLE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long blocks on their way have at the end.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How often a block is handed in again while no upstream gives a verdict.
+const SUBMIT_PAUSE: Duration = Duration::from_millis(500);
+
+/// What bookkeeping works with.
+pub struct Bookkeeping {
+    pub books: Arc<dyn Accounts>,
+    pub log: Arc<ShareLog>,
+    pub storage: Arc<dyn Storage>,
+    pub schemes: Arc<Mutex<Schemes>>,
+    pub rounds: RoundSettings,
+    pub payments: PaymentSettings,
+    /// The time between payments.
+    pub payment_interval: Duration,
+    pub upstreams: Arc<Upstreams>,
+    pub current: watch::Receiver<Option<Arc<Current>>>,
+    pub economics: watch::Receiver<Option<Economics>>,
+    pub metrics: Arc<PoolMetrics>,
+    pub clock: Clock,
+    pub ending: watch::Receiver<bool>,
+}
+
+/// Why a step of the books was not taken. It is taken again later.
+#[derive(Debug, thiserror::Error)]
+pub enum BooksFailure {
+    #[error(transparent)]
+    Rounds(#[from] RoundsError),
+    #[error(transparent)]
+    Payment(#[from] PaymentError),
+    #[error(transparent)]
+    Books(#[from] AccountsError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("a step of the books panicked")]
+    Panic,
+}
+
+impl Bookkeeping {
+    /// Takes up the blocks that a crash left out of the books. Before anything else runs.
+    pub fn recover(&self) -> Result<(), BooksFailure> {
+        for note in solved::noted(&*self.storage)? {
+            let block = note.into_block(self.log.next());
+            let id = block.id;
+            if self.rounds().found(&block)? {
+                tracing::warn!(block = %id, height = block.height.0, "a block that was found before a crash is in the books now");
+            }
+            solved::forget(&*self.storage, id)?;
+        }
+        Ok(())
+    }
+
+    /// Runs until the pool ends. Blocks on their way then have some seconds.
+    pub async fn run(
+        self: Arc<Self>,
+        mut solved: mpsc::UnboundedReceiver<Solved>,
+        mut banned: mpsc::UnboundedReceiver<Ban>,
+    ) {
+        let mut ending = self.ending.clone();
+        let mut blocks = JoinSet::new();
+        let rounds = tokio::spawn(Arc::clone(&self).follow());
+        loop {
+            tokio::select! {
+                biased;
+                Some(found) = solved.recv() => drop(blocks.spawn(Arc::clone(&self).take(found))),
+                Some(ban) = banned.recv() => self.keep(ban).await,
+                Some(_) = blocks.join_next(), if !blocks.is_empty() => {}
+                () = ended(&mut ending) => break,
+            }
+        }
+        rounds.abort();
+        while let Ok(found) = solved.try_recv() {
+            blocks.spawn(Arc::clone(&self).take(found));
+        }
+        let all = async { while blocks.join_next().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, all).await.is_err() {
+            tracing::warn!("blocks were still on their way at the end: they are noted, and taken up at the next start");
+        }
+    }
+
+    /// Brings a block to the upstream and into the books, both at once.
+    async fn take(self: Arc<Self>, solved: Solved) {
+        let Solved { block, shares_end } = solved;
+        let (id, height) = (block.id, block.job.template.height);
+        self.metrics.blocks_found.inc();
+        let note = Note::new(&block, (self.clock)());
+        let (keeper, kept) = (Arc::clone(&self), note.clone());
+        let noting = tokio::task::spawn_blocking(move || solved::note(&*keeper.storage, &kept));
+        let submitting = self.upstreams.submit(&block.block);
+        let (noted, submitted) = tokio::join!(noting, submitting);
+        tracing::info!(block = %id, height = height.0, "the pool found a block");
+        if !matches!(noted, Ok(Ok(()))) {
+            tracing::error!(block = %id, "the block could not be noted: a crash now would forget it");
+        }
+        // Without an answer the log has failed or ended; what it held then is the window.
+        let end = shares_end.await.unwrap_or_else(|_| self.log.next());
+        let recorded = self.step(move |keeper| {
+            keeper.rounds().found(&note.into_block(end))?;
+            Ok(solved::forget(&*keeper.storage, id)?)
+        });
+        if let Err(error) = recorded.await {
+            return tracing::error!(block = %id, %error, "the books did not take the block: it is noted for the next start");
+        }
+        let mut submitted = submitted;
+        loop {
+            match submitted {
+                Ok(verdict) => return self.take_verdict(id, verdict).await,
+                Err(error) => {
+                    tracing::error!(block = %id, %error, "no upstream took the block: it is handed in again");
+                    tokio::time::sleep(SUBMIT_PAUSE).await;
+                    submitted = self.upstreams.submit(&block.block).await;
+                }
+            }
+        }
+    }
+
+    async fn take_verdict(self: &Arc<Self>, id: BlockId, verdict: Submitted) {
+        let now = (self.clock)();
+        let booked = match verdict {
+            Submitted::Taken => {
+                self.metrics.blocks_accepted.inc();
+                self.step(move |keeper| Ok(keeper.rounds().accepted(id, now)?)).await
+            }
+            Submitted::Refused { reason } => {
+                self.metrics.blocks_refused.inc();
+                tracing::error!(block = %id, reason, "the upstream refuses the pool's block");
+                self.step(move |keeper| Ok(keeper.rounds().refused(id)?)).await
+            }
+        };
+        match booked {
+            Ok(()) => self.split().await,
+            Err(error) => tracing::error!(block = %id, %error, "what became of the block is not booked yet"),
+        }
+    }
+
+    async fn keep(self: &Arc<Self>, ban: Ban) {
+        let kept = self.step(move |keeper| Ok(drop(keeper.books.commit(&[Change::Ban(ban)])?))).await;
+        if let Err(error) = kept {
+            tracing::error!(%error, "a ban is not in the books");
+        }
+    }
+
+    /// Looks after blocks, settlements and payments, again and again.
+    async fn follow(self: Arc<Self>) {
+        let (mut tip, mut settled, mut paid) = (None, tokio::time::Instant::now(), tokio::time::Instant::now());
+        loop {
+            self.follow_blocks().await;
+            self.split().await;
+            let now_tip = self.current.borrow().as_ref().map(|current| current.tip);
+            if now_tip != tip || settled.elapsed() >= SETTLE_INTERVAL {
+                (tip, settled) = (now_tip, tokio::time::Instant::now());
+                self.settle().await;
+            }
+            if paid.elapsed() >= self.payment_interval {
+                paid = tokio::time::Instant::now();
+                self.plan_payment().await;
+            }
+            self.follow_payments().await;
+            tokio::time::sleep(ROUND_INTERVAL).await;
+        }
+    }
+
+    async fn follow_blocks(self: &Arc<Self>) {
+        let open = match self.step(|keeper| Ok(keeper.books.blocks_open()?)).await {
+            Ok(open) => open,
+            Err(error) => return tracing::error!(%error, "the books do not say which blocks are open"),
+        };
+        for block in open {
+            let (id, height) = (block.id, block.height);
+            let standing = match self.upstreams.standing(id, height).await {
+                Ok(Some(standing)) => standing,
+                // It may have lost its newest blocks in a crash, or never had ours.
+                Ok(None) => {
+                    if let Err(error) = self.upstreams.submit(&block.bytes).await {
+                        tracing::warn!(block = %id, %error, "a block of ours is unknown to the upstream, and not taken again");
+                    }
+                    continue;
+                }
+                Err(error) => return tracing::debug!(%error, "where our blocks stand is not known now"),
+            };
+            let now = (self.clock)();
+            match self.step(move |keeper| Ok(keeper.rounds().follow(id, standing, now)?)).await {
+                Ok(state) if state != block.state => {
+                    tracing::info!(block = %id, height = height.0, %state, "a block of the pool");
+                    if state == BlockState::Orphaned {
+                        self.metrics.blocks_orphaned.inc();
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(block = %id, %error, "where the block stands is not booked"),
+            }
+        }
+    }
+
+    async fn split(self: &Arc<Self>) {
+        let now = (self.clock)();
+        let outcomes = self.step(move |keeper| {
+            let mut schemes = keeper.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(keeper.rounds().split_due(&mut schemes, now)?)
+        });
+        match outcomes.await {
+            Ok(outcomes) => outcomes.iter().for_each(|outcome| match outcome {
+                SplitOutcome::Split { block, distributed } => {
+                    tracing::info!(%block, atoms = distributed.to_atoms(), "a block's reward is split");
+                }
+                SplitOutcome::Postponed { block, why } => tracing::error!(%block, %why, "a block waits to be split"),
+            }),
+            Err(error) => tracing::error!(%error, "blocks are not split"),
+        }
+    }
+
+    async fn settle(self: &Arc<Self>) {
+        let Some(economics) = *self.economics.borrow() else { return };
+        let (now, fees) = ((self.clock)(), self.rounds.fees);
+        let after_fees = |atoms: u64| fees.divide(Amount::from_atoms(atoms)).distributable.to_atoms();
+        let economics = Economics {
+            subsidy: after_fees(economics.subsidy),
+            mean_fees: after_fees(economics.mean_fees),
+            work: economics.work,
+        };
+        let outcomes = self.step(move |keeper| {
+            settlement::owe(&*keeper.books, keeper.log.next(), economics)?;
+            let mut schemes = keeper.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(settlement::settle_due(&*keeper.books, &*keeper.log, &mut schemes, now)?)
+        });
+        match outcomes.await {
+            Ok(outcomes) => outcomes.iter().for_each(|outcome| match outcome {
+                Settled::Paid { from, to, sum } => {
+                    tracing::info!(shares = to.0 - from.0, atoms = sum.to_atoms(), "shares are paid for");
+                }
+                Settled::Postponed { from, to, why } => {
+                    tracing::error!(shares = to.0 - from.0, %why, "shares wait to be paid for");
+                }
+            }),
+            Err(error) => tracing::error!(%error, "shares are not settled"),
+        }
+    }
+
+    async fn plan_payment(self: &Arc<Self>) {
+        let now = (self.clock)();
+        match self.step(move |keeper| Ok(payments::plan(&*keeper.books, &keeper.payments, now)?)).await {
+            Ok(Some(Payment { number, outputs, .. })) => {
+                tracing::info!(%number, outputs = outputs.len(), "a payment is planned");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "no payment is planned"),
+        }
+    }
+
+    async fn follow_payments(self: &Arc<Self>) {
+        let open = match self.step(|keeper| Ok(keeper.books.payments_open()?)).await {
+            Ok(open) => open,
+            Err(error) => return tracing::error!(%error, "the books do not say which payments are open"),
+        };
+        for payment in open {
+            let number = payment.number;
+            if let Err(error) = self.follow_payment(payment).await {
+                tracing::error!(%number, %error, "a payment waits");
+            }
+        }
+    }
+
+    /// Takes one payment as far as it goes now.
+    async fn follow_payment(self: &Arc<Self>, payment: Payment) -> Result<(), BooksFailure> {
+        let number = payment.number;
+        let raw = payment.signed.as_ref().map(|signed| signed.raw.clone()).unwrap_or_default();
+        let mut step = payments::next(&payment);
+        loop {
+            step = match step {
+                Step::Make { outputs } => match self.upstreams.sign(&outputs).await {
+                    Ok(signed) => {
+                        let (now, fee) = ((self.clock)(), signed.fee);
+                        tracing::info!(%number, transaction = %signed.id, fee = fee.to_atoms(), "a payment is signed");
+                        self.step(move |keeper| Ok(payments::signed(&*keeper.books, number, signed, now)?)).await?
+                    }
+                    Err(WalletError::Upstream(error)) => {
+                        tracing::warn!(%number, %error, "no upstream signs the payment now");
+                        return Ok(());
+                    }
+                    Err(error) => return self.cancel(number, &error).await,
+                },
+                Step::LookUp { id } => match self.upstreams.sighting(id, &raw).await {
+                    Ok(sighting) => {
+                        let now = (self.clock)();
+                        let observe = move |keeper: &Self| {
+                            Ok(payments::observed(&*keeper.books, number, sighting, &keeper.payments, now)?)
+                        };
+                        self.step(observe).await?
+                    }
+                    Err(error) => {
+                        tracing::debug!(%number, %error, "what became of the payment is not known now");
+                        return Ok(());
+                    }
+                },
+                Step::Send { id, raw } => {
+                    if let Err(error) = self.upstreams.send(&raw).await {
+                        tracing::warn!(%number, transaction = %id, %error, "the payment was not taken: it is looked up before it is sent again");
+                    }
+                    return self.step(move |keeper| Ok(payments::sent(&*keeper.books, number)?)).await;
+                }
+                Step::Wait => return Ok(()),
+                Step::Done { state } => {
+                    tracing::info!(%number, %state, "a payment");
+                    self.metrics.payments.inc();
+                    return Ok(());
+                }
+            };
+        }
+    }
+
+    async fn cancel(self: &Arc<Self>, number: PaymentNumber, error: &WalletError) -> Result<(), BooksFailure> {
+        tracing::warn!(%number, %error, "the wallet does not make the payment: the balances are given back");
+        let (now, reason) = ((self.clock)(), error.to_string());
+        let note = OperatorChange { time: now, who: "adit".to_owned(), what: format!("payment {number} cancelled"), reason };
+        self.step(move |keeper| Ok(payments::cancel(&*keeper.books, number, Some(note), now)?)).await
+    }
+
+    fn rounds(&self) -> Rounds<'_> {
+        Rounds { books: &*self.books, history: &*self.log, settings: self.rounds }
+    }
+
+    /// Takes a step on a thread where it may wait for a disk.
+    async fn step<T: Send + 'static>(
+        self: &Arc<Self>,
+        step: impl FnOnce(&Self) -> Result<T, BooksFailure> + Send + 'static,
+    ) -> Result<T, BooksFailure> {
+        let keeper = Arc::clone(self);
+        tokio::task::spawn_blocking(move || step(&keeper)).await.map_err(|_| BooksFailure::Panic)?
+    }
+}

@@ -1,0 +1,290 @@
+//! The threads that check shares, and the one that keeps those that count.
+//!
+//! A connection hands its shares to one checker, always the same, and hears of them in order. A share that counts is answered when it is
+//! in the log and would survive `kill -9`, not before; several checkers' shares go into the log together. A block leaves for the upstream
+//! the moment it is hashed.
+
+use super::connections::{Connections, Note};
+use super::metrics::PoolMetrics;
+use crate::clock::Clock;
+use adit_pool::work::bans::Bans;
+use adit_pool::work::check::{Checker, Trouble};
+use adit_pool::work::log::{NewShare, ShareLog};
+use adit_pool::work::retarget::ConnectionId;
+use adit_pool::work::share::{Outcome, Refusal, SolvedBlock, Submission};
+use adit_primitives::accounts::{Ban, ShareSequence};
+use adit_protocol::stratum::message;
+use adit_protocol::stratum::server::Ticket;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Parcels that may wait for one checker. A connection whose parcel finds no room waits, and reads no further.
+const PARCELS_WAITING_MAX: usize = 256;
+
+/// Shares that a checker takes up at once.
+const BATCH_MAX: usize = 1024;
+
+/// Batches that may wait for the log.
+const GROUPS_WAITING_MAX: usize = 64;
+
+/// Shares that go into the log by one commit, about.
+const COMMIT_MAX: usize = 16 * 1024;
+
+/// The shares that a connection sent at once.
+pub struct Parcel {
+    pub connection: ConnectionId,
+    pub origin: IpAddr,
+    pub shares: Vec<Claimed>,
+}
+
+/// A share with what its answer needs.
+pub struct Claimed {
+    pub ticket: Ticket,
+    /// The worker's full name, for bans.
+    pub user: Arc<str>,
+    pub submission: Submission,
+}
+
+/// A block, with the place in the log that its window ends at, once that is known.
+pub struct Solved {
+    pub block: SolvedBlock,
+    pub shares_end: oneshot::Receiver<ShareSequence>,
+}
+
+/// What checking needs besides the checkers.
+pub struct CheckingParts {
+    /// One for each thread.
+    pub checkers: Vec<Checker>,
+    pub log: Arc<ShareLog>,
+    pub connections: Arc<Connections>,
+    pub bans: Arc<Mutex<Bans>>,
+    pub metrics: Arc<PoolMetrics>,
+    pub clock: Clock,
+    /// Where blocks go.
+    pub solved: mpsc::UnboundedSender<Solved>,
+    /// Where new bans go, to be kept.
+    pub banned: mpsc::UnboundedSender<Ban>,
+}
+
+/// The way to the checkers.
+#[derive(Clone)]
+pub struct Checking {
+    checkers: Arc<[mpsc::Sender<Parcel>]>,
+}
+
+/// The running threads. They end when every [`Checking`] is dropped, after what waits.
+pub struct CheckingThreads {
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// A batch that was checked.
+struct Group {
+    parcels: Vec<Parcel>,
+    outcomes: Vec<Outcome>,
+    blocks: Vec<oneshot::Sender<ShareSequence>>,
+}
+
+impl Checking {
+    /// Starts the threads.
+    pub fn start(parts: CheckingParts) -> std::io::Result<(Self, CheckingThreads)> {
+        let CheckingParts { checkers, log, connections, bans, metrics, clock, solved, banned } = parts;
+        let (groups, group_receiver) = mpsc::channel(GROUPS_WAITING_MAX);
+        let keeper = Keeper { log, connections, bans, metrics: Arc::clone(&metrics), clock: Arc::clone(&clock), banned };
+        let mut threads = Vec::with_capacity(checkers.len() + 1);
+        let mut senders = Vec::with_capacity(checkers.len());
+        for (number, checker) in checkers.into_iter().enumerate() {
+            let (sender, parcels) = mpsc::channel(PARCELS_WAITING_MAX);
+            let (groups, solved) = (groups.clone(), solved.clone());
+            let thread = CheckerThread { checker, clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), solved };
+            let builder = std::thread::Builder::new().name(format!("adit-check-{number}"));
+            threads.push(builder.spawn(move || thread.run(parcels, &groups))?);
+            senders.push(sender);
+        }
+        let builder = std::thread::Builder::new().name("adit-share-log".to_owned());
+        threads.push(builder.spawn(move || keeper.run(group_receiver))?);
+        Ok((Self { checkers: senders.into() }, CheckingThreads { threads }))
+    }
+
+    /// Hands shares in; waits where too many wait already. `false`: the checkers have ended.
+    pub async fn hand_in(&self, parcel: Parcel) -> bool {
+        let count = u64::try_from(self.checkers.len()).unwrap_or(1).max(1);
+        let place = usize::try_from(parcel.connection.0 % count).unwrap_or_default();
+        self.checkers[place].send(parcel).await.is_ok()
+    }
+}
+
+impl CheckingThreads {
+    /// Waits for the threads. Every [`Checking`] must have been dropped.
+    pub fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread that checks shares panicked");
+            }
+        }
+    }
+}
+
+struct CheckerThread {
+    checker: Checker,
+    clock: Clock,
+    metrics: Arc<PoolMetrics>,
+    solved: mpsc::UnboundedSender<Solved>,
+}
+
+impl CheckerThread {
+    fn run(mut self, mut parcels: mpsc::Receiver<Parcel>, groups: &mpsc::Sender<Group>) {
+        while let Some(first) = parcels.blocking_recv() {
+            let mut count = first.shares.len();
+            let mut batch = vec![first];
+            while count < BATCH_MAX
+                && let Ok(parcel) = parcels.try_recv()
+            {
+                count += parcel.shares.len();
+                batch.push(parcel);
+            }
+            let group = self.check(batch);
+            if groups.blocking_send(group).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn check(&mut self, parcels: Vec<Parcel>) -> Group {
+        let shares: Vec<_> = parcels.iter().flat_map(|parcel| &parcel.shares).map(|share| share.submission).collect();
+        let (solved, mut blocks) = (&self.solved, Vec::new());
+        let checked = self.checker.check(&shares, (self.clock)(), &mut |block| {
+            let (sender, shares_end) = oneshot::channel();
+            blocks.push(sender);
+            // Without anyone to take it the pool is at its end, and the find is in the checker's log line alone.
+            if solved.send(Solved { block, shares_end }).is_err() {
+                tracing::error!("a block was found while the pool ended");
+            }
+        });
+        self.tell(&checked.troubles);
+        Group { parcels, outcomes: checked.outcomes, blocks }
+    }
+
+    fn tell(&self, troubles: &[Trouble]) {
+        for trouble in troubles {
+            self.metrics.troubles.inc();
+            tracing::error!(%trouble, "checking shares");
+        }
+    }
+}
+
+/// Owns the log.
+struct Keeper {
+    log: Arc<ShareLog>,
+    connections: Arc<Connections>,
+    bans: Arc<Mutex<Bans>>,
+    metrics: Arc<PoolMetrics>,
+    clock: Clock,
+    banned: mpsc::UnboundedSender<Ban>,
+}
+
+impl Keeper {
+    fn run(self, mut groups: mpsc::Receiver<Group>) {
+        while let Some(first) = groups.blocking_recv() {
+            let mut count = first.outcomes.len();
+            let mut together = vec![first];
+            while count < COMMIT_MAX
+                && let Ok(group) = groups.try_recv()
+            {
+                count += group.outcomes.len();
+                together.push(group);
+            }
+            self.keep(together);
+        }
+    }
+
+    /// Writes what counts, then answers.
+    fn keep(&self, mut groups: Vec<Group>) {
+        let now = (self.clock)();
+        let counted = |(share, outcome): (&Claimed, &Outcome)| {
+            let Submission { account, worker, difficulty, .. } = share.submission;
+            matches!(outcome, Outcome::Accepted { .. }).then_some(NewShare { account, worker, time: now, difficulty })
+        };
+        let rows: Vec<NewShare> = groups.iter().flat_map(Group::shares).filter_map(counted).collect();
+        if let Err(error) = self.log.append(&rows) {
+            tracing::error!(%error, shares = rows.len(), "shares were not kept: they do not count");
+            for outcome in groups.iter_mut().flat_map(|group| &mut group.outcomes) {
+                if matches!(outcome, Outcome::Accepted { .. }) {
+                    *outcome = Outcome::Refused(Refusal::Unjudged);
+                }
+            }
+        }
+        let end = self.log.next();
+        for group in groups {
+            for block in group.blocks {
+                // Whoever follows the block ends with the pool alone.
+                let _ = block.send(end);
+            }
+            let mut outcomes = group.outcomes.into_iter();
+            for parcel in group.parcels {
+                self.answer(parcel, &mut outcomes, now);
+            }
+        }
+    }
+
+    fn answer(
+        &self,
+        parcel: Parcel,
+        outcomes: &mut impl Iterator<Item = Outcome>,
+        now: adit_primitives::Timestamp,
+    ) {
+        let Parcel { connection, origin, shares } = parcel;
+        let mut answers = Vec::with_capacity(shares.len());
+        let mut credits = Vec::with_capacity(shares.len());
+        let mut tallies: HashMap<Arc<str>, (u64, u64)> = HashMap::new();
+        for (share, outcome) in shares.into_iter().zip(outcomes) {
+            self.metrics.share(outcome);
+            let tally = tallies.entry(share.user).or_default();
+            let verdict = match outcome {
+                Outcome::Accepted { .. } => {
+                    credits.push(share.submission.difficulty);
+                    tally.0 += 1;
+                    Ok(())
+                }
+                Outcome::Refused(refusal) => {
+                    if refusal.is_invalid() {
+                        *tally = (tally.0 + 1, tally.1 + 1);
+                    }
+                    Err(refusal_of(refusal))
+                }
+            };
+            answers.push((share.ticket, verdict));
+        }
+        self.connections.credit(connection, &credits, now);
+        self.connections.tell(connection, Note::Judged(answers));
+        let mut bans = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<Ban> = tallies
+            .iter()
+            .filter(|(_, (count, _))| *count > 0)
+            .flat_map(|(user, (count, invalid))| bans.note(origin, user, *count, *invalid, now))
+            .collect();
+        for ban in new {
+            tracing::warn!(who = ?ban.who, reason = ban.reason, "banned");
+            bans.put(ban.clone());
+            self.connections.turn_out(&ban.who);
+            self.metrics.bans.inc();
+            // Without a receiver the pool ends; the ban holds until then.
+            drop(self.banned.send(ban));
+        }
+    }
+}
+
+impl Group {
+    fn shares(&self) -> impl Iterator<Item = (&Claimed, &Outcome)> {
+        self.parcels.iter().flat_map(|parcel| &parcel.shares).zip(&self.outcomes)
+    }
+}
+
+/// Says a refusal as miners know it.
+fn refusal_of(refusal: Refusal) -> message::Refusal {
+    let code = u8::try_from(refusal.code()).unwrap_or(20);
+    message::Refusal { code, text: Cow::Borrowed(refusal.text()) }
+}

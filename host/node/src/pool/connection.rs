@@ -1,0 +1,330 @@
+//! One miner's connection: bytes to the session, what the session asks to the rest of the pool, and the answers back.
+//!
+//! A connection that is idle holds no buffer. One that does not read what is sent to it, or waits for its shares' answers, is not read from.
+
+use super::checking::{Claimed, Parcel};
+use super::connections::Note;
+use super::front::Front;
+use super::jobs::Current;
+use super::members::Member;
+use crate::server::ended;
+use adit_pool::work::extranonce::Extranonce;
+use adit_pool::work::job::JobId;
+use adit_pool::work::retarget::ConnectionId;
+use adit_pool::work::share::Submission;
+use adit_primitives::BlockId;
+use adit_primitives::contract::shares::ShareDifficulty;
+use adit_protocol::line::{LineBuffer, LineTooLong};
+use adit_protocol::stratum::message::Refusal;
+use adit_protocol::stratum::server::{self as stratum, Effect, Login, NonceSpace, Session, Subscription, Wish};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::ready;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+/// How often a session looks at its time limits.
+const TICK: Duration = Duration::from_secs(5);
+
+/// The most bytes that are read at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// More capacity than that is given back after a write.
+const OUTPUT_KEPT: usize = 512;
+
+const TOO_FAST: Refusal = Refusal::other("too many shares a second");
+
+thread_local! {
+    /// Where bytes are read into: they are taken before anything else runs on the thread.
+    static INPUT: RefCell<Box<[u8; READ_BYTES]>> = RefCell::new(Box::new([0; READ_BYTES]));
+}
+
+/// A connection.
+pub struct Connection<S> {
+    front: Arc<Front>,
+    stream: S,
+    origin: IpAddr,
+    id: ConnectionId,
+    notes: mpsc::UnboundedReceiver<Note>,
+    jobs: watch::Receiver<Option<Arc<Current>>>,
+    session: Session,
+    lines: LineBuffer,
+    out: Vec<u8>,
+    effects: Vec<Effect>,
+    extranonce: Option<Extranonce>,
+    /// Who sends shares here. Nearly always one.
+    members: Vec<(Arc<str>, Member)>,
+    /// The tip of the job that was sent last.
+    tip: Option<BlockId>,
+    /// What the miner wants at least.
+    least: ShareDifficulty,
+}
+
+/// Why a connection ends.
+enum End {
+    /// By the miner, or by what the session said.
+    Here,
+    Broken(io::Error),
+    TooLong(LineTooLong),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
+    /// Serves a connection until one side ends it. `first` was read from it already.
+    pub async fn serve(front: Arc<Front>, stream: S, origin: IpAddr, first: Vec<u8>) {
+        let (now, start) = ((front.clock)(), front.difficulties.start);
+        let (id, notes) = front.connections.open(origin, start, now);
+        let mut connection = Self {
+            stream,
+            origin,
+            id,
+            notes,
+            jobs: front.jobs.clone(),
+            session: Session::new(Arc::clone(&front.session), start, now),
+            lines: LineBuffer::new(front.line_bytes_max),
+            out: Vec::new(),
+            effects: Vec::new(),
+            extranonce: None,
+            members: Vec::new(),
+            tip: None,
+            least: ShareDifficulty::MIN,
+            front,
+        };
+        connection.jobs.mark_unchanged();
+        match connection.run(&first).await {
+            End::Here => {}
+            End::Broken(error) => tracing::debug!(%origin, %error, "a miner's connection broke"),
+            End::TooLong(error) => tracing::debug!(%origin, %error, "a miner was disconnected"),
+        }
+        // Whatever waits is given up: a miner that has gone takes its socket and memory with it.
+    }
+
+    async fn run(&mut self, first: &[u8]) -> End {
+        if let Err(error) = self.take(first) {
+            return End::TooLong(error);
+        }
+        let mut ending = self.front.ending.clone();
+        let mut tick = Instant::now() + TICK;
+        loop {
+            match self.settle().await {
+                Ok(true) => {}
+                Ok(false) => return End::Here,
+                Err(error) => return End::Broken(error),
+            }
+            tokio::select! {
+                read = poll_fn(|context| {
+                    INPUT.with_borrow_mut(|input| {
+                        let mut into = ReadBuf::new(&mut input[..]);
+                        ready!(std::pin::Pin::new(&mut self.stream).poll_read(context, &mut into))?;
+                        let mut bytes = into.filled();
+                        if bytes.is_empty() {
+                            return std::task::Poll::Ready(Ok(None));
+                        }
+                        let now = (self.front.clock)();
+                        loop {
+                            match self.lines.next(&mut bytes) {
+                                Ok(Some(line)) => self.session.receive(line, now, &mut self.out, &mut self.effects),
+                                Ok(None) => return std::task::Poll::Ready(Ok(Some(Ok(())))),
+                                Err(error) => return std::task::Poll::Ready(Ok(Some(Err(error)))),
+                            }
+                        }
+                    })
+                }) => match read {
+                    Ok(Some(Ok(()))) => {}
+                    Ok(Some(Err(error))) => return End::TooLong(error),
+                    Ok(None) => return End::Here,
+                    Err(error) => return End::Broken(error),
+                },
+                note = self.notes.recv() => match note {
+                    Some(note) => if !self.hear(note) { return End::Here },
+                    None => return End::Here,
+                },
+                changed = self.jobs.changed() => {
+                    if changed.is_err() {
+                        return End::Here;
+                    }
+                    self.send_job();
+                }
+                () = tokio::time::sleep_until(tick) => {
+                    tick = Instant::now() + TICK;
+                    self.session.tick((self.front.clock)(), &mut self.effects);
+                }
+                () = ended(&mut ending) => return End::Here,
+            }
+        }
+    }
+
+    /// Gives bytes to the session.
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), LineTooLong> {
+        let now = (self.front.clock)();
+        while let Some(line) = self.lines.next(&mut bytes)? {
+            self.session.receive(line, now, &mut self.out, &mut self.effects);
+        }
+        Ok(())
+    }
+
+    /// Does what the session asks for, then writes what is to be said. `false` where the connection is over.
+    async fn settle(&mut self) -> io::Result<bool> {
+        let mut shares = Vec::new();
+        let mut open = true;
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Subscribe(subscription) => open &= self.subscribe(subscription),
+                Effect::Authorize(login) => self.authorize(login).await,
+                Effect::Submit(submission) => self.submit(submission, &mut shares),
+                Effect::Wish(Wish::Start(difficulty)) => self.wish(difficulty),
+                Effect::Wish(Wish::Least(difficulty)) => {
+                    self.least = difficulty;
+                    self.wish(self.session.difficulty().max(difficulty));
+                }
+                Effect::Version(version) => tracing::debug!(origin = %self.origin, version, "a miner names itself"),
+                Effect::Close(reason) => {
+                    tracing::debug!(origin = %self.origin, %reason, "a miner is disconnected");
+                    open = false;
+                }
+            }
+        }
+        if !shares.is_empty() {
+            let parcel = Parcel { connection: self.id, origin: self.origin, shares };
+            open &= self.front.checking.hand_in(parcel).await;
+        }
+        if !self.out.is_empty() {
+            self.stream.write_all(&self.out).await?;
+            self.stream.flush().await?;
+            self.out.clear();
+            if self.out.capacity() > OUTPUT_KEPT {
+                self.out = Vec::new();
+            }
+        }
+        Ok(open)
+    }
+
+    /// Takes in what the rest of the pool says, together with all that has come meanwhile. `false`: it is to go.
+    fn hear(&mut self, first: Note) -> bool {
+        let mut next = Some(first);
+        while let Some(note) = next {
+            match note {
+                Note::Judged(answers) => {
+                    for (ticket, verdict) in answers {
+                        self.session.judged(&ticket, verdict, &mut self.out);
+                    }
+                }
+                Note::Difficulty(difficulty) => self.set_difficulty(difficulty.max(self.least)),
+                Note::Leave => return false,
+            }
+            next = self.notes.try_recv().ok();
+        }
+        true
+    }
+
+    fn subscribe(&mut self, subscription: Subscription) -> bool {
+        let wanted = subscription.session.as_deref().and_then(unhex);
+        let given = match self.extranonce {
+            // Who subscribes twice keeps its place.
+            Some(extranonce) => Some(extranonce),
+            None => self.front.place(wanted),
+        };
+        let Some(extranonce) = given else {
+            tracing::warn!("a miner is turned away: every extranonce of this front-end is in use");
+            return false;
+        };
+        self.extranonce = Some(extranonce);
+        let wire = stratum::Extranonce::from_bytes(extranonce.as_bytes());
+        let space = NonceSpace {
+            extranonce1: wire.expect("both parts have at most eight bytes"),
+            extranonce2_bytes: self.front.extranonce2_bytes,
+        };
+        self.session.subscribed(subscription, &hex(extranonce.as_bytes()), space, &mut self.out);
+        self.tip = None;
+        self.send_job();
+        true
+    }
+
+    async fn authorize(&mut self, login: Login) {
+        let entered = self.front.members.enter(self.origin, &login.user).await;
+        if let Ok(member) = &entered {
+            let user = Arc::clone(&login.user);
+            self.front.connections.name(self.id, &user);
+            match self.members.iter_mut().find(|(known, _)| *known == user) {
+                Some(known) => known.1 = *member,
+                None => self.members.push((user, *member)),
+            }
+        }
+        let wish = login.difficulty.filter(|_| entered.is_ok());
+        self.session.authorized(login, entered.map(|_| ()), &mut self.out);
+        if let Some(difficulty) = wish {
+            self.wish(difficulty);
+        }
+    }
+
+    fn submit(&mut self, share: stratum::Submission, shares: &mut Vec<Claimed>) {
+        // The session lets nobody submit who was not let in.
+        let Some((_, member)) = self.members.iter().find(|(user, _)| *user == share.worker) else { return };
+        if !self.front.workers.admit(member.worker, (self.front.clock)()) {
+            self.front.metrics.limited.inc();
+            return self.session.judged(&share.ticket, Err(TOO_FAST), &mut self.out);
+        }
+        let part = |part: stratum::Extranonce| Extranonce::new(part.as_bytes()).unwrap_or_default();
+        let submission = Submission {
+            account: member.account,
+            worker: member.worker,
+            job: JobId(share.job.0),
+            difficulty: share.difficulty,
+            extranonce1: part(share.extranonce1),
+            extranonce2: part(share.extranonce2),
+            time: share.time,
+            nonce: share.nonce,
+            version_bits: share.version_bits,
+            version_mask: share.version_mask,
+        };
+        shares.push(Claimed { ticket: share.ticket, user: share.worker, submission });
+    }
+
+    /// Grants a difficulty that the miner asks for, within bounds.
+    fn wish(&mut self, difficulty: ShareDifficulty) {
+        let granted = self.front.bounds().cut(difficulty);
+        self.front.connections.set_difficulty(self.id, granted);
+        self.set_difficulty(granted);
+    }
+
+    /// A difficulty holds from the next job on: so there is one at once.
+    fn set_difficulty(&mut self, difficulty: ShareDifficulty) {
+        if difficulty != self.session.difficulty() {
+            self.session.set_difficulty(difficulty);
+            if self.session.is_subscribed() {
+                self.send_job();
+            }
+        }
+    }
+
+    fn send_job(&mut self) {
+        let Some(current) = self.jobs.borrow_and_update().clone() else { return };
+        if !self.session.is_subscribed() {
+            return;
+        }
+        let clean = self.tip != Some(current.tip);
+        self.tip = Some(current.tip);
+        self.session.job(&current.announcement, clean, &mut self.out);
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.front.connections.close(self.id);
+        if let Some(extranonce) = self.extranonce {
+            self.front.leave(extranonce);
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Extranonce> {
+    crate::api::shapes::Hex::parse(text).and_then(|hex| Extranonce::new(&hex.0))
+}

@@ -1,0 +1,221 @@
+//! Where miners connect: listeners, bounds on who may, and what all connections share.
+
+use super::checking::Checking;
+use super::connection::Connection;
+use super::connections::Connections;
+use super::jobs::Current;
+use super::members::Members;
+use super::metrics::PoolMetrics;
+use crate::clock::Clock;
+use crate::server::{Unstalled, ended};
+use adit_pool::work::extranonce::{Extranonce, Extranonces};
+use adit_pool::work::limits::Connections as OpenConnections;
+use adit_pool::work::retarget::DifficultyBounds;
+use adit_pool::work::workers::Workers;
+use adit_primitives::contract::shares::ShareDifficulty;
+use adit_protocol::proxy;
+use adit_protocol::stratum::difficulty::target_difficulty;
+use adit_protocol::stratum::server::Settings;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+/// How long accepting pauses when the system has no more file descriptors.
+const BREATHER: Duration = Duration::from_millis(50);
+
+/// What all connections share.
+pub struct Front {
+    pub session: Arc<Settings>,
+    pub difficulties: Difficulties,
+    pub extranonce2_bytes: u8,
+    pub line_bytes_max: usize,
+    /// How long a TLS handshake, or a proxy's header, may take.
+    pub login_time: Duration,
+    /// How long a miner may take nothing of what is sent to it.
+    pub stall_time: Duration,
+    /// Whether a proxy says who connects.
+    pub proxied: bool,
+    pub extranonces: Mutex<Extranonces>,
+    pub open: Mutex<OpenConnections>,
+    pub connections: Arc<Connections>,
+    pub jobs: watch::Receiver<Option<Arc<Current>>>,
+    pub checking: Checking,
+    pub members: Members,
+    pub workers: Arc<Workers>,
+    pub metrics: Arc<PoolMetrics>,
+    pub clock: Clock,
+    pub ending: watch::Receiver<bool>,
+}
+
+/// How hard shares are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Difficulties {
+    pub start: ShareDifficulty,
+    pub least: ShareDifficulty,
+}
+
+/// A port that miners connect to.
+pub struct Port {
+    pub listener: TcpListener,
+    /// TLS where there is one.
+    pub tls: Option<Arc<ServerConfig>>,
+}
+
+impl Front {
+    /// Returns within which difficulties lie now.
+    pub fn bounds(&self) -> DifficultyBounds {
+        let block = self.jobs.borrow().as_ref().map(|current| target_difficulty(current.target));
+        DifficultyBounds { least: self.difficulties.least, greatest: block.unwrap_or(ShareDifficulty::MAX) }
+    }
+
+    /// Gives a connection its place among the extranonces: the one that it had before, where that is free.
+    pub fn place(&self, wanted: Option<Extranonce>) -> Option<Extranonce> {
+        let mut extranonces = self.extranonces.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.and_then(|wanted| extranonces.resume(wanted)).or_else(|| extranonces.allocate())
+    }
+
+    /// Takes back the place of a connection that has gone.
+    pub fn leave(&self, extranonce: Extranonce) {
+        self.extranonces.lock().unwrap_or_else(PoisonError::into_inner).release(extranonce);
+    }
+
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes connections until the pool ends.
+    pub async fn listen(self: Arc<Self>, port: Port) {
+        let acceptor = port.tls.map(TlsAcceptor::from);
+        let mut ending = self.ending.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = port.listener.accept() => accepted,
+                () = ended(&mut ending) => return,
+            };
+            match accepted {
+                Ok((stream, address)) => drop(tokio::spawn(Arc::clone(&self).receive(stream, address, acceptor.clone()))),
+                Err(error) => {
+                    tracing::warn!(%error, "no miner's connection accepted");
+                    tokio::time::sleep(BREATHER).await;
+                }
+            }
+        }
+    }
+
+    async fn receive(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, acceptor: Option<TlsAcceptor>) {
+        drop(stream.set_nodelay(true));
+        let mut stream = Unstalled::new(stream, self.stall_time);
+        let (mut origin, mut first) = (peer.ip().to_canonical(), Vec::new());
+        if self.proxied {
+            match tokio::time::timeout(self.login_time, introduced(&mut stream)).await {
+                Ok(Ok((source, rest))) => {
+                    origin = source.map_or(origin, |source| source.ip().to_canonical());
+                    first = rest;
+                }
+                Ok(Err(error)) => return tracing::debug!(%peer, %error, "no PROXY header"),
+                Err(_) => return tracing::debug!(%peer, "a PROXY header took too long"),
+            }
+        }
+        if !self.members.admits(origin) {
+            return self.metrics.turned_away("banned");
+        }
+        if let Err(refusal) = self.open().open(origin) {
+            tracing::debug!(%origin, %refusal, "a miner's connection is refused");
+            return self.metrics.turned_away("limit");
+        }
+        let _place = Place { front: Arc::clone(&self), origin };
+        match acceptor {
+            None => Connection::serve(self, stream, origin, first).await,
+            // What a proxy's header was read with may hold the beginning of the handshake.
+            Some(acceptor) => {
+                let stream = Preceded { first, stream };
+                match tokio::time::timeout(self.login_time, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => Connection::serve(self, Box::new(stream), origin, Vec::new()).await,
+                    Ok(Err(error)) => tracing::debug!(%origin, %error, "no TLS handshake"),
+                    Err(_) => tracing::debug!(%origin, "a TLS handshake took too long"),
+                }
+            }
+        }
+    }
+}
+
+/// A connection's place among those that may be open.
+struct Place {
+    front: Arc<Front>,
+    origin: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.front.open().close(self.origin);
+    }
+}
+
+/// Reads a proxy's header: who is behind it, and what was read beyond it.
+async fn introduced<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<(Option<SocketAddr>, Vec<u8>)> {
+    let mut held = Vec::new();
+    let mut input = [0; 1024];
+    loop {
+        let count = stream.read(&mut input).await?;
+        if count == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        held.extend_from_slice(&input[..count]);
+        let parsed = proxy::parse(&held).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        if let Some(header) = parsed {
+            return Ok((header.source, held.split_off(header.bytes)));
+        }
+    }
+}
+
+/// A stream of which some bytes were read already.
+struct Preceded<S> {
+    first: Vec<u8>,
+    stream: S,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Preceded<S> {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        into: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        if self.first.is_empty() {
+            return std::pin::Pin::new(&mut self.stream).poll_read(context, into);
+        }
+        let count = self.first.len().min(into.remaining());
+        into.put_slice(&self.first[..count]);
+        self.first.drain(..count);
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Preceded<S> {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<io::Result<usize>> {
+        std::pin::Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

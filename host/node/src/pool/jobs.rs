@@ -1,0 +1,175 @@
+//! From the upstreams' templates to the job that every miner has: fetched when the tip moves or the job is old, told to all at once.
+
+use super::metrics::PoolMetrics;
+use super::upstream::Mark;
+use super::upstreams::Upstreams;
+use crate::clock::Clock;
+use crate::server::ended;
+use adit_pool::work::job::{Job, JobBook};
+use adit_primitives::contract::payout::Economics;
+use adit_primitives::{BlockId, Target};
+use adit_protocol::stratum::job as wire;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How long to wait after every node has failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a node that is preferred to the one in use is looked after.
+const BETTER_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The longest time without a job: there are miners that give a silent pool up after two minutes.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// Blocks over which fees are averaged.
+const FEES_BLOCKS: usize = 144;
+
+/// The job that miners have.
+#[derive(Debug)]
+pub struct Current {
+    pub announcement: wire::Announcement,
+    /// The block that it builds on.
+    pub tip: BlockId,
+    /// That of a block.
+    pub target: Target,
+    pub job: Arc<Job>,
+}
+
+/// Follows the upstreams.
+pub struct Following {
+    pub upstreams: Arc<Upstreams>,
+    pub book: Arc<JobBook>,
+    pub lifetime: Duration,
+    pub current: watch::Sender<Option<Arc<Current>>>,
+    pub economics: watch::Sender<Option<Economics>>,
+    pub metrics: Arc<PoolMetrics>,
+    pub clock: Clock,
+    pub ending: watch::Receiver<bool>,
+    pub fees: BTreeMap<u64, u64>,
+}
+
+impl Following {
+    /// Runs until the pool ends.
+    pub async fn run(mut self) {
+        let mut ending = self.ending.clone();
+        tokio::select! {
+            () = self.follow() => {}
+            () = ended(&mut ending) => {}
+        }
+    }
+
+    async fn follow(&mut self) {
+        let mut mark: Option<Mark> = None;
+        let mut better_due = Instant::now() + BETTER_INTERVAL;
+        loop {
+            let node = self.upstreams.active();
+            if node > 0 && Instant::now() >= better_due {
+                better_due = Instant::now() + BETTER_INTERVAL;
+                if let Some(found) = self.better(node).await {
+                    mark = Some(found);
+                    continue;
+                }
+            }
+            let (patience, upstreams, clock) = (self.patience(), Arc::clone(&self.upstreams), Arc::clone(&self.clock));
+            let asked = upstreams.template(node, mark.as_ref(), patience);
+            let fetched = tokio::select! {
+                fetched = asked => fetched,
+                // Nodes may be silent for longer than miners bear.
+                () = self.keep_telling() => continue,
+            };
+            match fetched {
+                Ok(fetched) => {
+                    mark = Some(fetched.mark);
+                    self.offer(fetched.template, clock());
+                }
+                Err(_) => {
+                    mark = None;
+                    let next = (node + 1) % self.upstreams.count();
+                    self.upstreams.choose(next);
+                    if next <= node {
+                        tokio::select! {
+                            () = tokio::time::sleep(PAUSE) => {}
+                            () = self.keep_telling() => {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks whether a preferred node is well again, and goes back to it.
+    async fn better(&mut self, than: usize) -> Option<Mark> {
+        for node in 0..than {
+            let upstreams = Arc::clone(&self.upstreams);
+            if let Ok(fetched) = upstreams.template(node, None, Duration::ZERO).await {
+                self.upstreams.choose(node);
+                self.offer(fetched.template, (self.clock)());
+                return Some(fetched.mark);
+            }
+        }
+        None
+    }
+
+    /// How long the current job may go on.
+    fn patience(&self) -> Duration {
+        let age = self.book.newest().map(|job| (self.clock)().to_millis().saturating_sub(job.made.to_millis()));
+        age.map_or(Duration::ZERO, |age| self.lifetime.saturating_sub(Duration::from_millis(age)))
+            .max(Duration::from_millis(50))
+    }
+
+    fn offer(&mut self, template: adit_pool::work::template::BlockTemplate, now: adit_primitives::Timestamp) {
+        self.metrics.templates.inc();
+        self.fees.insert(template.height.0, template.fees.to_atoms());
+        while self.fees.len() > FEES_BLOCKS {
+            self.fees.pop_first();
+        }
+        let offered = match self.book.offer(template, now) {
+            Ok(offered) => offered,
+            Err(error) => return tracing::error!(%error, "an upstream's template cannot be mined"),
+        };
+        if !offered.is_new {
+            return;
+        }
+        let job = offered.job;
+        let template = &job.template;
+        self.economics.send_replace(Some(Economics {
+            subsidy: template.reward.to_atoms().saturating_sub(template.fees.to_atoms()),
+            mean_fees: self.fees.values().sum::<u64>() / u64::try_from(self.fees.len()).unwrap_or(1).max(1),
+            work: template.target.work(),
+        }));
+        tracing::debug!(job = %job.id, height = template.height.0, clean = offered.clean, "new job");
+        self.metrics.jobs.inc();
+        self.metrics.height.set(i64::try_from(template.height.0).unwrap_or(i64::MAX));
+        let announcement = wire::Announcement::new(wire::JobId(job.id.0), &wire_job(&job));
+        let current = Current { announcement, tip: template.previous, target: template.target, job };
+        self.current.send_replace(Some(Arc::new(current)));
+    }
+
+    /// Says the job again whenever miners would hear nothing for too long. Never returns while there is a job that is said anew elsewhere.
+    async fn keep_telling(&self) {
+        let mut heard = self.current.subscribe();
+        loop {
+            heard.mark_unchanged();
+            match tokio::time::timeout(SILENCE_MAX, heard.changed()).await {
+                Ok(_) => {}
+                Err(_) => self.current.send_modify(|_| ()),
+            }
+        }
+    }
+}
+
+/// Returns a job's fields as the wire has them.
+fn wire_job(job: &Job) -> wire::Job {
+    let template = &job.template;
+    wire::Job {
+        previous: template.previous.0,
+        coinbase_head: template.coinbase.before.clone(),
+        coinbase_tail: template.coinbase.after.clone(),
+        branches: template.branch.iter().map(|branch| branch.0).collect(),
+        version: template.version,
+        bits: template.bits,
+        time: template.time,
+    }
+}

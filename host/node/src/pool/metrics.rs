@@ -1,0 +1,152 @@
+//! What the pool counts and measures, under names by Prometheus' convention: `adit_pool_`, the unit last, `_total` for counters.
+//!
+//! No label comes from a miner: there are as many series as stand here.
+
+use adit_pool::work::share::{Outcome, Refusal};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Why a share does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+/// Everything that is counted.
+pub struct PoolMetrics {
+    registry: Registry,
+    shares_valid: Counter,
+    shares_invalid: Family<ReasonLabels, Counter>,
+    turned_away: Family<ReasonLabels, Counter>,
+    /// Shares that came too fast.
+    pub limited: Counter,
+    /// Plugins and kernels that failed while shares were checked.
+    pub troubles: Counter,
+    pub bans: Counter,
+    pub templates: Counter,
+    pub jobs: Counter,
+    pub blocks_found: Counter,
+    pub blocks_accepted: Counter,
+    pub blocks_refused: Counter,
+    pub blocks_orphaned: Counter,
+    pub payments: Counter,
+    pub height: Gauge,
+    connections: Gauge,
+    workers: Gauge,
+    hashes_per_second: Gauge,
+    upstream_up: Gauge,
+    job_cache_hits: Counter,
+    job_cache_misses: Counter,
+}
+
+/// What the metrics are read off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolReadout {
+    pub connections: usize,
+    pub workers: usize,
+    pub hashes_per_second: u64,
+    pub upstream_up: bool,
+    pub job_cache_hits: u64,
+    pub job_cache_misses: u64,
+}
+
+impl PoolMetrics {
+    /// Registers every metric.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("adit_pool"),
+            shares_valid: Counter::default(),
+            shares_invalid: Family::default(),
+            turned_away: Family::default(),
+            limited: Counter::default(),
+            troubles: Counter::default(),
+            bans: Counter::default(),
+            templates: Counter::default(),
+            jobs: Counter::default(),
+            blocks_found: Counter::default(),
+            blocks_accepted: Counter::default(),
+            blocks_refused: Counter::default(),
+            blocks_orphaned: Counter::default(),
+            payments: Counter::default(),
+            height: Gauge::default(),
+            connections: Gauge::default(),
+            workers: Gauge::default(),
+            hashes_per_second: Gauge::default(),
+            upstream_up: Gauge::default(),
+            job_cache_hits: Counter::default(),
+            job_cache_misses: Counter::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("shares_valid", "Shares that count", metrics.shares_valid.clone());
+        registry.register("shares_invalid", "Shares that do not count, by reason", metrics.shares_invalid.clone());
+        registry.register("connections_refused", "Connections turned away, by reason", metrics.turned_away.clone());
+        registry.register("shares_limited", "Shares over a worker's rate", metrics.limited.clone());
+        registry.register("troubles", "Plugins and kernels that failed while shares were checked", metrics.troubles.clone());
+        registry.register("bans", "Bans", metrics.bans.clone());
+        registry.register("templates", "Templates that upstreams gave", metrics.templates.clone());
+        registry.register("jobs", "Jobs that miners were given", metrics.jobs.clone());
+        registry.register("blocks_found", "Blocks found", metrics.blocks_found.clone());
+        registry.register("blocks_accepted", "Blocks that the upstream took", metrics.blocks_accepted.clone());
+        registry.register("blocks_refused", "Blocks that the upstream refused", metrics.blocks_refused.clone());
+        registry.register("blocks_orphaned", "Blocks that lost their place for good", metrics.blocks_orphaned.clone());
+        registry.register("payments", "Payments that came to an end", metrics.payments.clone());
+        registry.register("height", "The height that is mined", metrics.height.clone());
+        registry.register("connections", "Connections that are open", metrics.connections.clone());
+        registry.register("workers", "Workers that are known", metrics.workers.clone());
+        registry.register("hashes_per_second", "The pool's speed over ten minutes, by its shares", metrics.hashes_per_second.clone());
+        registry.register("upstream_up", "Whether an upstream gives templates", metrics.upstream_up.clone());
+        registry.register("job_cache_hits", "Jobs that served again", metrics.job_cache_hits.clone());
+        registry.register("job_cache_misses", "Jobs that needed a template", metrics.job_cache_misses.clone());
+        metrics
+    }
+
+    /// Counts a share.
+    pub fn share(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Accepted { .. } => _ = self.shares_valid.inc(),
+            Outcome::Refused(refusal) => {
+                let labels = ReasonLabels { reason: Refusal::name(refusal) };
+                self.shares_invalid.get_or_create(&labels).inc();
+            }
+        }
+    }
+
+    /// Counts a connection that was turned away.
+    pub fn turned_away(&self, reason: &'static str) {
+        self.turned_away.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Returns how many shares counted and how many did not.
+    pub fn shares(&self) -> (u64, u64) {
+        let invalid = Refusal::ALL.map(|refusal| {
+            let labels = ReasonLabels { reason: refusal.name() };
+            self.shares_invalid.get(&labels).map_or(0, |counter| counter.get())
+        });
+        (self.shares_valid.get(), invalid.iter().sum())
+    }
+
+    /// Returns everything in Prometheus' text form.
+    pub fn text(&self, readout: &PoolReadout) -> String {
+        let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.connections.set(whole(readout.connections));
+        self.workers.set(whole(readout.workers));
+        self.hashes_per_second.set(i64::try_from(readout.hashes_per_second).unwrap_or(i64::MAX));
+        self.upstream_up.set(readout.upstream_up.into());
+        let up_to = |counter: &Counter, total: u64| _ = counter.inc_by(total.saturating_sub(counter.get()));
+        up_to(&self.job_cache_hits, readout.job_cache_hits);
+        up_to(&self.job_cache_misses, readout.job_cache_misses);
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a string takes everything");
+        text
+    }
+}
+
+impl Default for PoolMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

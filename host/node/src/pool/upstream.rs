@@ -1,0 +1,155 @@
+//! Who keeps the chain that the pool mines on: gives templates, takes blocks, and carries payments.
+//!
+//! A node is asked, never believed beyond its word: templates are checked before they become jobs, blocks count once the node says that
+//! they are in its chain, payments once they are deep in it. What nodes differ in ends here.
+//!
+//! Reading order: [`Upstream`], then [`adit`] and [`bitcoin`] for the two kinds, [`rpc`] for how the second is spoken to.
+
+pub mod adit;
+pub mod bitcoin;
+pub mod rpc;
+
+use adit::AditNode;
+use adit_pool::money::payments::Sighting;
+use adit_pool::money::rounds::Standing;
+use adit_pool::work::share::SolvedBlock;
+use adit_pool::work::template::{BlockTemplate, TemplateError};
+use adit_primitives::accounts::{PaymentOutput, SignedPayment};
+use adit_primitives::{BlockId, Height, TxId};
+use bitcoin::BitcoinNode;
+use rpc::RpcError;
+use std::time::Duration;
+
+/// Why an upstream gave no answer that can be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum UpstreamError {
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    #[error("its template cannot be mined: {0}")]
+    Template(#[from] TemplateError),
+    #[error("it keeps another chain: its genesis is {found}, ours {want}")]
+    OtherChain { found: String, want: String },
+    #[error("{detail}")]
+    Chain { detail: String },
+}
+
+/// Why there is no signed payment. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum WalletError {
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    #[error("{address} is no address of this chain")]
+    Address { address: String },
+    #[error("the pool's wallet cannot pay: {detail}")]
+    Funds { detail: String },
+}
+
+/// What became of a block that was handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// The chain has it.
+    Taken,
+    /// It breaks a rule.
+    Refused { reason: String },
+}
+
+/// A template, and what to wait for a newer one with.
+pub struct Fetched {
+    pub template: BlockTemplate,
+    pub mark: Mark,
+}
+
+/// The state of the chain at which a template was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// A Bitcoin-family node's name for it, where the node can be asked to wait for news.
+    LongPoll(Option<String>),
+    /// An Adit chain's.
+    State(u64),
+}
+
+/// A node.
+pub enum Upstream {
+    Adit(AditNode),
+    Bitcoin(BitcoinNode),
+}
+
+impl Upstream {
+    /// Returns the node's name, for people.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Adit(node) => node.name(),
+            Self::Bitcoin(node) => node.name(),
+        }
+    }
+
+    /// Checks that the node keeps the chain that this pool mines.
+    pub async fn agree(&self) -> Result<(), UpstreamError> {
+        match self {
+            // The chain of this process: there is no other.
+            Self::Adit(_) => Ok(()),
+            Self::Bitcoin(node) => node.agree().await,
+        }
+    }
+
+    /// Returns a template: at once without a mark; with one when there is news, or after `patience`.
+    pub async fn template(&self, since: Option<&Mark>, patience: Duration) -> Result<Fetched, UpstreamError> {
+        match self {
+            Self::Adit(node) => node.template(since, patience).await,
+            Self::Bitcoin(node) => node.template(since, patience).await,
+        }
+    }
+
+    /// Hands a block in.
+    pub async fn submit(&self, solved: &SolvedBlock) -> Result<Submitted, UpstreamError> {
+        self.submit_bytes(&solved.block).await
+    }
+
+    /// Hands in a block's bytes, as they stand in the books.
+    pub async fn submit_bytes(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
+        match self {
+            Self::Adit(node) => node.submit(block).await,
+            Self::Bitcoin(node) => node.submit(block).await,
+        }
+    }
+
+    /// Returns where a block stands. `None` where the node does not know it.
+    pub async fn standing(&self, id: BlockId, height: Height) -> Result<Option<Standing>, UpstreamError> {
+        match self {
+            Self::Adit(node) => Ok(node.standing(id, height)),
+            Self::Bitcoin(node) => node.standing(id, height).await,
+        }
+    }
+
+    /// Returns an address in the one form that its chain writes it in; `None` where the text is none that can be paid.
+    pub async fn address(&self, text: &str) -> Result<Option<String>, UpstreamError> {
+        match self {
+            Self::Adit(node) => Ok(node.address(text)),
+            Self::Bitcoin(node) => node.address(text).await,
+        }
+    }
+
+    /// Makes and signs a payment. Nothing is sent.
+    pub async fn sign(&self, outputs: &[PaymentOutput]) -> Result<SignedPayment, WalletError> {
+        match self {
+            Self::Adit(node) => node.sign(outputs).await,
+            Self::Bitcoin(node) => node.sign(outputs).await,
+        }
+    }
+
+    /// Sends a payment. What the node knows of it is asked by [`Self::sighting`], whatever comes of this.
+    pub async fn send(&self, raw: &[u8]) -> Result<(), UpstreamError> {
+        match self {
+            Self::Adit(node) => node.send(raw).await,
+            Self::Bitcoin(node) => node.send(raw).await,
+        }
+    }
+
+    /// Returns what the node knows of a payment.
+    pub async fn sighting(&self, id: TxId, raw: &[u8]) -> Result<Sighting, UpstreamError> {
+        match self {
+            Self::Adit(node) => node.sighting(id, raw).await,
+            Self::Bitcoin(node) => node.sighting(id).await,
+        }
+    }
+}

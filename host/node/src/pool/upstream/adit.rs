@@ -1,0 +1,200 @@
+//! The chain of this process as the pool's upstream: templates pushed by its snapshots, blocks and payments by its mailbox.
+
+use super::{Fetched, Mark, Submitted, UpstreamError, WalletError};
+use crate::chain::{ChainHandle, Client, SubmitError, Unavailable};
+use adit_chain::{
+    AddressPrefix, Block, BlockError, MempoolError, Output, Payment, SecretKey, Transaction, TemplateRequest,
+    WorkTemplate, payment,
+};
+use adit_pool::money::payments::Sighting;
+use adit_pool::money::rounds::Standing;
+use adit_pool::work::adit::{self, AditWork};
+use adit_pool::work::template::{BlockTemplate, TemplateError};
+use adit_primitives::accounts::{PaymentOutput, SignedPayment};
+use adit_primitives::{Amount, BlockId, Decode, Encode, Hash256, Height, TxId};
+use std::time::Duration;
+
+/// How many of the pool's outputs are looked at for a payment.
+const OUTPUTS_LOOKED_AT: usize = 10_000;
+
+/// The earliest time between two templates of one state, however many transactions come.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+
+/// The chain of this process.
+pub struct AditNode {
+    pub chain: ChainHandle,
+    /// Digest of the chain's rules: what payments are signed for.
+    pub identity: Hash256,
+    pub prefix: AddressPrefix,
+    /// Whom blocks pay, and who signs payments.
+    pub key: SecretKey,
+    /// The bytes that a coinbase has for extranonces.
+    pub extranonce_bytes: usize,
+    /// What stands in the coinbase after them.
+    pub tag: Vec<u8>,
+    /// In atoms for each 1,000 bytes of a payment.
+    pub fee_rate: Amount,
+}
+
+impl AditNode {
+    pub fn name(&self) -> &'static str {
+        "own chain"
+    }
+
+    pub async fn template(&self, since: Option<&Mark>, patience: Duration) -> Result<Fetched, UpstreamError> {
+        if let Some(Mark::State(state)) = since {
+            let mut snapshots = self.chain.watch();
+            let moved = snapshots.wait_for(|snapshot| snapshot.state_version != *state);
+            // Waiting for longer than that means that nothing happened: the template is then only renewed.
+            drop(tokio::time::timeout(patience, moved).await);
+        }
+        let mut extra = vec![0; self.extranonce_bytes];
+        extra.extend_from_slice(&self.tag);
+        let request = TemplateRequest { pay_to: self.key.public(), extra, difficulty: None };
+        loop {
+            match self.chain.template(Client::Own, request.clone()).await {
+                Ok(Ok(template)) => {
+                    let mark = Mark::State(template.state_version);
+                    return Ok(Fetched { template: block_template(&template, self.extranonce_bytes)?, mark });
+                }
+                Ok(Err(error)) => return Err(UpstreamError::Chain { detail: error.to_string() }),
+                Err(Unavailable::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
+                Err(Unavailable::Stopped) => return Err(stopped()),
+            }
+        }
+    }
+
+    pub async fn submit(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
+        let block = Block::from_bytes(block).map_err(|error| UpstreamError::Chain { detail: error.to_string() })?;
+        loop {
+            return match self.chain.submit_block(block.clone()).await {
+                Ok(Ok(_) | Err(SubmitError::Block(BlockError::Known { .. }))) => Ok(Submitted::Taken),
+                Ok(Err(SubmitError::Block(error @ (BlockError::Fault(_) | BlockError::Storage(_))))) => {
+                    Err(UpstreamError::Chain { detail: error.to_string() })
+                }
+                Ok(Err(error)) => Ok(Submitted::Refused { reason: error.to_string() }),
+                Err(Unavailable::Busy) => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                    continue;
+                }
+                Err(Unavailable::Stopped) => Err(stopped()),
+            };
+        }
+    }
+
+    /// A merged block counts like one of the selected chain: from the block on that applied it.
+    pub fn standing(&self, id: BlockId, height: Height) -> Option<Standing> {
+        let reader = self.chain.reader();
+        let indexed = reader.indexed(id)?;
+        let tip = reader.tip().height.0;
+        let from = |height: u64| tip.saturating_sub(height).saturating_add(1);
+        let applied = reader.standing(id).is_some();
+        let height = if applied { indexed.known.height } else { height };
+        let blocks = from(height.0);
+        Some(match applied {
+            true => Standing::OnChain { confirmations: blocks },
+            false => Standing::OffChain { blocks_from_its_height: blocks },
+        })
+    }
+
+    pub fn address(&self, text: &str) -> Option<String> {
+        self.prefix.parse(text).ok().map(|address| address.to_string())
+    }
+
+    pub async fn sign(&self, outputs: &[PaymentOutput]) -> Result<SignedPayment, WalletError> {
+        let output = |output: &PaymentOutput| {
+            let address = self.prefix.parse(&output.address);
+            let unknown = |_| WalletError::Address { address: output.address.clone() };
+            address.map(|address| Output { amount: output.amount, key: address.key }).map_err(unknown)
+        };
+        let outputs = outputs.iter().map(output).collect::<Result<Vec<_>, _>>()?;
+        let holdings = self.read(|chain, key| chain.reader().holdings(key, OUTPUTS_LOOKED_AT)).await?;
+        let pending = self.chain.pool().await.map_err(|error| UpstreamError::Chain { detail: error.to_string() })?;
+        let spent: std::collections::BTreeSet<_> =
+            pending.iter().flat_map(|pending| &pending.transaction.inputs).map(|input| input.previous).collect();
+        let mut spendable = holdings.spendable;
+        spendable.retain(|(at, _)| !spent.contains(at));
+        let wish = Payment { outputs, fee_per_kilobyte: self.fee_rate };
+        let funds = |error: adit_chain::PaymentError| WalletError::Funds { detail: error.to_string() };
+        let transaction = payment::pay(&self.identity, &wish, &spendable, &self.key).map_err(funds)?;
+        let value = |at| spendable.iter().find(|(place, _)| *place == at).map(|(_, unspent)| unspent.output.amount);
+        let put_in = Amount::checked_sum(transaction.inputs.iter().filter_map(|input| value(input.previous)));
+        let fee = put_in.zip(transaction.output_sum()).and_then(|(put_in, paid)| put_in.checked_sub(paid));
+        let fee = fee.ok_or_else(|| WalletError::Funds { detail: "amounts do not add up".to_owned() })?;
+        Ok(SignedPayment { id: transaction.id(), raw: transaction.to_bytes(), fee })
+    }
+
+    pub async fn send(&self, raw: &[u8]) -> Result<(), UpstreamError> {
+        match self.chain.submit_transaction(read(raw)?).await {
+            Ok(Ok(_) | Err(MempoolError::Known { .. })) => Ok(()),
+            Ok(Err(error)) => Err(UpstreamError::Chain { detail: error.to_string() }),
+            Err(error) => Err(UpstreamError::Chain { detail: error.to_string() }),
+        }
+    }
+
+    pub async fn sighting(&self, id: TxId, raw: &[u8]) -> Result<Sighting, UpstreamError> {
+        let transaction = read(raw)?;
+        let located = self.read(move |chain, _| chain.reader().transaction(id)).await?;
+        let confirmations = |height: Height| self.chain.reader().tip().height.0.saturating_sub(height.0) + 1;
+        if let Some(located) = located {
+            return Ok(Sighting::Confirmed { confirmations: confirmations(located.height) });
+        }
+        let pending = self.chain.pending(id).await.map_err(|error| UpstreamError::Chain { detail: error.to_string() })?;
+        if pending.is_some() {
+            return Ok(Sighting::Waiting);
+        }
+        let inputs: Vec<_> = transaction.inputs.iter().map(|input| input.previous).collect();
+        let gone = self
+            .read(move |chain, _| {
+                let unspent = |at| chain.reader().unspent(at).map(|found| found.is_none());
+                inputs.iter().map(unspent).collect::<Result<Vec<_>, _>>()
+            })
+            .await?;
+        // Nobody but this pool holds the key. An input that is gone although the payment is not there was spent by another payment of the
+        // operator's making; the chain does not say since when.
+        if gone.contains(&true) {
+            tracing::warn!(payment = %id, "an output that the payment spends is gone from the ledger");
+        }
+        Ok(Sighting::Unknown)
+    }
+
+    /// Reads from the database, on a thread where that may take its time.
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&ChainHandle, adit_chain::PublicKey) -> Result<T, adit_primitives::storage::StorageError>
+        + Send
+        + 'static,
+    ) -> Result<T, UpstreamError> {
+        let (chain, key) = (self.chain.clone(), self.key.public());
+        let asked = tokio::task::spawn_blocking(move || question(&chain, key)).await;
+        let answer = asked.map_err(|_| UpstreamError::Chain { detail: "a read of the chain panicked".to_owned() })?;
+        answer.map_err(|error| UpstreamError::Chain { detail: error.to_string() })
+    }
+}
+
+fn stopped() -> UpstreamError {
+    UpstreamError::Chain { detail: "the chain has stopped".to_owned() }
+}
+
+fn read(raw: &[u8]) -> Result<Transaction, UpstreamError> {
+    Transaction::from_bytes(raw).map_err(|error| UpstreamError::Chain { detail: error.to_string() })
+}
+
+/// Makes a template for miners of what the chain's own miners get: possible where headers are Bitcoin's 80 bytes.
+fn block_template(template: &WorkTemplate, extranonce_bytes: usize) -> Result<BlockTemplate, TemplateError> {
+    let coinbase = template.coinbase.to_bytes();
+    let extra = template.coinbase.coinbase_data().map_or(0, |data| data.extra.len());
+    adit::template(&AditWork {
+        height: template.requirements.height,
+        header: template.header.clone(),
+        pow: template.pow.clone(),
+        target: template.target,
+        earliest: template.requirements.earliest,
+        extranonce_offset: coinbase.len() - extra,
+        extranonce_bytes,
+        coinbase,
+        transactions: template.transactions.iter().map(|pending| pending.transaction.to_bytes()).collect(),
+        reward: template.coinbase.output_sum().unwrap_or(Amount::ZERO),
+        fees: template.fees,
+    })
+}

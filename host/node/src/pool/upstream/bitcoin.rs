@@ -1,0 +1,301 @@
+//! A node of Bitcoin's family as the pool's upstream: `getblocktemplate`, `submitblock`, and the node's wallet for payments.
+//!
+//! What is relied on was tried with Litecoin Core 0.21. A node's errors are read by their codes, never by their texts.
+
+use super::rpc::{Rpc, RpcError, RpcSettingsError};
+use super::{Fetched, Mark, Submitted, UpstreamError, WalletError};
+use crate::settings::pool::UpstreamSettings;
+use adit_pool::money::payments::Sighting;
+use adit_pool::money::rounds::Standing;
+use adit_pool::work::bitcoin::{self, CoinbaseRequest, NodeTemplate};
+use adit_primitives::accounts::{PaymentOutput, SignedPayment};
+use adit_primitives::{Amount, BlockId, Height, TxId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// `RPC_INVALID_ADDRESS_OR_KEY`: what was asked for is not known.
+const NOT_FOUND: i64 = -5;
+
+/// `RPC_VERIFY_ALREADY_IN_CHAIN`.
+const ALREADY_IN_CHAIN: i64 = -27;
+
+/// `RPC_WALLET_INSUFFICIENT_FUNDS` and the wallet's other refusals to make a transaction.
+const WALLET_ERRORS: std::ops::RangeInclusive<i64> = -19..=-3;
+
+/// Coins have eight decimal places.
+const DECIMALS: usize = 8;
+
+/// The rules of templates that the pool knows how to keep.
+const RULES: [&str; 2] = ["mweb", "segwit"];
+
+/// A node of Bitcoin's family.
+pub struct BitcoinNode {
+    rpc: Rpc,
+    name: String,
+    /// The chain's genesis as its rules have it.
+    genesis: BlockId,
+    /// Whom blocks pay.
+    address: String,
+    /// The script of that address, once the node has told it.
+    script: OnceLock<Vec<u8>>,
+    shape: CoinbaseShape,
+}
+
+/// What the pool puts into coinbases.
+#[derive(Debug, Clone)]
+pub struct CoinbaseShape {
+    pub extranonce_bytes: usize,
+    pub tag: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct ValidAddress {
+    isvalid: bool,
+    #[serde(default)]
+    address: Option<String>,
+    #[serde(default, rename = "scriptPubKey")]
+    script: Option<String>,
+    #[serde(default)]
+    ismweb: bool,
+}
+
+#[derive(Deserialize)]
+struct HeaderAnswer {
+    confirmations: i64,
+    height: u64,
+}
+
+#[derive(Deserialize)]
+struct Funded {
+    hex: String,
+    fee: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Signed {
+    hex: String,
+    complete: bool,
+}
+
+#[derive(Deserialize)]
+struct Decoded {
+    txid: String,
+}
+
+#[derive(Deserialize)]
+struct WalletTransaction {
+    confirmations: i64,
+    #[serde(default = "trusted")]
+    trusted: bool,
+}
+
+/// Confirmed transactions come without it.
+const fn trusted() -> bool {
+    true
+}
+
+impl BitcoinNode {
+    /// Makes a client; nothing is connected yet.
+    pub fn new(
+        settings: &UpstreamSettings,
+        genesis: BlockId,
+        address: String,
+        shape: CoinbaseShape,
+    ) -> Result<Self, RpcSettingsError> {
+        let rpc = Rpc::new(settings)?;
+        let name = rpc.url().trim_end_matches('/').to_owned();
+        Ok(Self { rpc, name, genesis, address, script: OnceLock::new(), shape })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub async fn agree(&self) -> Result<(), UpstreamError> {
+        let found: String = self.rpc.call("getblockhash", json!([0])).await?;
+        let want = self.genesis.to_string();
+        if found == want { Ok(()) } else { Err(UpstreamError::OtherChain { found, want }) }
+    }
+
+    pub async fn template(&self, since: Option<&Mark>, patience: Duration) -> Result<Fetched, UpstreamError> {
+        let script = self.script().await?.to_vec();
+        let mut request = json!({ "rules": RULES });
+        let answer: NodeTemplate = match since {
+            Some(Mark::LongPoll(Some(id))) => {
+                request["longpollid"] = Value::from(id.as_str());
+                match self.rpc.wait("getblocktemplate", json!([request]), patience).await {
+                    Err(RpcError::Timeout { .. }) => self.now().await?,
+                    answer => answer?,
+                }
+            }
+            Some(_) => {
+                tokio::time::sleep(patience).await;
+                self.now().await?
+            }
+            None => self.now().await?,
+        };
+        let request = CoinbaseRequest {
+            pay_to: &script,
+            tag: &self.shape.tag,
+            extranonce_bytes: self.shape.extranonce_bytes,
+        };
+        let template = bitcoin::template(&answer, &request)?;
+        Ok(Fetched { template, mark: Mark::LongPoll(answer.longpollid) })
+    }
+
+    async fn now(&self) -> Result<NodeTemplate, RpcError> {
+        self.rpc.call("getblocktemplate", json!([{ "rules": RULES }])).await
+    }
+
+    pub async fn submit(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
+        let answer: Option<String> = self.rpc.call("submitblock", json!([hex(block)])).await?;
+        // A block beside the tip is stored, and may yet win.
+        Ok(match answer.as_deref() {
+            None | Some("duplicate" | "inconclusive" | "duplicate-inconclusive") => Submitted::Taken,
+            // The node has lost its newest blocks, as after a crash. It gets them back from its peers.
+            Some("prev-blk-not-found") => {
+                return Err(UpstreamError::Chain { detail: "it does not know the block before ours yet".to_owned() });
+            }
+            Some(reason) => Submitted::Refused { reason: reason.to_owned() },
+        })
+    }
+
+    pub async fn standing(&self, id: BlockId, height: Height) -> Result<Option<Standing>, UpstreamError> {
+        let answer: HeaderAnswer = match self.rpc.call("getblockheader", json!([id.to_string()])).await {
+            Ok(answer) => answer,
+            Err(RpcError::Refused { code: NOT_FOUND, .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if let Ok(confirmations) = u64::try_from(answer.confirmations) {
+            return Ok(Some(Standing::OnChain { confirmations }));
+        }
+        let tip: u64 = self.rpc.call("getblockcount", json!([])).await?;
+        let height = answer.height.max(height.0);
+        Ok(Some(Standing::OffChain { blocks_from_its_height: (tip + 1).saturating_sub(height) }))
+    }
+
+    pub async fn address(&self, text: &str) -> Result<Option<String>, UpstreamError> {
+        Ok(self.valid(text).await?.map(|(address, _)| address))
+    }
+
+    pub async fn sign(&self, outputs: &[PaymentOutput]) -> Result<SignedPayment, WalletError> {
+        for output in outputs {
+            if self.valid(&output.address).await?.is_none() {
+                return Err(WalletError::Address { address: output.address.clone() });
+            }
+        }
+        let wanted: Vec<Value> =
+            outputs.iter().map(|output| json!({ &output.address: coins(output.amount) })).collect();
+        let bare: String = self.wallet("createrawtransaction", json!([[], wanted])).await?;
+        // Our outputs keep their order: what is left goes to the last place.
+        let options = json!({ "lockUnspents": true, "changePosition": outputs.len() });
+        let funded: Funded = self.wallet("fundrawtransaction", json!([bare, options])).await?;
+        let signed: Signed = self.wallet("signrawtransactionwithwallet", json!([funded.hex])).await?;
+        if !signed.complete {
+            return Err(WalletError::Funds { detail: "the wallet cannot sign for what it chose to spend".to_owned() });
+        }
+        let decoded: Decoded = self.wallet("decoderawtransaction", json!([signed.hex])).await?;
+        let garbled = |detail: &str| UpstreamError::Rpc(RpcError::Garbled { detail: detail.to_owned() });
+        let id: TxId = decoded.txid.parse().map_err(|_| garbled("it names no transaction id"))?;
+        let raw = unhex(&signed.hex).ok_or_else(|| garbled("the transaction is not hexadecimal"))?;
+        let fee = amount(funded.fee.get()).ok_or_else(|| garbled("the fee is no amount"))?;
+        Ok(SignedPayment { id, raw, fee })
+    }
+
+    pub async fn send(&self, raw: &[u8]) -> Result<(), UpstreamError> {
+        let sent: Result<String, _> = self.rpc.call("sendrawtransaction", json!([hex(raw)])).await;
+        match sent {
+            Ok(_) | Err(RpcError::Refused { code: ALREADY_IN_CHAIN, .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub async fn sighting(&self, id: TxId) -> Result<Sighting, UpstreamError> {
+        let known: WalletTransaction = match self.rpc.call_wallet("gettransaction", json!([id.to_string()])).await {
+            Ok(known) => known,
+            Err(RpcError::Refused { code: NOT_FOUND, .. }) => return Ok(Sighting::Unknown),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(match known.confirmations {
+            0 if known.trusted => Sighting::Waiting,
+            // The wallet has it and the mempool has not: it is to be sent again.
+            0 => Sighting::Unknown,
+            under if under > 0 => Sighting::Confirmed { confirmations: under.unsigned_abs() },
+            against => Sighting::Conflicted { confirmations: against.unsigned_abs() },
+        })
+    }
+
+    /// Returns the script that blocks pay.
+    async fn script(&self) -> Result<&[u8], UpstreamError> {
+        if let Some(script) = self.script.get() {
+            return Ok(script);
+        }
+        let detail = || format!("{} is no address of its chain that a block can pay", self.address);
+        let (_, script) = self.valid(&self.address).await?.ok_or_else(|| UpstreamError::Chain { detail: detail() })?;
+        Ok(self.script.get_or_init(|| script))
+    }
+
+    /// Returns an address in the one form that the node itself writes, with its script. An address without a script, as those of MWEB, is
+    /// none here: an output to it could be taken by anyone.
+    async fn valid(&self, text: &str) -> Result<Option<(String, Vec<u8>)>, UpstreamError> {
+        let answer: ValidAddress = self.rpc.call("validateaddress", json!([text])).await?;
+        let script = answer.script.as_deref().and_then(unhex).filter(|script| !script.is_empty());
+        let sound = answer.isvalid && !answer.ismweb;
+        Ok(script.filter(|_| sound).map(|script| (answer.address.unwrap_or_else(|| text.to_owned()), script)))
+    }
+
+    async fn wallet<T: serde::de::DeserializeOwned>(&self, method: &str, parameters: Value) -> Result<T, WalletError> {
+        self.rpc.call_wallet(method, parameters).await.map_err(|error| match error {
+            RpcError::Refused { code, message } if WALLET_ERRORS.contains(&code) => {
+                WalletError::Funds { detail: format!("{message} (code {code})") }
+            }
+            error => WalletError::Upstream(error.into()),
+        })
+    }
+}
+
+/// Writes an amount in coins, exactly.
+fn coins(amount: Amount) -> String {
+    let atoms = amount.to_atoms();
+    let coin = 10_u64.pow(DECIMALS as u32);
+    format!("{}.{:0DECIMALS$}", atoms / coin, atoms % coin)
+}
+
+/// Reads an amount in coins, exactly. `None` where it has more decimal places, a sign or an exponent.
+fn amount(text: &str) -> Option<Amount> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > DECIMALS {
+        return None;
+    }
+    format!("{whole}{fraction:0<DECIMALS$}").parse().ok().map(Amount::from_atoms)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    crate::api::shapes::Hex::parse(text).map(|hex| hex.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_and_read_to_the_last_atom() {
+        for (atoms, text) in [(1, "0.00000001"), (150_000_000, "1.50000000"), (u64::MAX, "184467440737.09551615")] {
+            assert_eq!(coins(Amount::from_atoms(atoms)), text);
+            assert_eq!(amount(text), Some(Amount::from_atoms(atoms)));
+        }
+        for text in ["-1.0", "1e-5", "0.000000001", "", ".5", "184467440737.09551616"] {
+            assert_eq!(amount(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Several nodes in order of preference: one is asked, the next takes its place when it fails, and it comes back when it is well again.
+
+use super::upstream::{Fetched, Mark, Submitted, Upstream, UpstreamError, WalletError};
+use crate::clock::Clock;
+use adit_pool::money::payments::Sighting;
+use adit_pool::money::rounds::Standing;
+use adit_primitives::accounts::{PaymentOutput, SignedPayment};
+use adit_primitives::{BlockId, Height, Timestamp, TxId};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How a node has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamStatus {
+    pub name: String,
+    pub up: bool,
+    /// When that began.
+    pub since: Option<Timestamp>,
+    /// When it last gave a template.
+    pub last_template: Option<Timestamp>,
+    /// Why it is down.
+    pub problem: Option<String>,
+}
+
+/// The nodes.
+pub struct Upstreams {
+    nodes: Vec<Upstream>,
+    active: AtomicUsize,
+    statuses: Mutex<Vec<UpstreamStatus>>,
+    clock: Clock,
+}
+
+impl Upstreams {
+    /// Begins with the first node. There must be one.
+    pub fn new(nodes: Vec<Upstream>, clock: Clock) -> Self {
+        let status = |node: &Upstream| UpstreamStatus {
+            name: node.name().to_owned(),
+            up: false,
+            since: None,
+            last_template: None,
+            problem: None,
+        };
+        let statuses = Mutex::new(nodes.iter().map(status).collect());
+        Self { nodes, active: AtomicUsize::new(0), statuses, clock }
+    }
+
+    /// Returns how each node has done, in order of preference.
+    pub fn statuses(&self) -> Vec<UpstreamStatus> {
+        self.lock().clone()
+    }
+
+    /// Tells whether a node has given a template lately.
+    pub fn are_ready(&self, within: Duration) -> bool {
+        let now = (self.clock)().to_millis();
+        let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let fresh = |at: Timestamp| now.saturating_sub(at.to_millis()) <= within;
+        self.lock().iter().any(|status| status.up && status.last_template.is_some_and(fresh))
+    }
+
+    /// Returns the number of the node that is asked.
+    pub fn active(&self) -> usize {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// Gives the turn to a node.
+    pub fn choose(&self, node: usize) {
+        if self.active.swap(node, Ordering::Relaxed) != node {
+            tracing::warn!(upstream = self.nodes[node].name(), "the pool mines on this node now");
+        }
+    }
+
+    /// Returns how many nodes there are.
+    pub fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Asks a node for a template; without a mark, whether it keeps our chain first.
+    pub async fn template(
+        &self,
+        node: usize,
+        since: Option<&Mark>,
+        patience: Duration,
+    ) -> Result<Fetched, UpstreamError> {
+        let upstream = &self.nodes[node];
+        let fetched = async {
+            if since.is_none() {
+                upstream.agree().await?;
+            }
+            upstream.template(since, patience).await
+        }
+        .await;
+        self.note(node, fetched.as_ref().err());
+        fetched
+    }
+
+    /// Hands a block to every node, the one that is asked first: the sooner the network has it the better. Returns what the first says that
+    /// gives a verdict.
+    pub async fn submit(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
+        let first = self.active();
+        let others = (0..self.nodes.len()).filter(|node| *node != first);
+        let mut outcome = self.nodes[first].submit_bytes(block).await;
+        for node in others {
+            let answer = self.nodes[node].submit_bytes(block).await;
+            if let Err(error) = &answer {
+                tracing::warn!(upstream = self.nodes[node].name(), %error, "a block was not handed in here");
+            }
+            let better = match (&outcome, &answer) {
+                (Err(_), Ok(_)) => true,
+                (Ok(Submitted::Refused { .. }), Ok(Submitted::Taken)) => true,
+                _ => false,
+            };
+            if better {
+                outcome = answer;
+            }
+        }
+        outcome
+    }
+
+    /// See [`Upstream::standing`].
+    pub async fn standing(&self, id: BlockId, height: Height) -> Result<Option<Standing>, UpstreamError> {
+        self.asked().standing(id, height).await
+    }
+
+    /// See [`Upstream::address`].
+    pub async fn address(&self, text: &str) -> Result<Option<String>, UpstreamError> {
+        self.asked().address(text).await
+    }
+
+    /// See [`Upstream::sign`]. The wallet is that of the first node: money is never moved from two.
+    pub async fn sign(&self, outputs: &[PaymentOutput]) -> Result<SignedPayment, WalletError> {
+        self.nodes[0].sign(outputs).await
+    }
+
+    /// See [`Upstream::send`].
+    pub async fn send(&self, raw: &[u8]) -> Result<(), UpstreamError> {
+        self.nodes[0].send(raw).await
+    }
+
+    /// See [`Upstream::sighting`].
+    pub async fn sighting(&self, id: TxId, raw: &[u8]) -> Result<Sighting, UpstreamError> {
+        self.nodes[0].sighting(id, raw).await
+    }
+
+    fn asked(&self) -> &Upstream {
+        &self.nodes[self.active()]
+    }
+
+    /// Notes how a node did, and tells the operator where that changes: one line, not one for each attempt.
+    fn note(&self, node: usize, error: Option<&UpstreamError>) {
+        let now = (self.clock)();
+        let mut statuses = self.lock();
+        let status = &mut statuses[node];
+        let problem = error.map(ToString::to_string);
+        if status.up != problem.is_none() || status.since.is_none() {
+            status.up = problem.is_none();
+            status.since = Some(now);
+            match &problem {
+                None => tracing::info!(upstream = status.name, "the node gives templates"),
+                Some(problem) => tracing::error!(upstream = status.name, problem, "the node gives no templates"),
+            }
+        }
+        if problem.is_none() {
+            status.last_template = Some(now);
+        }
+        status.problem = problem;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<UpstreamStatus>> {
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
