@@ -5,7 +5,7 @@
 //! work, and goes nowhere by itself: where to connect, and when again, is its caller's matter.
 //!
 //! Requests go out one after another, because pools differ in what they bear: the extensions of BIP310 first, then the subscription,
-//! then the worker with `mining.extranonce.subscribe`. A pool that hangs up before it answered the subscription is tried again in
+//! then the worker with `mining.extranonce.subscribe`. A pool that hangs up before it let the worker in is tried again in
 //! [`Dialect::Plain`].
 //!
 //! Reading order: [`Client`], [`Event`] for what it tells, `lines` for what pools say.
@@ -224,10 +224,10 @@ impl Client {
         }
     }
 
-    /// Returns how to speak to this pool on the next connection: as now if that led to a subscription, else the other way.
+    /// Returns how to speak to this pool on the next connection: as now if the worker got in that way, else the other way.
     pub fn next_dialect(&self) -> Dialect {
         match self.dialect {
-            dialect if self.subscribed => dialect,
+            dialect if self.authorized => dialect,
             Dialect::Full => Dialect::Plain,
             Dialect::Plain => Dialect::Full,
         }

@@ -2,14 +2,15 @@
 
 use super::{
     AGENT_BYTES_MAX, CloseReason, Effect, Extranonce, HELD_BYTES_MAX, Login, MALFORMED_MAX, SHARES_WAITING_MAX,
-    SUBSCRIPTIONS_WAITING_MAX, SentJob, Session, Submission, Subscription, Ticket, USER_BYTES_MAX, VERSION_ID,
-    WORKERS_MAX, Wish,
+    SUBSCRIPTIONS_WAITING_MAX, Session, Submission, Subscription, Ticket, USER_BYTES_MAX, VERSION_ID, WORKERS_MAX,
+    Wish,
 };
 use crate::hex;
 use crate::stratum::difficulty::{Base, Decimal, target_difficulty};
 use crate::stratum::message::{self, Answer, Id, Message, Params, Refusal, Request};
 use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::{Target, Timestamp, U256};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 impl Session {
@@ -104,16 +105,16 @@ impl Session {
     }
 
     fn submit(&mut self, id: Id, params: &Params<'_>, out: &mut Vec<u8>, effects: &mut Vec<Effect>) {
-        match self.read_share(params) {
+        match self.read_share(&id, params) {
             Ok(share) => {
                 self.shares_waiting += 1;
-                effects.push(Effect::Submit(share.of(Ticket(id))));
+                effects.push(Effect::Submit(share));
             }
             Err(refusal) => self.answer(&id, Err(refusal), out),
         }
     }
 
-    fn read_share(&self, params: &Params<'_>) -> Result<Share, Refusal> {
+    fn read_share(&self, id: &Id, params: &Params<'_>) -> Result<Submission, Refusal> {
         if self.space.is_none() {
             return Err(Refusal::NOT_SUBSCRIBED);
         }
@@ -125,44 +126,18 @@ impl Session {
         if self.shares_waiting >= SHARES_WAITING_MAX {
             return Err(Refusal::TOO_MANY);
         }
-        Ok(Share {
+        Ok(Submission {
+            ticket: Ticket(id.clone()),
             worker: Arc::clone(worker),
-            job,
+            job: job.id,
+            difficulty: job.difficulty,
+            extranonce1: job.space.extranonce1,
             extranonce2: read_extranonce(params, job.space.extranonce2_bytes)?,
+            version_mask: job.version_mask,
+            version_bits: read_version(params)?,
             time: params.bytes(3).map(u32::from_be_bytes).ok_or(Refusal::other("time is not 8 hexadecimal digits"))?,
             nonce: short_number(params, 4).ok_or(Refusal::other("nonce is not 8 hexadecimal digits"))?,
-            version_bits: match params.raw(5).filter(|raw| !matches!(raw.get(), "null" | "\"\"")) {
-                None => None,
-                Some(_) => Some(short_number(params, 5).ok_or(Refusal::other("version is not 8 hexadecimal digits"))?),
-            },
         })
-    }
-}
-
-/// A share whose form is right.
-struct Share {
-    worker: Arc<str>,
-    job: SentJob,
-    extranonce2: Extranonce,
-    time: u32,
-    nonce: u32,
-    version_bits: Option<u32>,
-}
-
-impl Share {
-    fn of(self, ticket: Ticket) -> Submission {
-        Submission {
-            ticket,
-            worker: self.worker,
-            job: self.job.id,
-            difficulty: self.job.difficulty,
-            extranonce1: self.job.space.extranonce1,
-            extranonce2: self.extranonce2,
-            version_mask: self.job.version_mask,
-            version_bits: self.version_bits,
-            time: self.time,
-            nonce: self.nonce,
-        }
     }
 }
 
@@ -170,8 +145,17 @@ fn read_extranonce(params: &Params<'_>, length: u8) -> Result<Extranonce, Refusa
     let mut bytes = [0; Extranonce::BYTES_MAX];
     let bytes = &mut bytes[..usize::from(length).min(Extranonce::BYTES_MAX)];
     let read = params.text(2).is_some_and(|text| hex::read(&text, bytes));
-    let refusal = || Refusal { code: 20, text: format!("extranonce2 is not {} hexadecimal digits", 2 * length).into() };
+    let digits = 2 * bytes.len();
+    let refusal = || Refusal { code: 20, text: format!("extranonce2 is not {digits} hexadecimal digits").into() };
     read.then(|| Extranonce::from_bytes(bytes)).flatten().ok_or_else(refusal)
+}
+
+/// Reads the version's bits, for which miners that roll none have nothing, `null` or an empty text.
+fn read_version(params: &Params<'_>) -> Result<Option<u32>, Refusal> {
+    match params.raw(5).map(RawValue::get) {
+        None | Some("null" | "\"\"") => Ok(None),
+        Some(_) => short_number(params, 5).map(Some).ok_or(Refusal::other("version is not 8 hexadecimal digits")),
+    }
 }
 
 /// Reads a number of at most 8 digits: there is firmware that drops leading zeros (NerdMiner).
@@ -184,7 +168,7 @@ fn hear(answer: &Answer<'_>, effects: &mut Vec<Effect>) {
     if answer.id == VERSION_ID
         && let Some(version) = answer.result.and_then(|result| serde_json::from_str::<String>(result.get()).ok())
     {
-        effects.push(Effect::Version(version.into()));
+        effects.extend((version.len() <= AGENT_BYTES_MAX).then(|| Effect::Version(version.into())));
     }
 }
 
