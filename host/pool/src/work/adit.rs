@@ -84,3 +84,93 @@ fn assembly(transactions: &[Vec<u8>]) -> Assembly {
     encode_length(transactions.len() + 1, &mut before_coinbase);
     Assembly { before_header, before_coinbase, witness: None, after_coinbase: transactions.concat() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use adit_chain::{Block, CoinbaseData, Output, PublicKey, Transaction};
+    use adit_primitives::{Decode, Encode, U256};
+
+    const EXTRANONCE: usize = 8;
+
+    fn output(atoms: u64) -> Output {
+        Output { amount: Amount::from_atoms(atoms), key: PublicKey([3; 32]) }
+    }
+
+    fn payment(atoms: u64) -> Transaction {
+        Transaction { version: 1, inputs: vec![], outputs: vec![output(atoms)], data: vec![] }
+    }
+
+    /// What a node gives for a block with that many payments.
+    fn work(payments: u64) -> AditWork {
+        let data = CoinbaseData { height: Height(7), extra: [&[0; EXTRANONCE][..], b"/adit/"].concat() };
+        let coinbase = Transaction::coinbase(&data, vec![output(50)]);
+        let mut block = Block { header: vec![0; HEADER_BYTES], body: vec![coinbase.clone()] };
+        block.body.extend((0..payments).map(payment));
+        let root = block.body_root().unwrap();
+        let mut header = block.header;
+        header[..4].copy_from_slice(&0x2000_0000_u32.to_le_bytes());
+        header[4..36].copy_from_slice(&[9; 32]);
+        header[36..68].copy_from_slice(&root.0);
+        header[68..72].copy_from_slice(&1000_u32.to_le_bytes());
+        header[72..76].copy_from_slice(&0x207f_ffff_u32.to_le_bytes());
+        let bytes = header.clone();
+        let coinbase = coinbase.to_bytes();
+        AditWork {
+            height: Height(7),
+            header,
+            pow: PowInput { bytes, nonce_offset: 76, nonce_bytes: 4, roll_offset: 0, roll_mask: 0x1fff_e000 },
+            target: Target(U256::MAX >> 1),
+            earliest: Timestamp::from_millis(999_001),
+            extranonce_offset: coinbase.len() - b"/adit/".len() - EXTRANONCE,
+            extranonce_bytes: EXTRANONCE,
+            coinbase,
+            transactions: block.body[1..].iter().map(Encode::to_bytes).collect(),
+            reward: Amount::from_atoms(50),
+            fees: Amount::ZERO,
+        }
+    }
+
+    #[track_caller]
+    fn check_refused(change: impl FnOnce(&mut AditWork), want: &str) {
+        let mut work = work(2);
+        change(&mut work);
+        assert_eq!(template(&work).unwrap_err().to_string(), want);
+    }
+
+    #[test]
+    fn a_solved_block_is_one_that_the_chain_reads_and_whose_root_is_right() {
+        for payments in [0, 1, 4, 5] {
+            let template = template(&work(payments)).unwrap();
+            let coinbase = template.coinbase.with(&[1; 4], &[2; 4]);
+            let header = template.header(template.root(&coinbase), template.version, template.time, 5);
+            let block = Block::from_bytes(&template.block(&header, &coinbase)).unwrap();
+            assert_eq!(block.header, header);
+            assert_eq!(block.body_root().unwrap().0, header[36..68]);
+            let data = block.body[0].coinbase_data().unwrap();
+            assert_eq!((data.height, data.extra), (Height(7), b"\x01\x01\x01\x01\x02\x02\x02\x02/adit/".to_vec()));
+        }
+    }
+
+    #[test]
+    fn fields_are_those_of_the_header() {
+        let template = template(&work(1)).unwrap();
+        assert_eq!((template.version, template.previous), (0x2000_0000, BlockId([9; 32])));
+        assert_eq!((template.time, template.earliest, template.bits), (1000, 1000, 0x207f_ffff));
+    }
+
+    #[test]
+    fn work_that_stratum_cannot_carry_is_refused() {
+        let wrong = "the header has 80 bytes: miners hash 80, with the nonce in the last four";
+        check_refused(|work| work.pow.nonce_bytes = 8, wrong);
+        check_refused(|work| work.pow.bytes[5] = 1, wrong);
+        check_refused(
+            |work| work.header.extend([0; 8]),
+            "the header has 88 bytes: miners hash 80, with the nonce in the last four",
+        );
+        check_refused(|work| work.extranonce_offset = 1000, "the extranonce has 8 bytes, 3 to 16 are possible");
+        let mut other = work(2);
+        other.transactions.swap(0, 1);
+        assert!(matches!(template(&other), Err(TemplateError::Root { .. })));
+    }
+}

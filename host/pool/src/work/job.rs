@@ -278,3 +278,111 @@ impl SeenShares {
         self.parts[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::template::tests::sample;
+    use adit_primitives::Amount;
+
+    const RULES: JobRules =
+        JobRules { lifetime_ms: 30_000, known_ms: 60_000, jobs_max: 4, shares_max: 10, gain_thousandths: 10 };
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + ms)
+    }
+
+    fn over(tip: u8) -> BlockTemplate {
+        BlockTemplate { previous: BlockId([tip; 32]), ..sample() }
+    }
+
+    fn paying(atoms: u64) -> BlockTemplate {
+        BlockTemplate { reward: Amount::from_atoms(atoms), ..over(1) }
+    }
+
+    /// Offers a template; returns the job's number, whether it is new, and whether it voids those before.
+    fn offer(book: &JobBook, template: BlockTemplate, ms: u64) -> (u32, bool, bool) {
+        let offered = book.offer(template, at(ms)).unwrap();
+        (offered.job.id.0, offered.is_new, offered.clean)
+    }
+
+    #[test]
+    fn a_job_serves_while_its_tip_stands_and_it_is_young() {
+        let book = JobBook::new(RULES, 7);
+        assert!(book.current(at(0)).is_none());
+        assert_eq!(offer(&book, over(1), 0), (7, true, true));
+        assert_eq!(offer(&book, over(1), 29_999), (7, false, false));
+        assert!(book.current(at(29_999)).is_some());
+        assert!(book.current(at(30_000)).is_none());
+        assert!(book.newest().is_some(), "miners go on with it");
+        assert_eq!(offer(&book, over(1), 30_000), (8, true, false));
+        assert_eq!(offer(&book, over(2), 30_001), (9, true, true));
+        assert_eq!(book.counts(), CacheCounts { hits: 1, misses: 2 });
+    }
+
+    #[test]
+    fn a_template_that_pays_a_hundredth_more_is_taken_at_once() {
+        let book = JobBook::new(RULES, 0);
+        assert_eq!(offer(&book, paying(50_000), 0), (0, true, true));
+        assert_eq!(offer(&book, paying(50_499), 1), (0, false, false));
+        assert_eq!(offer(&book, paying(50_500), 1), (1, true, false));
+        assert_eq!(offer(&book, paying(40_000), 1), (1, false, false));
+    }
+
+    #[test]
+    fn nineteen_of_twenty_templates_are_avoided_where_twenty_connect_within_the_lifetime() {
+        let book = JobBook::new(RULES, 0);
+        for connection in 0..1000 {
+            let now = connection * 1400;
+            if book.current(at(now)).is_none() {
+                offer(&book, over(1), now);
+            }
+        }
+        let CacheCounts { hits, misses } = book.counts();
+        assert_eq!(hits + misses, 1000);
+        assert!(hits * 100 >= 95 * (hits + misses), "{hits} of 1000");
+    }
+
+    #[test]
+    fn a_job_is_late_from_the_moment_its_tip_goes() {
+        let book = JobBook::new(RULES, 0);
+        let old = book.offer(over(1), at(0)).unwrap().job;
+        assert_eq!(old.stale_ms(at(5)), 0);
+        book.tip_is(BlockId([1; 32]), at(6));
+        assert_eq!(old.stale_ms(at(6)), 0, "the tip that it stands on");
+        book.tip_is(BlockId([2; 32]), at(10));
+        assert_eq!((old.stale_ms(at(10)), old.stale_ms(at(250))), (1, 240));
+        assert!(book.current(at(11)).is_none() && book.newest().is_none());
+        assert_eq!(offer(&book, over(2), 300), (1, true, true));
+        assert_eq!(old.stale_ms(at(310)), 300, "the first tip that came counts");
+    }
+
+    #[test]
+    fn an_old_job_is_known_for_a_while_and_then_forgotten() {
+        let book = JobBook::new(RULES, 0);
+        offer(&book, over(1), 0);
+        offer(&book, over(2), 1000);
+        assert!(book.job(JobId(0)).is_some_and(|job| job.stale_ms(at(1001)) > 0));
+        offer(&book, over(2), 61_000);
+        assert!(book.job(JobId(0)).is_none());
+        assert!(book.job(JobId(1)).is_some_and(|job| job.stale_ms(at(61_000)) == 0), "its tip stands");
+    }
+
+    #[test]
+    fn jobs_are_bounded() {
+        let book = JobBook::new(RULES, u32::MAX - 50);
+        for tip in 0..100 {
+            offer(&book, over(tip), tip.into());
+        }
+        assert_eq!(book.sizes(), (RULES.jobs_max, 0));
+        assert!(book.job(JobId(48)).is_some(), "numbers go on from 0");
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_mined_is_no_job() {
+        let book = JobBook::new(RULES, 0);
+        let wrong = BlockTemplate { earliest: u32::MAX, ..over(1) };
+        assert!(matches!(book.offer(wrong, at(0)), Err(TemplateError::Time { .. })));
+        assert_eq!(book.sizes().0, 0);
+    }
+}

@@ -8,6 +8,9 @@
 //! takes about 15 bytes, keys follow from numbers, and a range is read in few and bounded steps however shares came in. An append is in the
 //! storage, durable, when it returns.
 
+#[cfg(test)]
+mod tests;
+
 use crate::money::history::{LoggedShare, ShareHistory};
 use adit_primitives::accounts::{ShareSequence, WorkerId};
 use adit_primitives::contract::payout::AccountId;

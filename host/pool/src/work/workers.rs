@@ -235,3 +235,95 @@ impl Speed {
 fn place(slice: u64) -> usize {
     usize::try_from(slice % SLICES as u64).expect("less than the count of slices")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::extranonce::Extranonce;
+    use crate::work::job::JobId;
+    use crate::work::share::Refusal;
+    use adit_primitives::contract::payout::AccountId;
+    use adit_primitives::contract::shares::ShareDifficulty;
+
+    const RULES: WorkerRules = WorkerRules { workers_max: 3, idle_ms: 3_600_000, shares_per_second: 100 };
+    const ACCEPTED: Outcome = Outcome::Accepted { is_block: false };
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(1_000_000 + secs)
+    }
+
+    fn note(workers: &Workers, worker: u32, outcome: Outcome, now: Timestamp) {
+        let submission = Submission {
+            account: AccountId(1),
+            worker: WorkerId(worker),
+            job: JobId(0),
+            difficulty: ShareDifficulty::from_log2_hashes(20),
+            extranonce1: Extranonce::default(),
+            extranonce2: Extranonce::default(),
+            time: 0,
+            nonce: 0,
+            version_bits: None,
+            version_mask: 0,
+        };
+        workers.note(&[submission], &[outcome], now);
+    }
+
+    #[test]
+    fn a_record_counts_what_speaks_for_and_against() {
+        let workers = Workers::new(RULES);
+        for outcome in [ACCEPTED, ACCEPTED].into_iter().chain(Refusal::ALL.map(Outcome::Refused)) {
+            note(&workers, 1, outcome, at(0));
+        }
+        let status = workers.status(WorkerId(1), at(2)).unwrap();
+        assert_eq!(status.record, WorkerRecord { valid: 2, invalid: 6, known_ms: 2000 });
+        assert_eq!((status.stale, status.last_seen), (2, at(0)));
+        assert_eq!(workers.records([WorkerId(2), WorkerId(1)], at(2)), [WorkerRecord::default(), status.record]);
+        assert!(workers.status(WorkerId(2), at(2)).is_none(), "who is asked after is not remembered for it");
+    }
+
+    #[test]
+    fn the_rate_is_the_work_over_the_time() {
+        let workers = Workers::new(RULES);
+        // A share of 2^20 hashes each second.
+        (0..3600).for_each(|second| note(&workers, 1, ACCEPTED, at(second)));
+        let rates = |secs| workers.status(WorkerId(1), at(secs)).map(|status| (status.rate_1m, status.rate_10m));
+        let close = |rate: u64| rate.abs_diff(1 << 20) * 20 <= 1 << 20;
+        assert!(rates(3600).is_some_and(|(minute, ten)| close(minute) && close(ten)), "{:?}", rates(3600));
+        let (minute, ten) = rates(3900).unwrap();
+        assert!(minute == 0 && ten.abs_diff(1 << 19) * 10 <= 1 << 19, "half of the ten minutes were silent: {ten}");
+        assert_eq!(rates(5000), Some((0, 0)));
+        assert_eq!(workers.totals(at(5000)), (1, 0));
+    }
+
+    #[test]
+    fn a_newcomers_rate_is_over_its_own_time() {
+        let workers = Workers::new(RULES);
+        (0..60).for_each(|second| note(&workers, 1, ACCEPTED, at(second)));
+        let status = workers.status(WorkerId(1), at(60)).unwrap();
+        assert!(status.rate_10m.abs_diff(1 << 20) * 20 <= 1 << 20, "{}", status.rate_10m);
+    }
+
+    #[test]
+    fn a_worker_may_send_so_many_shares_a_second() {
+        let workers = Workers::new(RULES);
+        let admitted = (0..1000).filter(|_| workers.admit(WorkerId(1), at(0))).count();
+        assert_eq!(admitted, 100);
+        assert!(workers.admit(WorkerId(2), at(0)), "another's are its own");
+        assert!(workers.admit(WorkerId(1), at(1)));
+    }
+
+    #[test]
+    fn who_was_silent_for_longest_is_forgotten_first() {
+        let workers = Workers::new(RULES);
+        (1..=3).for_each(|worker| note(&workers, worker, ACCEPTED, at(worker.into())));
+        note(&workers, 1, ACCEPTED, at(10));
+        note(&workers, 4, ACCEPTED, at(11));
+        let known = |now| workers.list(None, 10, now).iter().map(|status| status.worker.0).collect::<Vec<_>>();
+        assert_eq!(known(at(11)), [1, 3, 4]);
+        assert_eq!(workers.list(Some(WorkerId(1)), 1, at(11))[0].worker, WorkerId(3));
+        workers.prune(at(3603));
+        assert_eq!(known(at(3603)), [1, 4]);
+        workers.prune(at(9999));
+        assert!(known(at(9999)).is_empty());
+    }
+}
