@@ -189,7 +189,7 @@ fn a_block_whose_state_its_postings_contradict_is_found() {
 }
 
 /// One atom more for a payment's first output.
-fn enlarge(rows: &mut Vec<Payment>) {
+fn enlarge(rows: &mut [Payment]) {
     let amount = &mut rows[0].outputs[0].amount;
     *amount = Amount::from_atoms(amount.to_atoms() + 1);
 }
@@ -198,7 +198,7 @@ fn enlarge(rows: &mut Vec<Payment>) {
 fn a_payment_that_differs_from_its_postings_is_found() {
     let paid = audit(&lived().books).unwrap().totals.paid;
     let want = format!("payment 1 has outputs of {} atoms, the journal paid {paid}", paid + 1);
-    check(|books| books.payments = enlarge, &want);
+    check(|books| books.payments = |rows| enlarge(rows), &want);
     check(
         |books| books.payments = |rows| rows[0].signed.as_mut().unwrap().fee = Amount::from_atoms(149),
         "payment 1 has a fee of 149 atoms, the journal booked 150",
