@@ -17,7 +17,7 @@ pub fn log2_q16(number: u128) -> i64 {
     let mut mantissa = if whole <= 63 { number << (63 - whole) } else { number >> (whole - 63) };
     let mut log = i64::from(whole);
     for _ in 0..16 {
-        mantissa = mantissa * mantissa >> 63;
+        mantissa = (mantissa * mantissa) >> 63;
         let carry = mantissa >> 64 != 0;
         log = log << 1 | i64::from(carry);
         mantissa >>= u32::from(carry);
@@ -32,17 +32,17 @@ pub fn decayed(amount: u64, age: u64, scale: u64) -> u64 {
     if halvings >= 64 {
         return 0;
     }
-    let rest = (exponent & 0xffff_ffff) * LN_2_Q62 >> 32;
+    let rest = ((exponent & 0xffff_ffff) * LN_2_Q62) >> 32;
     // e^−x as its series, for x below ln 2: the terms fall faster than by halves.
     let (mut sum, mut term) = (1i128 << 62, 1i128 << 62);
     for order in 1.. {
-        term = -(term * rest.cast_signed() >> 62) / order;
+        term = -((term * rest.cast_signed()) >> 62) / order;
         if term == 0 {
             break;
         }
         sum += term;
     }
-    let decayed = u128::from(amount) * sum.unsigned_abs() >> (62 + halvings);
+    let decayed = (u128::from(amount) * sum.unsigned_abs()) >> (62 + halvings);
     u64::try_from(decayed).expect("what decays does not grow")
 }
 

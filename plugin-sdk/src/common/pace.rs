@@ -173,7 +173,7 @@ fn signed(count: usize) -> i64 {
 /// Returns how many times easier a slice's shares were than `current`, where it has any.
 fn ease(slice: &WorkSlice, current: u128) -> Option<i64> {
     let shares = slice.shares.min(SHARES_MAX);
-    let ease = (current * u128::from(shares) << 16) / u128::from(slice.work.max(1));
+    let ease = ((current * u128::from(shares)) << 16) / u128::from(slice.work.max(1));
     (shares > 0).then(|| i64::try_from(ease.min(EASE_MAX)).expect("48 bits"))
 }
 

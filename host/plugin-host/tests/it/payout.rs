@@ -111,7 +111,7 @@ fn a_plan_is_read_and_a_window_without_bounds_is_refused() {
     for thousandths in [0, 1_000_001, u64::MAX] {
         assert!(plan(0, 2, thousandths, 0).unwrap_err().detail.contains("1 to 1000000 are allowed"));
     }
-    assert_eq!(plan(0, 3, 0, 0).unwrap_err().class, FaultClass::Plugin);
+    assert!(plan(0, 3, 0, 0).is_err(), "there is no fourth window");
 }
 
 #[test]

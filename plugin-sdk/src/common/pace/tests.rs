@@ -59,7 +59,7 @@ impl Connection {
 
     /// The shares a minute that the miner sends at its difficulty, in thousandths, over a long time.
     fn pace_thousandths(&self) -> u64 {
-        let hashes = self.rate_q16 * 60_000 * 1_000 >> 16;
+        let hashes = (self.rate_q16 * 60_000 * 1_000) >> 16;
         u64::try_from(hashes / u128::from(self.history.difficulty.work())).unwrap()
     }
 }
