@@ -6,12 +6,13 @@
 //!
 //! Reading order: [`fees`] and [`split`] are what is right, [`history`] and [`window`] whose shares count, [`rounds`] what happens to a
 //! block that was found, [`settlement`] to shares that are paid for one by one, [`schemes`] what happens when the operator chooses another
-//! scheme, [`payments`] how money leaves, [`audit`] whether it all adds up.
+//! scheme, [`retention`] which shares may be forgotten, [`payments`] how money leaves, [`audit`] whether it all adds up.
 
 pub mod audit;
 pub mod fees;
 pub mod history;
 pub mod payments;
+pub mod retention;
 pub mod rounds;
 pub mod schemes;
 pub mod settlement;

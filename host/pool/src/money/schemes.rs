@@ -105,7 +105,7 @@ impl Eras {
     }
 
     /// Returns each era with the shares of its time.
-    fn with_shares(&self) -> impl Iterator<Item = (&Era, Range<ShareSequence>)> {
+    pub(super) fn with_shares(&self) -> impl Iterator<Item = (&Era, Range<ShareSequence>)> {
         let ends = self.eras.iter().skip(1).map(|era| era.from).chain([ShareSequence(u64::MAX)]);
         self.eras.iter().zip(ends).map(|(era, end)| (era, era.from..end))
     }
@@ -123,7 +123,7 @@ impl Eras {
     }
 }
 
-fn splits_by_shares(plan: &PayoutPlan) -> bool {
+pub(super) fn splits_by_shares(plan: &PayoutPlan) -> bool {
     plan.pays == Pays::Blocks && plan.window != Window::None
 }
 

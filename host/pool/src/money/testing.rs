@@ -26,12 +26,15 @@ pub(crate) const CONFIRMATIONS: u64 = 10;
 
 /// A log of shares in memory, shown a few at a time.
 #[derive(Debug, Default)]
-pub(crate) struct History(Mutex<Vec<LoggedShare>>);
+pub(crate) struct History {
+    log: Mutex<Vec<LoggedShare>>,
+    forgotten: Mutex<ShareSequence>,
+}
 
 impl History {
     /// Logs shares of one second after another: whose they are, and the logarithm of their work.
     pub(crate) fn log(&self, shares: &[(AccountId, u8)]) -> ShareSequence {
-        let mut log = self.0.lock().unwrap();
+        let mut log = self.log.lock().unwrap();
         for (account, log2) in shares {
             let sequence = log.len() as u64;
             log.push(LoggedShare {
@@ -44,6 +47,11 @@ impl History {
         }
         ShareSequence(log.len() as u64)
     }
+
+    /// Shows no share before that place any more.
+    pub(crate) fn forget(&self, before: ShareSequence) {
+        *self.forgotten.lock().unwrap() = before;
+    }
 }
 
 impl ShareHistory for History {
@@ -52,8 +60,9 @@ impl ShareHistory for History {
         range: Range<ShareSequence>,
         visit: &mut dyn FnMut(&[LoggedShare]) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
-        let log = self.0.lock().unwrap();
-        let shares: Vec<_> = log.iter().rev().filter(|share| range.contains(&share.sequence)).copied().collect();
+        let (log, forgotten) = (self.log.lock().unwrap(), *self.forgotten.lock().unwrap());
+        let shown = |share: &&LoggedShare| range.contains(&share.sequence) && share.sequence >= forgotten;
+        let shares: Vec<_> = log.iter().rev().filter(shown).copied().collect();
         for chunk in shares.chunks(3) {
             if visit(chunk).is_break() {
                 break;
