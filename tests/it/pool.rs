@@ -87,9 +87,8 @@ fn schemes_for_shares_never_pay_more_than_is_expected() {
         let engine = std::cell::RefCell::new(payout(name, "{}"));
         // Amounts of a coin, and shares of a block's size: all together they stay within what atoms can count.
         let input = (0..1u64 << 50, 0..1u64 << 50, 1u64 << 50..u64::MAX, prop::collection::vec(0..1u64 << 50, 0..200));
-        let outcome = runner().run(&input, |([subsidy, mean_fees, work], weights)| {
-            let economics =
-                Economics { subsidy: subsidy >> 1, mean_fees: mean_fees >> 1, work: Work(U256::from(work)) };
+        let outcome = runner().run(&input, |(subsidy, mean_fees, work, weights)| {
+            let economics = Economics { subsidy, mean_fees, work: Work(U256::from(work)) };
             // The sandbox refuses an answer that pays more.
             engine
                 .borrow_mut()
