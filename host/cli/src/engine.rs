@@ -31,8 +31,23 @@ pub struct Search {
     pub factory: EngineFactory,
 }
 
-/// Chooses by the operator's setting. A kernel that is not equal to the plugin is named in the log and not used.
+/// Chooses by the operator's setting.
 pub fn choose(hash: &ChosenPlugin, native: &NativeKernel, scratch: &Path) -> Result<Search> {
+    let seed = u64::from_le_bytes(random()?);
+    Ok(match proven_kernel(hash, native, scratch, seed)? {
+        Some(table) => proven(hash, table, seed),
+        None => sandboxed(hash),
+    })
+}
+
+/// Returns the kernel that the operator's setting asks for, or the fastest bundled one. One that is not equal to the plugin is named in the log
+/// and not used.
+pub fn proven_kernel(
+    hash: &ChosenPlugin,
+    native: &NativeKernel,
+    scratch: &Path,
+    seed: u64,
+) -> Result<Option<&'static KernelTable>> {
     let name = hash.plugin.info().name.clone();
     let table = match native {
         NativeKernel::Bundled(BundledKernel::Off) => None,
@@ -47,16 +62,15 @@ pub fn choose(hash: &ChosenPlugin, native: &NativeKernel, scratch: &Path) -> Res
             Some(table)
         }
     };
-    let Some(table) = table else { return Ok(sandboxed(hash)) };
+    let Some(table) = table else { return Ok(None) };
     let mut kernel = NativeEngine::new(table)?;
     let mut reference = hash.plugin.hash(&hash.config)?;
-    let seed = u64::from_le_bytes(random()?);
     let plan = plan(&mut reference, seed)?.with_known_hits(&hash.plugin.info().name);
     match prove(&mut kernel, &mut reference, &plan) {
-        Ok(()) => Ok(proven(hash, table, seed)),
+        Ok(()) => Ok(Some(table)),
         Err(difference) => {
             tracing::error!(kernel = unpadded(&table.backend), %difference, "the native kernel is not equal to the plugin and is not used");
-            Ok(sandboxed(hash))
+            Ok(None)
         }
     }
 }

@@ -12,6 +12,7 @@ mod dag;
 mod engine;
 mod key;
 mod plugin;
+mod pool;
 mod reference;
 mod replay;
 mod run;
@@ -45,6 +46,8 @@ enum Command {
     Node(run::NodeArguments),
     /// Mine for one or several nodes.
     Miner(run::MinerArguments),
+    /// Run a mining pool, or show its books.
+    Pool(pool::PoolArguments),
     /// Write, check, show and pin a chain.toml.
     #[command(subcommand)]
     Chain(chain::ChainCommand),
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => run::up(arguments, &log),
         Command::Node(arguments) => run::node(arguments, &log),
         Command::Miner(arguments) => run::miner(arguments, &log),
+        Command::Pool(arguments) => pool::run(arguments, &log),
         Command::Chain(command) => chain::run(command),
         Command::Plugin(command) => plugin::run(command),
         Command::Replay(arguments) => replay::run(&arguments),

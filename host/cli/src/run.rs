@@ -3,14 +3,16 @@
 use crate::config::{self, ChainSource, ResolvedChain, source};
 use crate::engine::{self, monotonic};
 use crate::terminal::{LogFormat, StatusLine};
-use crate::{key, sandbox};
+use crate::{key, pool, sandbox};
 use adit_chain::{PublicKey, SecretKey};
 use adit_node::client::NodeClient;
 use adit_node::clock::{Clock, Entropy};
 use adit_node::mining::{MinerReport, Mining, MiningParts, WorkSource};
+use adit_node::pool::Pool;
 use adit_node::reload::Loaded;
 use adit_node::run::{Node, NodeParts, run_both};
 use adit_node::settings::MinerSettings;
+use adit_node::settings::pool::PoolMode;
 use adit_plugin_host::Sandbox;
 use adit_primitives::Timestamp;
 use adit_primitives::engine::HashEngine;
@@ -78,7 +80,7 @@ impl MinerChoice {
 }
 
 /// The time of day.
-fn clock() -> Clock {
+pub fn clock() -> Clock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the clock is made")]
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Arc::new(move || Timestamp::from_millis(u64::try_from(now().as_millis()).unwrap_or(u64::MAX)))
@@ -90,7 +92,7 @@ pub fn entropy() -> Entropy {
 }
 
 /// Ctrl-C, or the system's request to end.
-async fn signal() {
+pub async fn signal() {
     let interrupt = async { drop(tokio::signal::ctrl_c().await) };
     #[cfg(unix)]
     {
@@ -107,19 +109,19 @@ async fn signal() {
     interrupt.await;
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().context("no runtime for tasks")
 }
 
 /// A chain that was read for running, with what reading it again needs.
-struct Opened {
-    chain: ResolvedChain,
+pub struct Opened {
+    pub chain: ResolvedChain,
     loaded: Loaded,
     sandbox: Arc<Sandbox>,
     path: PathBuf,
 }
 
-fn open(path: PathBuf) -> Result<Opened> {
+pub fn open(path: PathBuf) -> Result<Opened> {
     let sandbox = sandbox::open()?;
     let report = config::read(&path, &sandbox)?;
     let diagnostics = source::diagnostics(&report);
@@ -214,7 +216,18 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
             report,
             changes: Some(miner_settings(&node)),
         })?;
-        let ended = run_both(node, mining, signal()).await;
+        let pool = match opened.chain.settings.pool.mode {
+            PoolMode::Host => Some(Pool::start(pool::parts(&opened, Some(node.chain().clone()))?).await?),
+            PoolMode::Solo | PoolMode::Join => None,
+        };
+        let ended = run_both(node, mining, async {
+            signal().await;
+            // Blocks of the pool still reach the chain.
+            if let Some(pool) = pool {
+                pool.end().await;
+            }
+        });
+        let ended = ended.await;
         status.end();
         ended?;
         anyhow::Ok(())

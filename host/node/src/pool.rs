@@ -5,8 +5,11 @@
 //!
 //! Reading order: [`Pool`] puts the parts together. [`upstreams`] and [`upstream`] are the nodes behind, [`jobs`] what miners are given to do,
 //! [`front`], [`connection`] and [`connections`] where they are, [`members`] who they are, [`checking`] what becomes of their shares, [`bookkeeping`]
-//! and [`solved`] of blocks and money, [`metrics`] what is counted.
+//! and [`solved`] of blocks and money, [`metrics`] what is counted, [`api`] what is
+//! shown to everyone.
 
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
+pub mod api;
 pub mod bookkeeping;
 pub mod checking;
 pub mod connection;
@@ -19,7 +22,10 @@ pub mod solved;
 pub mod upstream;
 pub mod upstreams;
 
+use crate::api::origin::Names;
 use crate::clock::{Clock, Entropy, random_u32};
+use crate::server::Server;
+use crate::settings::Limits;
 use crate::settings::pool::{DifficultyBase, PoolSettings};
 use crate::tls::{self, TlsError};
 use adit_pool::money::fees::{BasisPoints, FeeError, Fees};
@@ -40,17 +46,18 @@ use adit_primitives::engine::{Fault, HashEngine, PayoutEngine, ShareEngine};
 use adit_primitives::storage::Storage;
 use adit_protocol::stratum::difficulty::{Base, Decimal};
 use adit_protocol::stratum::server::Settings as SessionSettings;
-use bookkeeping::{BooksFailure, Bookkeeping};
+use api::PoolApi;
+use bookkeeping::{Bookkeeping, BooksFailure};
 use checking::{Checking, CheckingParts, CheckingThreads};
 use connections::Connections;
 use front::{Difficulties, Front, Port};
 use jobs::Following;
 use members::Members;
-use metrics::{PoolMetrics, PoolReadout};
+use metrics::PoolMetrics;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -130,6 +137,9 @@ pub struct PoolParts {
     pub books: Arc<dyn Accounts>,
     /// Which bits of a version miners may roll.
     pub version_mask: u32,
+    /// What one client of the API may ask for, and by which names besides its address the pool is asked for.
+    pub limits: Limits,
+    pub names: Vec<String>,
     pub clock: Clock,
     pub entropy: Entropy,
 }
@@ -164,10 +174,8 @@ pub enum PoolStartError {
 /// A running pool.
 pub struct Pool {
     front: Arc<Front>,
-    upstreams: Arc<Upstreams>,
-    jobs: Arc<JobBook>,
-    books: Arc<dyn Accounts>,
     stratum: SocketAddr,
+    api: SocketAddr,
     ending: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     threads: CheckingThreads,
@@ -199,6 +207,7 @@ impl Pool {
         let (banned, banned_receiver) = mpsc::unbounded_channel();
 
         let mut scheme = parts.scheme;
+        let scheme_name = scheme.name.clone();
         let era = Era { from: log.next(), scheme: scheme.name.clone(), plan: scheme.engine.plan()?, began: now };
         if schemes::switch(&*parts.books, era, *economics_receiver.borrow(), None)? {
             tracing::info!(scheme = scheme.name, "a payout scheme is in force from now on");
@@ -278,21 +287,38 @@ impl Pool {
             lifetime: settings.shares.job_time(),
             current,
             economics,
-            metrics,
+            metrics: Arc::clone(&metrics),
             clock,
-            ending: ending_receiver,
+            ending: ending_receiver.clone(),
             fees: BTreeMap::new(),
         };
         let retargeting = retargeting(Arc::clone(&front), parts.retargets).map_err(PoolStartError::Thread)?;
-        let mut tasks = vec![
-            tokio::spawn(following.run()),
-            tokio::spawn(bookkeeping.run(solved_receiver, banned_receiver)),
-        ];
+        let mut tasks =
+            vec![tokio::spawn(following.run()), tokio::spawn(bookkeeping.run(solved_receiver, banned_receiver))];
         for port in ports {
             tasks.push(tokio::spawn(Arc::clone(&front).listen(port)));
         }
-        tracing::info!(address = %stratum, name = settings.name, "the pool listens for Stratum miners");
-        Ok(Self { front, upstreams, jobs, books: parts.books, stratum, ending, tasks, threads, retargeting })
+        let api_error = |source| PoolStartError::Listen { address: settings.api, source };
+        let listener = TcpListener::bind(settings.api).await.map_err(api_error)?;
+        let api = listener.local_addr().map_err(api_error)?;
+        let router = api::router(Arc::new(PoolApi {
+            name: settings.name.clone(),
+            scheme: scheme_name,
+            money: settings.money,
+            front: Arc::clone(&front),
+            upstreams,
+            jobs,
+            books: parts.books,
+            metrics,
+            limiter: crate::api::ApiState::rate_limiter(&parts.limits),
+            names: Names::new(api, &parts.names),
+            limits: parts.limits.clone(),
+            started: Instant::now(),
+        }));
+        let server = Server { listener, tls: None, router, limits: parts.limits, ending: ending_receiver };
+        tasks.push(tokio::spawn(server.run()));
+        tracing::info!(%stratum, %api, name = settings.name, "the pool listens for miners");
+        Ok(Self { front, stratum, api, ending, tasks, threads, retargeting })
     }
 
     /// Returns where Stratum miners connect.
@@ -300,23 +326,9 @@ impl Pool {
         self.stratum
     }
 
-    /// Returns the books.
-    pub fn books(&self) -> &Arc<dyn Accounts> {
-        &self.books
-    }
-
-    /// Returns what the metrics are read off.
-    pub fn readout(&self) -> PoolReadout {
-        let (workers, hashes_per_second) = self.front.workers.totals((self.front.clock)());
-        let counts = self.jobs.counts();
-        PoolReadout {
-            connections: self.front.connections.count(),
-            workers,
-            hashes_per_second,
-            upstream_up: self.upstreams.are_ready(READY_WITHIN),
-            job_cache_hits: counts.hits,
-            job_cache_misses: counts.misses,
-        }
+    /// Returns where the pool's API listens.
+    pub fn api(&self) -> SocketAddr {
+        self.api
     }
 
     /// Runs until `signal` comes; then ends.

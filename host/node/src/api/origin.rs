@@ -29,7 +29,7 @@ impl Names {
     }
 
     /// Refuses what asks for another host, or comes from another site's page.
-    fn check(&self, asked_for: Option<&Authority>, headers: &HeaderMap) -> Result<(), ApiError> {
+    pub fn check(&self, asked_for: Option<&Authority>, headers: &HeaderMap) -> Result<(), ApiError> {
         let hosts = headers.get_all(header::HOST).iter().map(|host| Authority::try_from(host.as_bytes()).ok());
         let hosts: Vec<Option<Authority>> = hosts.chain(asked_for.map(|host| Some(host.clone()))).collect();
         if !hosts.iter().all(|host| host.as_ref().is_some_and(|host| self.is_own(host))) {

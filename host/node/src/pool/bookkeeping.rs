@@ -347,7 +347,8 @@ impl Bookkeeping {
     async fn cancel(self: &Arc<Self>, number: PaymentNumber, error: &WalletError) -> Result<(), BooksFailure> {
         tracing::warn!(%number, %error, "the wallet does not make the payment: the balances are given back");
         let (now, reason) = ((self.clock)(), error.to_string());
-        let note = OperatorChange { time: now, who: "adit".to_owned(), what: format!("payment {number} cancelled"), reason };
+        let note =
+            OperatorChange { time: now, who: "adit".to_owned(), what: format!("payment {number} cancelled"), reason };
         self.step(move |keeper| Ok(payments::cancel(&*keeper.books, number, Some(note), now)?)).await
     }
 

@@ -93,7 +93,8 @@ impl Checking {
     pub fn start(parts: CheckingParts) -> std::io::Result<(Self, CheckingThreads)> {
         let CheckingParts { checkers, log, connections, bans, metrics, clock, solved, banned } = parts;
         let (groups, group_receiver) = mpsc::channel(GROUPS_WAITING_MAX);
-        let keeper = Keeper { log, connections, bans, metrics: Arc::clone(&metrics), clock: Arc::clone(&clock), banned };
+        let keeper =
+            Keeper { log, connections, bans, metrics: Arc::clone(&metrics), clock: Arc::clone(&clock), banned };
         let mut threads = Vec::with_capacity(checkers.len() + 1);
         let mut senders = Vec::with_capacity(checkers.len());
         for (number, checker) in checkers.into_iter().enumerate() {
@@ -230,12 +231,7 @@ impl Keeper {
         }
     }
 
-    fn answer(
-        &self,
-        parcel: Parcel,
-        outcomes: &mut impl Iterator<Item = Outcome>,
-        now: adit_primitives::Timestamp,
-    ) {
+    fn answer(&self, parcel: Parcel, outcomes: &mut impl Iterator<Item = Outcome>, now: adit_primitives::Timestamp) {
         let Parcel { connection, origin, shares } = parcel;
         let mut answers = Vec::with_capacity(shares.len());
         let mut credits = Vec::with_capacity(shares.len());

@@ -99,7 +99,9 @@ impl Front {
                 () = ended(&mut ending) => return,
             };
             match accepted {
-                Ok((stream, address)) => drop(tokio::spawn(Arc::clone(&self).receive(stream, address, acceptor.clone()))),
+                Ok((stream, address)) => {
+                    drop(tokio::spawn(Arc::clone(&self).receive(stream, address, acceptor.clone())))
+                }
                 Err(error) => {
                     tracing::warn!(%error, "no miner's connection accepted");
                     tokio::time::sleep(BREATHER).await;

@@ -9,6 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 
 /// Why a share does not count.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -85,7 +86,11 @@ impl PoolMetrics {
         registry.register("shares_invalid", "Shares that do not count, by reason", metrics.shares_invalid.clone());
         registry.register("connections_refused", "Connections turned away, by reason", metrics.turned_away.clone());
         registry.register("shares_limited", "Shares over a worker's rate", metrics.limited.clone());
-        registry.register("troubles", "Plugins and kernels that failed while shares were checked", metrics.troubles.clone());
+        registry.register(
+            "troubles",
+            "Plugins and kernels that failed while shares were checked",
+            metrics.troubles.clone(),
+        );
         registry.register("bans", "Bans", metrics.bans.clone());
         registry.register("templates", "Templates that upstreams gave", metrics.templates.clone());
         registry.register("jobs", "Jobs that miners were given", metrics.jobs.clone());
@@ -97,7 +102,11 @@ impl PoolMetrics {
         registry.register("height", "The height that is mined", metrics.height.clone());
         registry.register("connections", "Connections that are open", metrics.connections.clone());
         registry.register("workers", "Workers that are known", metrics.workers.clone());
-        registry.register("hashes_per_second", "The pool's speed over ten minutes, by its shares", metrics.hashes_per_second.clone());
+        registry.register(
+            "hashes_per_second",
+            "The pool's speed over ten minutes, by its shares",
+            metrics.hashes_per_second.clone(),
+        );
         registry.register("upstream_up", "Whether an upstream gives templates", metrics.upstream_up.clone());
         registry.register("job_cache_hits", "Jobs that served again", metrics.job_cache_hits.clone());
         registry.register("job_cache_misses", "Jobs that needed a template", metrics.job_cache_misses.clone());
@@ -122,11 +131,16 @@ impl PoolMetrics {
 
     /// Returns how many shares counted and how many did not.
     pub fn shares(&self) -> (u64, u64) {
-        let invalid = Refusal::ALL.map(|refusal| {
-            let labels = ReasonLabels { reason: refusal.name() };
-            self.shares_invalid.get(&labels).map_or(0, |counter| counter.get())
-        });
-        (self.shares_valid.get(), invalid.iter().sum())
+        (self.shares_valid.get(), self.refusals().values().sum())
+    }
+
+    /// Returns how many shares did not count, by reason.
+    pub fn refusals(&self) -> BTreeMap<String, u64> {
+        let count = |refusal: Refusal| {
+            let counter = self.shares_invalid.get(&ReasonLabels { reason: refusal.name() });
+            (refusal.name().to_owned(), counter.map_or(0, |counter| counter.get()))
+        };
+        Refusal::ALL.into_iter().map(count).collect()
     }
 
     /// Returns everything in Prometheus' text form.

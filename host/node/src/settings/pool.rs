@@ -28,7 +28,7 @@ pub struct PoolSettings {
     pub tls: Option<TlsSettings>,
     /// Whether a proxy stands before the pool that says each client's address by PROXY protocol 2. Connections without it are then refused.
     pub proxy_protocol: bool,
-    /// Address and port of the pool's API, where `adit pool` runs by itself. Without it: `127.0.0.1:8646`. With `adit up` the node's API serves it.
+    /// Address and port of the pool's API. Without it: `127.0.0.1:8646`, which only this machine reaches.
     #[schemars(with = "String")]
     pub api: SocketAddr,
     /// Nodes that give templates and take blocks, in order of preference. Without any, `adit up` mines on its own node.

@@ -3,7 +3,7 @@
 use super::{Fetched, Mark, Submitted, UpstreamError, WalletError};
 use crate::chain::{ChainHandle, Client, SubmitError, Unavailable};
 use adit_chain::{
-    AddressPrefix, Block, BlockError, MempoolError, Output, Payment, SecretKey, Transaction, TemplateRequest,
+    AddressPrefix, Block, BlockError, MempoolError, Output, Payment, SecretKey, TemplateRequest, Transaction,
     WorkTemplate, payment,
 };
 use adit_pool::money::payments::Sighting;
@@ -139,7 +139,8 @@ impl AditNode {
         if let Some(located) = located {
             return Ok(Sighting::Confirmed { confirmations: confirmations(located.height) });
         }
-        let pending = self.chain.pending(id).await.map_err(|error| UpstreamError::Chain { detail: error.to_string() })?;
+        let pending =
+            self.chain.pending(id).await.map_err(|error| UpstreamError::Chain { detail: error.to_string() })?;
         if pending.is_some() {
             return Ok(Sighting::Waiting);
         }

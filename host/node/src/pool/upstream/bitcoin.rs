@@ -137,11 +137,8 @@ impl BitcoinNode {
             }
             None => self.now().await?,
         };
-        let request = CoinbaseRequest {
-            pay_to: &script,
-            tag: &self.shape.tag,
-            extranonce_bytes: self.shape.extranonce_bytes,
-        };
+        let request =
+            CoinbaseRequest { pay_to: &script, tag: &self.shape.tag, extranonce_bytes: self.shape.extranonce_bytes };
         let template = bitcoin::template(&answer, &request)?;
         Ok(Fetched { template, mark: Mark::LongPoll(answer.longpollid) })
     }

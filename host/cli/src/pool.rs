@@ -1,0 +1,178 @@
+//! `adit pool`: the pool wired together, and its books shown.
+
+mod books;
+
+use crate::config::ResolvedChain;
+use crate::engine;
+use crate::key;
+use crate::run::{Opened, clock, entropy, open, runtime, signal};
+use crate::sandbox::random;
+use crate::terminal::LogFormat;
+use adit_kernels::NativeEngine;
+use adit_node::chain::ChainHandle;
+use adit_node::pool::upstream::Upstream;
+use adit_node::pool::upstream::adit::AditNode;
+use adit_node::pool::upstream::bitcoin::{BitcoinNode, CoinbaseShape};
+use adit_node::pool::{CheckEngines, EXTRANONCE_BYTES, Pool, PoolParts, Scheme};
+use adit_node::settings::pool::{PoolSettings, UpstreamKind, UpstreamSettings};
+use adit_primitives::Amount;
+use adit_primitives::accounts::Accounts;
+use adit_primitives::contract::HeaderView;
+use adit_primitives::engine::{HashEngine, RulesEngine, ShareEngine};
+use adit_store::{Books, Options, Store};
+use anyhow::{Context, Result, bail};
+use books::BooksCommand;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Bytes of the log of shares that are kept in memory.
+const LOG_CACHE_BYTES: u64 = 16 << 20;
+
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct PoolArguments {
+    /// The chain.
+    #[arg(required = true)]
+    chain: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<BooksCommand>,
+}
+
+/// Runs a pool before the nodes that `pool.upstreams` names, or shows its books.
+pub fn run(arguments: PoolArguments, log: &LogFormat) -> Result<ExitCode> {
+    if let Some(command) = arguments.command {
+        return books::show(&command, log.json);
+    }
+    let chain = arguments.chain.context("a chain.toml is wanted")?;
+    let opened = open(chain)?;
+    log.start(&opened.chain.settings.log.level)?;
+    let settings = &opened.chain.settings.pool;
+    if settings.upstreams.is_empty() {
+        bail!("no node to mine on: pool.upstreams is empty. `adit up` runs node and pool in one process");
+    }
+    let parts = parts(&opened, None)?;
+    runtime()?.block_on(async {
+        let pool = Pool::start(parts).await?;
+        pool.run_until(signal()).await;
+        anyhow::Ok(())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns where the pool of a chain keeps its books.
+fn books_path(chain: &ResolvedChain) -> PathBuf {
+    folder(chain).join("books.sqlite")
+}
+
+fn folder(chain: &ResolvedChain) -> PathBuf {
+    chain.settings.node.data_dir.join("pool")
+}
+
+/// Opens log and books, and loads plugins and kernels. `own` is the chain of this process, where there is one.
+pub fn parts(opened: &Opened, own: Option<ChainHandle>) -> Result<PoolParts> {
+    let chain = &opened.chain;
+    let folder = folder(chain);
+    std::fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    let log = folder.join("shares");
+    let store = Store::open(&Options { path: log.clone(), cache_bytes: LOG_CACHE_BYTES })
+        .with_context(|| format!("failed to open the log of shares in {}", log.display()))?;
+    let books = Books::open(&books_path(chain)).context("failed to open the pool's books")?;
+    let genesis = genesis(chain)?;
+    let info = chain.payout.plugin.info();
+    let name = format!("{} {} {} {}", info.name, info.version, info.digest, chain.payout.config);
+    Ok(PoolParts {
+        settings: pool_settings(chain),
+        upstreams: upstreams(chain, &genesis, own)?,
+        checks: checks(chain, &folder)?,
+        retargets: Box::new(chain.shares.plugin.shares(&chain.shares.config)?),
+        scheme: Scheme { name, engine: Box::new(chain.payout.plugin.payout(&chain.payout.config)?) },
+        storage: Arc::new(store),
+        books: Arc::new(books) as Arc<dyn Accounts>,
+        version_mask: if genesis.pow.roll_offset == 0 { genesis.pow.roll_mask } else { 0 },
+        limits: chain.settings.node.limits.clone(),
+        names: chain.settings.node.names.clone(),
+        clock: clock(),
+        entropy: entropy(),
+    })
+}
+
+/// The pool's settings, with what it takes over from the node's.
+fn pool_settings(chain: &ResolvedChain) -> PoolSettings {
+    let mut settings = chain.settings.pool.clone();
+    settings.tls = settings.tls.or_else(|| chain.settings.node.tls.clone());
+    settings
+}
+
+/// The genesis as the chain's rules read it.
+fn genesis(chain: &ResolvedChain) -> Result<HeaderView> {
+    let rules = chain.consensus.plugin.rules(&chain.consensus.config)?;
+    let header = rules.genesis()?;
+    let view = rules.decode(&[header])?.pop().context("the rules do not read their own genesis")?;
+    Ok(view?)
+}
+
+fn upstreams(chain: &ResolvedChain, genesis: &HeaderView, own: Option<ChainHandle>) -> Result<Vec<Upstream>> {
+    let settings = &chain.settings.pool;
+    let tag = format!("/{}/", settings.name).into_bytes();
+    let mut nodes = Vec::new();
+    for upstream in &settings.upstreams {
+        nodes.push(match upstream.kind {
+            UpstreamKind::Bitcoin => Upstream::Bitcoin(bitcoin(settings, upstream, genesis, &tag)?),
+            UpstreamKind::Adit => bail!("{}: an Adit node is mined on by `adit up`, in its own process", upstream.url),
+        });
+    }
+    if let Some(own) = own.filter(|_| nodes.is_empty()) {
+        let file = settings.key_file.clone().unwrap_or_else(|| chain.settings.node.data_dir.join("pool.key"));
+        let key = key::read_or_create(&file)?;
+        tracing::info!(address = %chain.prefix.address(key.public()), "the pool's blocks pay this address");
+        nodes.push(Upstream::Adit(AditNode {
+            chain: own,
+            identity: chain.rules.identity(),
+            prefix: chain.prefix.clone(),
+            key,
+            extranonce_bytes: EXTRANONCE_BYTES,
+            tag,
+            fee_rate: Amount::from_atoms(settings.money.fee_rate),
+        }));
+    }
+    Ok(nodes)
+}
+
+fn bitcoin(
+    settings: &PoolSettings,
+    upstream: &UpstreamSettings,
+    genesis: &HeaderView,
+    tag: &[u8],
+) -> Result<BitcoinNode> {
+    let address = settings
+        .address
+        .clone()
+        .context("pool.address is missing: the address that blocks pay, of the node's own wallet")?;
+    let shape = CoinbaseShape { extranonce_bytes: EXTRANONCE_BYTES, tag: tag.to_vec() };
+    Ok(BitcoinNode::new(upstream, genesis.id, address, shape)?)
+}
+
+/// What each thread that checks shares works with.
+fn checks(chain: &ResolvedChain, scratch: &Path) -> Result<Vec<CheckEngines>> {
+    let hash = &chain.hash;
+    let settings = &chain.settings.pool.shares;
+    let kernel = engine::proven_kernel(hash, &settings.native, scratch, u64::from_le_bytes(random()?))?;
+    let threads =
+        settings.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from);
+    let is_tree = hash.plugin.info().name == "sha256d";
+    let native =
+        || kernel.map(|table| anyhow::Ok(Box::new(NativeEngine::new(table)?) as Box<dyn HashEngine>)).transpose();
+    (0..threads)
+        .map(|_| {
+            Ok(CheckEngines {
+                native: native()?,
+                sandbox: Box::new(hash.plugin.hash(&hash.config)?),
+                // Trees are double SHA-256 whatever the chain's hash is; its proof is that of the same kernel.
+                tree: if is_tree { native()? } else { None },
+                validator: Box::new(chain.shares.plugin.shares(&chain.shares.config)?) as Box<dyn ShareEngine>,
+            })
+        })
+        .collect()
+}

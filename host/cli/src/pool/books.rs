@@ -1,0 +1,181 @@
+//! What a pool's books hold, as tables: blocks, payouts, the audit; and what the running pool says of workers and shares.
+
+use super::books_path;
+use crate::{config, sandbox, stats};
+use adit_node::api::shapes::decimal;
+use adit_node::pool::api::{StatsResponse, WorkersResponse};
+use adit_pool::money::audit::{Audit, audit};
+use adit_primitives::Amount;
+use adit_primitives::accounts::{Accounts, Block, Payment};
+use adit_store::Books;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Rows that are shown without a wish.
+const ROWS: usize = 50;
+
+#[derive(clap::Subcommand)]
+pub enum BooksCommand {
+    /// Show the workers of a running pool: speed, shares, what they are owed.
+    Workers(Choice),
+    /// Show the shares of a running pool: how many count, and why others do not.
+    Shares(Choice),
+    /// Show the blocks that the pool found, the newest first.
+    Blocks(Choice),
+    /// Show the payments, the newest first.
+    Payouts(Choice),
+    /// Compute every balance again from the journal, and say whether the books add up.
+    Audit(Choice),
+}
+
+#[derive(clap::Args)]
+pub struct Choice {
+    /// The chain whose pool is meant.
+    chain: PathBuf,
+    /// How many rows.
+    #[arg(long, default_value_t = ROWS)]
+    rows: usize,
+}
+
+/// Shows what was asked for.
+pub fn show(command: &BooksCommand, json: bool) -> Result<ExitCode> {
+    match command {
+        BooksCommand::Workers(choice) => workers(choice, json),
+        BooksCommand::Shares(choice) => shares(choice, json),
+        BooksCommand::Blocks(choice) => {
+            let blocks = open(choice)?.blocks(0, choice.rows)?;
+            table(json, &BLOCKS, blocks.iter().map(block_row).collect());
+            Ok(ExitCode::SUCCESS)
+        }
+        BooksCommand::Payouts(choice) => {
+            let payments = open(choice)?.payments(0, choice.rows)?;
+            table(json, &PAYMENTS, payments.iter().map(payment_row).collect());
+            Ok(ExitCode::SUCCESS)
+        }
+        BooksCommand::Audit(choice) => {
+            let books = open(choice)?;
+            let audit = audit(&books)?;
+            tell(&audit, json);
+            Ok(if audit.difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+fn open(choice: &Choice) -> Result<Books> {
+    let chain = config::read(&choice.chain, &sandbox::open()?)?.into_chain()?;
+    let path = books_path(&chain);
+    Books::open_to_read(&path).with_context(|| format!("failed to read the books in {}", path.display()))
+}
+
+/// Returns where the pool of a chain is asked.
+fn url(choice: &Choice) -> Result<String> {
+    let chain = config::read(&choice.chain, &sandbox::open()?)?.into_chain()?;
+    Ok(format!("http://{}", chain.settings.pool.api))
+}
+
+fn workers(choice: &Choice, json: bool) -> Result<ExitCode> {
+    let answer: WorkersResponse = stats::ask(&url(choice)?, None, &format!("pool/workers?limit={}", choice.rows))?;
+    let row = |worker: &adit_node::pool::api::WorkerBody| {
+        vec![
+            worker.worker.clone(),
+            worker.hashes_per_second.to_string(),
+            worker.shares_valid.to_string(),
+            worker.shares_invalid.to_string(),
+            worker.shares_stale.to_string(),
+            worker.balance.clone(),
+        ]
+    };
+    table(json, &WORKERS, answer.workers.iter().map(row).collect());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shares(choice: &Choice, json: bool) -> Result<ExitCode> {
+    let answer: StatsResponse = stats::ask(&url(choice)?, None, "pool/stats")?;
+    let mut rows = vec![vec!["valid".to_owned(), answer.shares_valid.to_string()]];
+    rows.extend(answer.shares_invalid_by_reason.iter().map(|(reason, count)| vec![reason.clone(), count.to_string()]));
+    table(json, &SHARES, rows);
+    Ok(ExitCode::SUCCESS)
+}
+
+const WORKERS: [&str; 6] = ["worker", "hashes/s", "valid", "invalid", "stale", "owed"];
+const SHARES: [&str; 2] = ["shares", "count"];
+const BLOCKS: [&str; 6] = ["height", "block", "state", "split", "reward", "fees"];
+const PAYMENTS: [&str; 6] = ["number", "state", "outputs", "sum", "fee", "transaction"];
+
+fn block_row(block: &Block) -> Vec<String> {
+    vec![
+        block.height.0.to_string(),
+        block.id.to_string(),
+        block.state.to_string(),
+        if block.split { "yes" } else { "no" }.to_owned(),
+        decimal(block.reward),
+        decimal(block.fees),
+    ]
+}
+
+fn payment_row(payment: &Payment) -> Vec<String> {
+    let sum = Amount::checked_sum(payment.outputs.iter().map(|output| output.amount));
+    let signed = payment.signed.as_ref();
+    vec![
+        payment.number.to_string(),
+        payment.state.to_string(),
+        payment.outputs.len().to_string(),
+        sum.map_or_else(|| "more than there can be".to_owned(), decimal),
+        signed.map_or_else(String::new, |signed| decimal(signed.fee)),
+        signed.map_or_else(String::new, |signed| signed.id.to_string()),
+    ]
+}
+
+/// Prints rows under their heads, each column as wide as its widest entry; or as a JSON list of objects.
+fn table<const N: usize>(json: bool, heads: &[&str; N], rows: Vec<Vec<String>>) {
+    if json {
+        let object = |row: Vec<String>| {
+            let fields = heads.iter().map(|head| (*head).to_owned()).zip(row.into_iter().map(Value::from));
+            Value::Object(fields.collect())
+        };
+        let rows: Vec<Value> = rows.into_iter().map(object).collect();
+        return println!("{}", Value::from(rows));
+    }
+    let width = |column: usize| {
+        let entries = rows.iter().map(|row| row[column].chars().count());
+        entries.chain([heads[column].chars().count()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |entries: Vec<&str>| {
+        let padded = entries.iter().zip(&widths).map(|(entry, width)| format!("{entry:<width$}"));
+        println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    line(heads.to_vec());
+    rows.iter().for_each(|row| line(row.iter().map(String::as_str).collect()));
+}
+
+fn tell(audit: &Audit, as_json: bool) {
+    let totals = &audit.totals;
+    let sums = [
+        ("brought by blocks", totals.brought),
+        ("not split yet", totals.income),
+        ("owed to miners", totals.payees),
+        ("foundation", totals.foundation),
+        ("operator", totals.operator),
+        ("paid out", totals.paid),
+        ("network fees", totals.network_fees),
+    ];
+    let verdict =
+        audit.difference.as_ref().map_or_else(|| "the books add up to the last atom".to_owned(), ToString::to_string);
+    if as_json {
+        let sums: serde_json::Map<String, Value> =
+            sums.iter().map(|(name, atoms)| (name.replace(' ', "_"), Value::from(atoms.to_string()))).collect();
+        let whole = json!({ "sound": audit.difference.is_none(), "verdict": verdict, "atoms": sums,
+            "accounts": totals.accounts, "postings": totals.postings, "entries": totals.entries,
+            "blocks": totals.blocks, "payments": totals.payments });
+        return println!("{whole}");
+    }
+    println!(
+        "{} accounts, {} postings with {} entries, {} blocks, {} payments",
+        totals.accounts, totals.postings, totals.entries, totals.blocks, totals.payments
+    );
+    sums.iter().for_each(|(name, atoms)| println!("{name:<18} {atoms:>24} atoms"));
+    println!("{verdict}");
+}
