@@ -46,3 +46,45 @@ fn a_window_of_nothing_is_refused() {
     let refused = |thousandths| Pplns::new(adit_plugin_pplns::Config { multiplier_thousandths: thousandths }).is_err();
     assert_eq!([0, 1, 100_000, 100_001].map(refused), [true, false, false, true]);
 }
+
+/// A pool of a steady miner and of one who is there only while a round is young: what a share of each earns, in thousandths of a share's fair
+/// worth, over 20,000 blocks. `window` is how many of the newest shares a block is divided over: all since the block before where it is `None`.
+fn hop(window: Option<usize>) -> (u64, u64) {
+    const DIFFICULTY: u64 = 100;
+    let mut state = 7u64;
+    let mut chance = |one_in: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33).is_multiple_of(one_in)
+    };
+    let (mut shares, mut begin, mut sent, mut paid) = (Vec::new(), 0, [0u64; 2], [0u64; 2]);
+    let mut blocks = 0;
+    while blocks < 20_000 {
+        let is_young = shares.len() - begin < 40;
+        let miner = usize::from(is_young && chance(2));
+        shares.push(miner);
+        sent[miner] += 1;
+        if chance(DIFFICULTY) {
+            blocks += 1;
+            let first = window.map_or(begin, |window| shares.len().saturating_sub(window));
+            let rows: Vec<Weight> = (0..)
+                .zip([0, 1].map(|miner| shares[first..].iter().filter(|share| **share == miner).count()))
+                .map(|(account, count)| row(account, count as u64))
+                .collect();
+            scheme()
+                .split(&block(1_000_000), &rows)
+                .iter()
+                .for_each(|credit| paid[credit.account.0 as usize] += credit.atoms);
+            begin = shares.len();
+        }
+    }
+    let worth = |miner: usize| paid[miner] * DIFFICULTY / sent[miner] / 1_000;
+    (worth(0), worth(1))
+}
+
+#[test]
+fn leaving_old_rounds_gains_where_rounds_are_split_and_nothing_over_the_newest_shares() {
+    let (steady, hopping) = hop(None);
+    assert!(steady < 950 && hopping > 1_100, "{steady} and {hopping}");
+    let (steady, hopping) = hop(Some(200));
+    assert!(steady.abs_diff(1_000) < 30 && hopping.abs_diff(1_000) < 30, "{steady} and {hopping}");
+}
