@@ -12,7 +12,8 @@ use std::sync::Arc;
 const LANES_MIN: usize = 4;
 
 /// A batch whose headers stand.
-pub(super) struct Prepared {
+pub(super) struct Prepared<'a> {
+    pub(super) batch: &'a [Submission],
     /// The jobs of the batch.
     pub(super) jobs: Vec<Arc<Job>>,
     /// Those submissions that have a header, in order.
@@ -36,11 +37,8 @@ pub(super) struct Share {
     pub(super) too_early: bool,
 }
 
-/// A batch whose jobs are known.
-pub(super) struct Preparing<'a> {
-    batch: &'a [Submission],
-    prepared: Prepared,
-}
+/// A batch whose jobs are known, and whose headers are still to be written.
+pub(super) struct Preparing<'a>(Prepared<'a>);
 
 impl<'a> Preparing<'a> {
     /// Looks up jobs and versions.
@@ -56,29 +54,16 @@ impl<'a> Preparing<'a> {
         });
         let refused = refused.collect();
         let headers = Vec::with_capacity(shares.len());
-        Self { batch, prepared: Prepared { jobs: jobs.known, shares, headers, refused } }
+        Self(Prepared { batch, jobs: jobs.known, shares, headers, refused })
     }
 
-    /// Computes the roots, with `tree` where there are enough shares of one job, and writes the headers.
-    pub(super) fn in_lanes(mut self, tree: &mut dyn HashEngine) -> Result<Prepared, (Fault, Self)> {
-        match self.roots_in_lanes(tree) {
-            Ok(roots) => {
-                self.write(&roots);
-                Ok(self.prepared)
-            }
-            Err(fault) => Err((fault, self)),
-        }
-    }
-
-    /// Computes one root after another, and writes the headers.
-    pub(super) fn one_by_one(mut self) -> Prepared {
-        let roots: Vec<_> = self.prepared.shares.iter().map(|share| self.root(share)).collect();
-        self.write(&roots);
-        self.prepared
+    /// Computes one merkle root after another, one for each share.
+    pub(super) fn roots(&self) -> Vec<Hash256> {
+        self.0.shares.iter().map(|share| self.root(share)).collect()
     }
 
     fn root(&self, share: &Share) -> Hash256 {
-        let (submission, job) = (&self.batch[share.index], &self.prepared.jobs[share.job]);
+        let (submission, job) = (self.0.submission(share), self.0.job(share));
         let mut coinbase = job.prefix();
         coinbase.update(submission.extranonce1.as_bytes());
         coinbase.update(submission.extranonce2.as_bytes());
@@ -86,10 +71,11 @@ impl<'a> Preparing<'a> {
         fold(Hash256(Sha256::digest(coinbase.finalize()).into()), &job.template.branch)
     }
 
-    fn roots_in_lanes(&self, tree: &mut dyn HashEngine) -> Result<Vec<Hash256>, Fault> {
-        let shares = &self.prepared.shares;
+    /// Computes the merkle roots, in lanes where there are enough shares of one job.
+    pub(super) fn roots_in_lanes(&self, tree: &mut dyn HashEngine) -> Result<Vec<Hash256>, Fault> {
+        let shares = &self.0.shares;
         let mut roots = vec![Hash256::default(); shares.len()];
-        for (number, job) in self.prepared.jobs.iter().enumerate() {
+        for (number, job) in self.0.jobs.iter().enumerate() {
             let places: Vec<usize> = (0..shares.len()).filter(|place| shares[*place].job == number).collect();
             if places.len() < LANES_MIN {
                 places.iter().for_each(|place| roots[*place] = self.root(&shares[*place]));
@@ -106,7 +92,7 @@ impl<'a> Preparing<'a> {
         let parts = &job.template.coinbase;
         let mut inputs = Vec::with_capacity(places.len() * parts.bytes().max(64));
         for place in places {
-            let submission = &self.batch[self.prepared.shares[*place].index];
+            let submission = self.0.submission(&self.0.shares[*place]);
             inputs.extend_from_slice(&parts.before);
             inputs.extend_from_slice(submission.extranonce1.as_bytes());
             inputs.extend_from_slice(submission.extranonce2.as_bytes());
@@ -122,20 +108,33 @@ impl<'a> Preparing<'a> {
         Ok(level)
     }
 
-    fn write(&mut self, roots: &[Hash256]) {
-        for (share, root) in self.prepared.shares.iter().zip(roots) {
-            let (submission, job) = (&self.batch[share.index], &self.prepared.jobs[share.job]);
+    /// Writes the headers.
+    pub(super) fn finish(self, roots: &[Hash256]) -> Prepared<'a> {
+        let Self(mut prepared) = self;
+        for (share, root) in prepared.shares.iter().zip(roots) {
+            let (submission, job) = (prepared.submission(share), prepared.job(share));
             let header = job.template.header(*root, share.version, submission.time, submission.nonce);
-            self.prepared.headers.push(header);
+            prepared.headers.push(header);
         }
+        prepared
     }
 }
 
-impl Prepared {
+impl<'a> Prepared<'a> {
+    /// Returns what was submitted.
+    pub(super) fn submission(&self, share: &Share) -> &'a Submission {
+        &self.batch[share.index]
+    }
+
+    /// Returns the job of a share.
+    pub(super) fn job(&self, share: &Share) -> &Arc<Job> {
+        &self.jobs[share.job]
+    }
+
     /// Returns the coinbase of a share.
-    pub(super) fn coinbase(&self, batch: &[Submission], share: &Share) -> Vec<u8> {
-        let submission = &batch[share.index];
-        let parts = &self.jobs[share.job].template.coinbase;
+    pub(super) fn coinbase(&self, share: &Share) -> Vec<u8> {
+        let submission = self.submission(share);
+        let parts = &self.job(share).template.coinbase;
         parts.with(submission.extranonce1.as_bytes(), submission.extranonce2.as_bytes())
     }
 }

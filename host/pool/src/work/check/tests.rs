@@ -1,12 +1,14 @@
 use super::*;
 use crate::work::extranonce::Extranonce;
 use crate::work::job::{Job, JobId, JobRules};
+use crate::work::share::target_of;
 use crate::work::template::tests::sample;
 use crate::work::workers::WorkerRules;
 use adit_primitives::accounts::WorkerId;
 use adit_primitives::contract::payout::AccountId;
-use adit_primitives::contract::shares::{ShareDifficulty, ShareVerdict, WorkHistory};
+use adit_primitives::contract::shares::{Claim, Judgement, ShareDifficulty, ShareVerdict, WorkHistory};
 use adit_primitives::contract::{Scan, SearchJob};
+use adit_primitives::{BlockId, sha256d};
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
