@@ -15,7 +15,7 @@ use adit_pool::work::check::{Checker, CheckerParts};
 use adit_pool::work::extranonce::Extranonce;
 use adit_pool::work::job::{Job, JobBook, JobRules};
 use adit_pool::work::share::{Outcome, Submission};
-use adit_pool::work::template::{Assembly, BlockTemplate, Coinbase};
+use adit_pool::work::template::{Assembly, BlockTemplate, Coinbase, JOB_BYTES};
 use adit_pool::work::workers::{WorkerRules, Workers};
 use adit_primitives::accounts::WorkerId;
 use adit_primitives::contract::payout::AccountId;
@@ -105,7 +105,11 @@ fn template() -> BlockTemplate {
         earliest: 999_000,
         target: Target(U256::ONE),
         version_mask: 0x1fff_e000,
-        coinbase: Coinbase { before: vec![1; 60], extranonce_bytes: 8, after: vec![2; 90] },
+        coinbase: Coinbase {
+            before: [vec![1; 56], vec![0; JOB_BYTES]].concat(),
+            extranonce_bytes: 8,
+            after: vec![2; 90],
+        },
         branch: (0..12).map(|byte| Hash256([byte; 32])).collect(),
         reward: Amount::from_atoms(312_500_000),
         fees: Amount::ZERO,

@@ -21,10 +21,12 @@ pub struct AditWork {
     pub target: Target,
     /// The earliest time that the header may carry.
     pub earliest: Timestamp,
-    /// The coinbase in canonical bytes, zeros where the extranonce comes.
+    /// The coinbase in canonical bytes, zeros where the job's number ([`JOB_BYTES`](crate::work::template::JOB_BYTES)) comes, and the extranonce
+    /// behind it.
     pub coinbase: Vec<u8>,
     /// Where in the coinbase the extranonce begins.
     pub extranonce_offset: usize,
+    /// The bytes of both parts of the extranonce.
     pub extranonce_bytes: usize,
     /// The other transactions, in canonical bytes.
     pub transactions: Vec<Vec<u8>>,
@@ -88,6 +90,7 @@ fn assembly(transactions: &[Vec<u8>]) -> Assembly {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::template::JOB_BYTES;
     use adit_chain::{Block, CoinbaseData, Output, PublicKey, Transaction};
     use adit_primitives::{Decode, Encode, U256};
 
@@ -103,7 +106,7 @@ mod tests {
 
     /// What a node gives for a block with that many payments.
     fn work(payments: u64) -> AditWork {
-        let data = CoinbaseData { height: Height(7), extra: [&[0; EXTRANONCE][..], b"/adit/"].concat() };
+        let data = CoinbaseData { height: Height(7), extra: [&[0; JOB_BYTES + EXTRANONCE][..], b"/adit/"].concat() };
         let coinbase = Transaction::coinbase(&data, vec![output(50)]);
         let mut block = Block { header: vec![0; HEADER_BYTES], body: vec![coinbase.clone()] };
         block.body.extend((0..payments).map(payment));
@@ -148,7 +151,10 @@ mod tests {
             assert_eq!(block.header, header);
             assert_eq!(block.body_root().unwrap().0, header[36..68]);
             let data = block.body[0].coinbase_data().unwrap();
-            assert_eq!((data.height, data.extra), (Height(7), b"\x01\x01\x01\x01\x02\x02\x02\x02/adit/".to_vec()));
+            assert_eq!(
+                (data.height, data.extra),
+                (Height(7), b"\0\0\0\0\x01\x01\x01\x01\x02\x02\x02\x02/adit/".to_vec())
+            );
         }
     }
 

@@ -36,6 +36,7 @@ pub struct JobRules {
 #[derive(Debug)]
 pub struct Job {
     pub id: JobId,
+    /// The template, with the job's number in its coinbase.
     pub template: BlockTemplate,
     pub made: Timestamp,
     /// When the job's previous block ceased to be the tip, in milliseconds; 0 while it is.
@@ -86,7 +87,8 @@ struct Known {
 }
 
 impl Job {
-    fn new(id: JobId, template: BlockTemplate, made: Timestamp, shares_max: usize) -> Self {
+    fn new(id: JobId, mut template: BlockTemplate, made: Timestamp, shares_max: usize) -> Self {
+        template.coinbase.number(id.0);
         let prefix = Sha256::new_with_prefix(&template.coinbase.before);
         Self { id, template, made, stale_since: AtomicU64::new(0), prefix, seen: SeenShares::new(shares_max) }
     }

@@ -14,6 +14,9 @@ pub const COINBASE_BYTES_MAX: usize = 64 * 1024;
 /// The bytes of an extranonce, both parts together: enough for two front-ends' counters, and what every miner's firmware takes.
 pub const EXTRANONCE_BYTES: std::ops::RangeInclusive<usize> = 3..=16;
 
+/// The bytes of a job's number in its coinbase.
+pub const JOB_BYTES: usize = 4;
+
 /// What is to be mined, and how the solved block is put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockTemplate {
@@ -44,7 +47,8 @@ pub struct BlockTemplate {
 /// A coinbase without its extranonce. Its id, the double SHA-256 of these bytes, is the first leaf of the merkle tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coinbase {
-    /// The bytes before the extranonce. At least four: the version.
+    /// The bytes before the extranonce. The last [`JOB_BYTES`] of them are room for the number of the job, zero in a template: so no header of
+    /// one job can be one of another, however alike their templates are, and no share is submitted for two.
     pub before: Vec<u8>,
     /// How many bytes the extranonce has: the pool's part and the miner's.
     pub extranonce_bytes: usize,
@@ -109,8 +113,8 @@ impl BlockTemplate {
         if bytes > COINBASE_BYTES_MAX {
             return Err(TemplateError::Coinbase { bytes });
         }
-        if self.coinbase.before.len() < 4 || (self.assembly.witness.is_some() && self.coinbase.after.len() < 4) {
-            return Err(TemplateError::Missing { field: "whole coinbase" });
+        if !self.coinbase.has_room() || (self.assembly.witness.is_some() && self.coinbase.after.len() < 4) {
+            return Err(TemplateError::Missing { field: "coinbase with room for the job's number" });
         }
         if self.branch.len() > BRANCH_MAX {
             return Err(TemplateError::Branch { entries: self.branch.len() });
@@ -173,6 +177,18 @@ impl Coinbase {
         self.before.len() + self.extranonce_bytes + self.after.len()
     }
 
+    /// Tells whether the version comes first and room for the job's number last.
+    fn has_room(&self) -> bool {
+        self.before.len() >= 4 + JOB_BYTES && self.before.ends_with(&[0; JOB_BYTES])
+    }
+
+    /// Writes the number of the job.
+    pub(crate) fn number(&mut self, job: u32) {
+        if let Some(room) = self.before.last_chunk_mut::<JOB_BYTES>() {
+            *room = job.to_be_bytes();
+        }
+    }
+
     /// Puts the extranonce in: the pool's part first.
     pub fn with(&self, pool: &[u8], miner: &[u8]) -> Vec<u8> {
         [&self.before, pool, miner, &self.after].concat()
@@ -220,7 +236,11 @@ pub(crate) mod tests {
             earliest: 999_990,
             target: Target(adit_primitives::U256::MAX >> 6),
             version_mask: 0x1fff_e000,
-            coinbase: Coinbase { before: vec![1; 60], extranonce_bytes: 8, after: vec![2; 50] },
+            coinbase: Coinbase {
+                before: [vec![1; 56], vec![0; JOB_BYTES]].concat(),
+                extranonce_bytes: 8,
+                after: vec![2; 50],
+            },
             branch: vec![Hash256([5; 32]), Hash256([6; 32])],
             reward: Amount::from_atoms(50_000),
             fees: Amount::from_atoms(10),
@@ -247,7 +267,9 @@ pub(crate) mod tests {
         check(|template| template.branch = vec![Hash256::default(); 33], TemplateError::Branch { entries: 33 });
         check(|template| template.coinbase.extranonce_bytes = 2, TemplateError::Extranonce { bytes: 2 });
         check(|template| template.coinbase.after = vec![0; 70_000], TemplateError::Coinbase { bytes: 70_068 });
-        check(|template| template.coinbase.before.truncate(3), TemplateError::Missing { field: "whole coinbase" });
+        let missing = TemplateError::Missing { field: "coinbase with room for the job's number" };
+        check(|template| template.coinbase.before.truncate(7), missing.clone());
+        check(|template| template.coinbase.before[59] = 1, missing);
         let (fees, reward) = (Amount::from_atoms(50_001), Amount::from_atoms(50_000));
         check(|template| template.fees = fees, TemplateError::Fees { fees, reward });
     }

@@ -1,7 +1,7 @@
 //! The coinbase of a Bitcoin-family block: height, extranonce and message in its script, the reward and the commitment in its outputs.
 
 use super::{CoinbaseRequest, NodeTemplate};
-use crate::work::template::{Coinbase, EXTRANONCE_BYTES, TemplateError};
+use crate::work::template::{Coinbase, EXTRANONCE_BYTES, JOB_BYTES, TemplateError};
 use adit_primitives::Amount;
 
 /// The most bytes of a coinbase's script.
@@ -24,14 +24,15 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Builds the coinbase: its script is the height (BIP-0034), the extranonce, what the node wants, and the message.
+    /// Builds the coinbase: its script is the height (BIP-0034), the job's number and the extranonce, what the node wants, and the message.
     pub(super) fn coinbase(&self, request: &CoinbaseRequest<'_>) -> Result<Coinbase, TemplateError> {
         let extranonce_bytes = request.extranonce_bytes;
         if !EXTRANONCE_BYTES.contains(&extranonce_bytes) {
             return Err(TemplateError::Extranonce { bytes: extranonce_bytes });
         }
         let mut head = height_push(self.height);
-        head.push(u8::try_from(extranonce_bytes).expect("an extranonce is short"));
+        head.push(u8::try_from(JOB_BYTES + extranonce_bytes).expect("an extranonce is short"));
+        head.extend_from_slice(&[0; JOB_BYTES]);
         let mut tail = self.auxiliary.clone();
         if !request.tag.is_empty() {
             push_bytes(request.tag, &mut tail);

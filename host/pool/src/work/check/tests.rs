@@ -191,6 +191,20 @@ fn the_same_header_is_one_share_however_its_version_is_said() {
 }
 
 #[test]
+fn a_share_of_one_job_is_none_of_another_with_an_equal_template() {
+    let mut world = World::accepting();
+    let later = Timestamp::from_millis(NOW.to_millis() + RULES.lifetime_ms);
+    let other = world.jobs.offer(sample(), later).unwrap().job;
+    let share = world.shares(1)[0];
+    assert_ne!(header_of(&world.job, &share), header_of(&other, &share));
+    let again = Submission { job: other.id, ..share };
+    let again = (0..)
+        .map(|nonce| Submission { nonce, ..again })
+        .find(|again| !target_of(EASY).is_met_by(&digest_of(&other, again).0));
+    world.check_outcomes(&[share, again.unwrap()], &[ACCEPTED, refused(Refusal::LowDifficulty)]);
+}
+
+#[test]
 fn a_share_without_a_header_is_refused_before_anything_is_hashed() {
     let mut world = World::accepting();
     let share = world.shares(1)[0];
