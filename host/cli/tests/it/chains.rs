@@ -123,3 +123,54 @@ fn what_is_not_toml_is_named_with_its_line() {
     let said = place.fail(&["chain", "check", "broken.toml"]);
     assert!(said.contains("broken.toml:2"), "{said}");
 }
+
+/// Appends tables to a chain's file.
+fn append(path: &std::path::Path, tables: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    std::fs::write(path, text + tables).unwrap();
+}
+
+#[test]
+fn a_pools_plugins_are_local_and_no_part_of_the_identity() {
+    let place = Place::new();
+    let chain = place.fast_chain("pool", "");
+    let show = || place.succeed(&["chain", "show", "pool.toml"]);
+    let identity = |shown: &str| shown.lines().find(|line| line.starts_with("identity")).map(str::to_owned);
+    let without = show();
+    assert!(without.contains("payout      pplns") && without.contains("shares      standard"), "{without}");
+    append(
+        &chain,
+        "[payout]\nplugin = \"score\"\n[payout.config]\ndecay-seconds = 60\n[shares]\nplugin = \"reputation\"\n",
+    );
+    let with = show();
+    assert!(with.contains("payout      score") && with.contains("\"decay-seconds\":60"), "{with}");
+    assert_eq!(identity(&without), identity(&with));
+    let pinned = place.succeed(&["chain", "pin", "pool.toml"]);
+    assert!(pinned.contains("payout: score blake3:") && pinned.contains("shares: reputation blake3:"), "{pinned}");
+}
+
+#[test]
+fn a_pools_plugins_are_checked_like_those_of_the_rules() {
+    let place = Place::new();
+    let chain = place.fast_chain("pool", "");
+    append(
+        &chain,
+        "[payout]\nplugin = \"standard\"\n[shares]\nplugin = \"standard\"\n[shares.config]\ngrace-ms = 60001\n",
+    );
+    let said = place.fail(&["chain", "check", "pool.toml"]);
+    assert!(said.contains("standard is a shares plugin; a payout plugin is wanted"), "{said}");
+    assert!(said.contains("`shares.config.grace-ms` 60001 is out of range"), "{said}");
+}
+
+#[test]
+fn a_pools_plugins_that_are_named_are_pinned_on_mainnet() {
+    let place = Place::new();
+    let chain = place.fast_chain("main", "");
+    append(&chain, "[payout]\nplugin = \"solo\"\n");
+    let text = std::fs::read_to_string(&chain).unwrap().replace("devnet", "mainnet");
+    std::fs::write(&chain, text).unwrap();
+    let said = place.fail(&["chain", "check", "main.toml"]);
+    assert!(said.contains("`payout.digest` is missing") && !said.contains("`shares.digest`"), "{said}");
+    place.succeed(&["chain", "pin", "main.toml"]);
+    place.succeed(&["chain", "check", "main.toml"]);
+}

@@ -29,6 +29,16 @@ fn new_rules_are_built_and_tested_slow() {
 }
 
 #[test]
+fn a_pools_new_plugins_are_built_and_tested_slow() {
+    let place = Place::new();
+    for (name, kind) in [("my-scheme", "payout"), ("my-shares", "shares")] {
+        place.succeed(&["plugin", "new", name, "--kind", kind]);
+        let tested = place.succeed(&["plugin", "test", name]);
+        assert!(tested.contains("8 ways, 0 failed") && !tested.contains("; 0 vectors"), "{tested}");
+    }
+}
+
+#[test]
 fn a_bundled_plugin_is_inspected_by_its_name() {
     let said = Place::new().succeed(&["plugin", "inspect", "longest-chain"]);
     assert!(said.contains("(consensus)") && said.contains("adit:plugin/chain-view"), "{said}");
