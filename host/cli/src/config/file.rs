@@ -27,10 +27,10 @@ pub struct ChainFile {
     /// The pool: where miners connect, what it mines on, what it pays.
     #[serde(default = "PoolSettings::unset")]
     pub pool: PoolSettings,
-    /// How the pool divides what it earns.
+    /// How the pool divides what it earns. Without this table: by the bundled plugin `pplns`.
     #[serde(default = "PluginTable::payout")]
     pub payout: PluginTable,
-    /// Which shares the pool counts, and how hard they are.
+    /// Which shares the pool counts, and how hard they are. Without this table: by the bundled plugin `standard`.
     #[serde(default = "PluginTable::shares")]
     pub shares: PluginTable,
     /// What is written to the log.
