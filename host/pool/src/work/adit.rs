@@ -5,7 +5,7 @@
 //! ```
 //! The coinbase's data lies at its very end, so that the extranonce has bytes before it and, at most, a message after it.
 
-use crate::work::template::{Assembly, BlockTemplate, Coinbase, HEADER_BYTES, TemplateError, branch};
+use crate::work::template::{Assembly, BlockTemplate, Coinbase, HEADER_BYTES, JOB_BYTES, TemplateError, branch};
 use adit_primitives::bytes::encode_length;
 use adit_primitives::contract::PowInput;
 use adit_primitives::{Amount, BlockId, Hash256, Height, Target, Timestamp, sha256d};
@@ -21,12 +21,11 @@ pub struct AditWork {
     pub target: Target,
     /// The earliest time that the header may carry.
     pub earliest: Timestamp,
-    /// The coinbase in canonical bytes, zeros where the job's number ([`JOB_BYTES`](crate::work::template::JOB_BYTES)) comes, and the extranonce
-    /// behind it.
+    /// The coinbase in canonical bytes, with zeros for the job's number ([`JOB_BYTES`]) and the extranonce behind it.
     pub coinbase: Vec<u8>,
-    /// Where in the coinbase the extranonce begins.
+    /// Where in the coinbase those zeros begin.
     pub extranonce_offset: usize,
-    /// The bytes of both parts of the extranonce.
+    /// The bytes of both parts of the extranonce; the job's number is not counted.
     pub extranonce_bytes: usize,
     /// The other transactions, in canonical bytes.
     pub transactions: Vec<Vec<u8>>,
@@ -53,11 +52,7 @@ pub fn template(work: &AditWork) -> Result<BlockTemplate, TemplateError> {
     };
     let hash = |offset: usize| header[offset..].first_chunk().copied().ok_or_else(wrong);
     let leaves: Vec<_> = work.transactions.iter().map(|bytes| Hash256(sha256d(bytes))).collect();
-    let extranonce_end = work.extranonce_offset.saturating_add(work.extranonce_bytes);
-    let (before, after) = match (work.coinbase.get(..work.extranonce_offset), work.coinbase.get(extranonce_end..)) {
-        (Some(before), Some(after)) => (before.to_vec(), after.to_vec()),
-        _ => return Err(TemplateError::Extranonce { bytes: work.extranonce_bytes }),
-    };
+    let (before, after) = split(work)?;
     let earliest = work.earliest.to_millis().div_ceil(1000);
     let template = BlockTemplate {
         height: work.height,
@@ -80,6 +75,17 @@ pub fn template(work: &AditWork) -> Result<BlockTemplate, TemplateError> {
     if computed == stated { Ok(template) } else { Err(TemplateError::Root { header: stated, computed }) }
 }
 
+/// Splits the coinbase around the extranonce.
+fn split(work: &AditWork) -> Result<(Vec<u8>, Vec<u8>), TemplateError> {
+    let AditWork { coinbase, extranonce_offset, extranonce_bytes, .. } = work;
+    let room = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    let rest = coinbase.get(*extranonce_offset..).unwrap_or_default();
+    match rest.split_at_checked(JOB_BYTES.saturating_add(*extranonce_bytes)) {
+        Some((zeros, after)) if room(zeros) => Ok((coinbase[..extranonce_offset + JOB_BYTES].to_vec(), after.to_vec())),
+        _ => Err(TemplateError::Missing { field: "room in its coinbase for the job's number and the extranonce" }),
+    }
+}
+
 fn assembly(transactions: &[Vec<u8>]) -> Assembly {
     let (mut before_header, mut before_coinbase) = (Vec::new(), Vec::new());
     encode_length(HEADER_BYTES, &mut before_header);
@@ -90,7 +96,6 @@ fn assembly(transactions: &[Vec<u8>]) -> Assembly {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::work::template::JOB_BYTES;
     use adit_chain::{Block, CoinbaseData, Output, PublicKey, Transaction};
     use adit_primitives::{Decode, Encode, U256};
 
@@ -125,7 +130,7 @@ mod tests {
             pow: PowInput { bytes, nonce_offset: 76, nonce_bytes: 4, roll_offset: 0, roll_mask: 0x1fff_e000 },
             target: Target(U256::MAX >> 1),
             earliest: Timestamp::from_millis(999_001),
-            extranonce_offset: coinbase.len() - b"/adit/".len() - EXTRANONCE,
+            extranonce_offset: coinbase.len() - b"/adit/".len() - EXTRANONCE - JOB_BYTES,
             extranonce_bytes: EXTRANONCE,
             coinbase,
             transactions: block.body[1..].iter().map(Encode::to_bytes).collect(),
@@ -174,7 +179,10 @@ mod tests {
             |work| work.header.extend([0; 8]),
             "the header has 88 bytes: miners hash 80, with the nonce in the last four",
         );
-        check_refused(|work| work.extranonce_offset = 1000, "the extranonce has 8 bytes, 3 to 16 are possible");
+        let no_room = "the template has no room in its coinbase for the job's number and the extranonce";
+        check_refused(|work| work.extranonce_offset = 1000, no_room);
+        check_refused(|work| work.extranonce_bytes += 1, no_room);
+        check_refused(|work| work.extranonce_offset += 4, no_room);
         let mut other = work(2);
         other.transactions.swap(0, 1);
         assert!(matches!(template(&other), Err(TemplateError::Root { .. })));

@@ -9,7 +9,7 @@ use adit_chain::{
 use adit_pool::money::payments::Sighting;
 use adit_pool::money::rounds::Standing;
 use adit_pool::work::adit::{self, AditWork};
-use adit_pool::work::template::{BlockTemplate, TemplateError};
+use adit_pool::work::template::{BlockTemplate, JOB_BYTES, TemplateError};
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
 use adit_primitives::{Amount, BlockId, Decode, Encode, Hash256, Height, TxId};
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl AditNode {
             // Waiting for longer than that means that nothing happened: the template is then only renewed.
             drop(tokio::time::timeout(patience, moved).await);
         }
-        let mut extra = vec![0; self.extranonce_bytes];
+        let mut extra = vec![0; JOB_BYTES + self.extranonce_bytes];
         extra.extend_from_slice(&self.tag);
         let request = TemplateRequest { pay_to: self.key.public(), extra, difficulty: None };
         loop {
