@@ -21,6 +21,9 @@ const WORKER: &str = "SELECT number, account, name, first_seen FROM workers";
 const POSTING: &str = "SELECT number, cause, booked FROM postings";
 const BLOCK: &str =
     "SELECT id, height, reward, fees, work, finder, worker, shares_end, found, state, split, bytes FROM blocks";
+/// Without the bytes, which a list has no use for.
+const BLOCK_BRIEF: &str =
+    "SELECT id, height, reward, fees, work, finder, worker, shares_end, found, state, split, NULL FROM blocks";
 const PAYMENT: &str = "SELECT number, state, planned, tx_id, raw, fee FROM payments";
 
 pub(super) fn account_of(connection: &Connection, address: &str) -> Read<Option<AccountId>> {
@@ -130,8 +133,7 @@ pub(super) fn block_before(connection: &Connection, block: BlockId) -> Read<Opti
 
 pub(super) fn blocks(connection: &Connection, skip: u64, max: usize) -> Read<Vec<Block>> {
     let Ok(skip) = number(skip) else { return Ok(Vec::new()) };
-    // Without the bytes, which a list has no use for.
-    let query = format!("{BLOCK} ORDER BY number DESC LIMIT ?2 OFFSET ?1").replace("bytes FROM", "NULL FROM");
+    let query = format!("{BLOCK_BRIEF} ORDER BY number DESC LIMIT ?2 OFFSET ?1");
     rows(connection, &query, params![skip, limit(max)], to_block)
 }
 
