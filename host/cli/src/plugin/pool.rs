@@ -91,7 +91,7 @@ fn claim(number: u32) -> Claim {
         meets: !bit(0),
         duplicate: bit(3),
         version_outside: bit(6),
-        time_offset_s: seconds[scattered(number, 5) as usize % seconds.len()],
+        time_offset_s: seconds[number as usize % seconds.len()],
         stale_ms: if bit(9) { scattered(number, 6) % 10_000 } else { 0 },
         record: WorkerRecord {
             valid: scattered(number, 7) % 10_000,
