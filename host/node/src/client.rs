@@ -230,16 +230,8 @@ impl NodeClient {
         let host = url.host_str().ok_or_else(|| garbled("the URL names no host".to_owned()))?.to_owned();
         let bare = host.trim_matches(['[', ']']).to_owned();
         let port = url.port_or_known_default().unwrap_or(80);
-        let refused = |error: std::io::Error| Failure::Refused { detail: error.to_string() };
-        let stream = TcpStream::connect((bare.as_str(), port)).await.map_err(refused)?;
-        stream.set_nodelay(true).map_err(refused)?;
-        let stream: Box<dyn Stream> = if url.scheme() == "https" {
-            let name = ServerName::try_from(bare).map_err(|error| Failure::Tls { detail: error.to_string() })?;
-            let connected = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await;
-            Box::new(connected.map_err(|error| Failure::Tls { detail: error.to_string() })?)
-        } else {
-            Box::new(stream)
-        };
+        let tls = (url.scheme() == "https").then_some(&self.tls);
+        let stream = connect(&bare, port, tls).await?;
         // The stream is encrypted already where it has to be: this URL only fills the request's head.
         let request = format!("ws://{host}:{port}/template?miner_address={miner_address}");
         let config = WebSocketConfig::default().max_message_size(Some(ANSWER_BYTES_MAX));
@@ -248,7 +240,7 @@ impl NodeClient {
             tungstenite::Error::Http(response) => {
                 refusal(response.status(), None, response.body().as_deref().unwrap_or_default())
             }
-            tungstenite::Error::Io(error) => refused(error),
+            tungstenite::Error::Io(error) => Failure::Refused { detail: error.to_string() },
             other => garbled(other.to_string()),
         })
     }
@@ -407,8 +399,19 @@ impl Subscription {
 }
 
 /// A connection, encrypted or not.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// Connects to a port, over TLS where `tls` says whom to believe. `host` is a name or an address without brackets.
+pub async fn connect(host: &str, port: u16, tls: Option<&Arc<ClientConfig>>) -> Result<Box<dyn Stream>, Failure> {
+    let refused = |error: std::io::Error| Failure::Refused { detail: error.to_string() };
+    let stream = TcpStream::connect((host, port)).await.map_err(refused)?;
+    stream.set_nodelay(true).map_err(refused)?;
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| Failure::Tls { detail: error.to_string() })?;
+    let connected = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
+    Ok(Box::new(connected.map_err(|error| Failure::Tls { detail: error.to_string() })?))
+}
 
 fn template(text: &str) -> Result<MineBlockResponse, Failure> {
     serde_json::from_str(text).map_err(|error| match serde_json::from_str::<ErrorBody>(text) {

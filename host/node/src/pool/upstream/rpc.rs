@@ -1,6 +1,7 @@
 //! Bitcoin's JSON-RPC over HTTP: one call, its answer or why there is none.
 
 use crate::settings::pool::UpstreamSettings;
+use crate::tls::{self, Authorities, TlsError};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -43,6 +44,8 @@ pub enum RpcSettingsError {
     Url { url: String },
     #[error("the upstream {url} has neither user and password-file nor cookie-file")]
     NoSecret { url: String },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("no HTTP client: {detail}")]
     Http { detail: String },
 }
@@ -94,7 +97,9 @@ impl Rpc {
             Some(name) => url.join(&format!("wallet/{name}")).map_err(|_| wrong())?,
             None => url.clone(),
         };
+        let authorities = if url.scheme() == "https" { Authorities::System } else { Authorities::Nobody };
         let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client(authorities)?)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .pool_idle_timeout(KEEP_ALIVE)
