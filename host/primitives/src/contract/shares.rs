@@ -106,15 +106,8 @@ pub struct WorkSlice {
 }
 
 impl ShareVerdict {
-    const ALL: [Self; 7] = [
-        Self::Accept,
-        Self::Stale,
-        Self::Duplicate,
-        Self::LowDifficulty,
-        Self::Time,
-        Self::Version,
-        Self::Policy,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Accept, Self::Stale, Self::Duplicate, Self::LowDifficulty, Self::Time, Self::Version, Self::Policy];
 }
 
 impl Encode for ShareVerdict {
@@ -126,7 +119,10 @@ impl Encode for ShareVerdict {
 impl Decode for ShareVerdict {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let byte = reader.byte("verdict")?;
-        Self::ALL.into_iter().find(|verdict| *verdict as u8 == byte).ok_or(DecodeError::Value { what: "verdict", value: byte.into() })
+        Self::ALL
+            .into_iter()
+            .find(|verdict| *verdict as u8 == byte)
+            .ok_or(DecodeError::Value { what: "verdict", value: byte.into() })
     }
 }
 
@@ -139,7 +135,11 @@ impl Encode for ShareDifficulty {
 impl Decode for ShareDifficulty {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let log2 = reader.byte("share difficulty")?;
-        if log2 > Self::MAX.0 { Err(DecodeError::Value { what: "share difficulty", value: log2.into() }) } else { Ok(Self(log2)) }
+        if log2 > Self::MAX.0 {
+            Err(DecodeError::Value { what: "share difficulty", value: log2.into() })
+        } else {
+            Ok(Self(log2))
+        }
     }
 }
 
