@@ -7,12 +7,13 @@ use crate::{key, pool, sandbox};
 use adit_chain::{PublicKey, SecretKey};
 use adit_node::client::NodeClient;
 use adit_node::clock::{Clock, Entropy};
+use adit_node::mining::stratum::{Pools, PoolsParts};
 use adit_node::mining::{MinerReport, Mining, MiningParts, WorkSource};
 use adit_node::pool::Pool;
 use adit_node::reload::Loaded;
 use adit_node::run::{Node, NodeParts, run_both};
 use adit_node::settings::MinerSettings;
-use adit_node::settings::pool::PoolMode;
+use adit_node::settings::pool::{JoinSettings, PoolMode};
 use adit_plugin_host::Sandbox;
 use adit_primitives::Timestamp;
 use adit_primitives::engine::HashEngine;
@@ -47,10 +48,29 @@ pub struct MinerArguments {
     /// The chain.
     chain: PathBuf,
     /// A node to mine for; over `miner.nodes` of chain.toml. Several are tried in order.
-    #[arg(long = "node", value_name = "URL")]
+    #[arg(long = "node", value_name = "URL", conflicts_with = "pools")]
     nodes: Vec<String>,
+    /// A Stratum pool to mine for (stratum+tcp://host:port, stratum+ssl://host:port), whatever chain it is on: chain.toml then only names the hash. Several are tried in
+    /// order; over `pool.join.pools` of chain.toml.
+    #[arg(long = "pool", value_name = "URL")]
+    pools: Vec<String>,
+    #[command(flatten)]
+    join: JoinChoice,
     #[command(flatten)]
     miner: MinerChoice,
+}
+
+#[derive(clap::Args)]
+struct JoinChoice {
+    /// Who is paid by the pool; over chain.toml. Without it, the miner's own address.
+    #[arg(long)]
+    user: Option<String>,
+    /// This machine's name at the pool; over chain.toml.
+    #[arg(long)]
+    worker: Option<String>,
+    /// What the pool is told as a password; over chain.toml.
+    #[arg(long)]
+    password: Option<String>,
 }
 
 #[derive(clap::Args)]
@@ -76,6 +96,14 @@ impl MinerChoice {
             settings.key_file = self.key;
         }
         settings.threads = self.threads.or(settings.threads);
+    }
+}
+
+impl JoinChoice {
+    fn over(self, join: &mut JoinSettings) {
+        join.user = self.user.or(join.user.take());
+        join.worker = self.worker.unwrap_or(std::mem::take(&mut join.worker));
+        join.password = self.password.unwrap_or(std::mem::take(&mut join.password));
     }
 }
 
@@ -206,8 +234,14 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let node = Node::start(parts).await?;
         let status = StatusLine::start(&node, reports, log);
+        let source = match opened.chain.settings.pool.mode {
+            PoolMode::Join => pools(&opened.chain)?,
+            PoolMode::Solo | PoolMode::Host => {
+                WorkSource::Own { chain: node.chain().clone(), pay_to: key, clock: clock() }
+            }
+        };
         let mining = Mining::start(MiningParts {
-            source: WorkSource::Own { chain: node.chain().clone(), pay_to: key, clock: clock() },
+            source: Arc::new(source),
             settings,
             factory: search.factory,
             backend: search.backend,
@@ -262,25 +296,61 @@ fn scratch(chain: &ResolvedChain) -> &Path {
     &chain.settings.node.data_dir
 }
 
-/// Mines for other nodes.
+/// The pools that `[pool.join]` names.
+fn pools(chain: &ResolvedChain) -> Result<WorkSource> {
+    let pool = &chain.settings.pool;
+    let address = match &pool.join.user {
+        Some(user) => user.clone(),
+        None => chain.prefix.address(pay_to(chain)?).to_string(),
+    };
+    let parts = PoolsParts {
+        join: pool.join.clone(),
+        address,
+        base: pool.shares.base,
+        return_interval: None,
+        clock: clock(),
+        entropy: entropy(),
+    };
+    let pools = Pools::new(parts, chain.settings.miner.ca_file.as_deref());
+    Ok(WorkSource::Pools(pools.context("no pool to mine for: --pool URL, or pool.join.pools in chain.toml")?))
+}
+
+/// The nodes that `[miner]` names.
+fn nodes(chain: &ResolvedChain) -> Result<WorkSource> {
+    let settings = &chain.settings.miner;
+    anyhow::ensure!(
+        !settings.nodes.is_empty(),
+        "no node to mine for: --node URL, or miner.nodes in chain.toml; for a pool --pool URL"
+    );
+    let address = chain.prefix.address(pay_to(chain)?).to_string();
+    let client = NodeClient::new(&settings.nodes, settings.ca_file.as_deref(), chain.rules.clone(), entropy())?;
+    Ok(WorkSource::Nodes { client, address })
+}
+
+/// Mines for other nodes, or for pools.
 pub fn miner(arguments: MinerArguments, log: &LogFormat) -> Result<ExitCode> {
     let mut opened = open(arguments.chain)?;
     log.start(&opened.chain.settings.log.level)?;
     let chain = &mut opened.chain;
     arguments.miner.over(&mut chain.settings.miner);
+    let join = &mut chain.settings.pool.join;
+    arguments.join.over(join);
+    let mut joins = chain.settings.pool.mode == PoolMode::Join && arguments.nodes.is_empty();
+    if !arguments.pools.is_empty() {
+        join.pools = arguments.pools;
+        joins = true;
+    }
     if !arguments.nodes.is_empty() {
         chain.settings.miner.nodes = arguments.nodes;
     }
     let settings = chain.settings.miner.clone();
-    anyhow::ensure!(!settings.nodes.is_empty(), "no node to mine for: --node URL, or miner.nodes in chain.toml");
-    let address = chain.prefix.address(pay_to(chain)?).to_string();
-    let client = NodeClient::new(&settings.nodes, settings.ca_file.as_deref(), chain.rules.clone(), entropy())?;
+    let source = if joins { pools(chain)? } else { nodes(chain)? };
     let search = search(chain)?;
     let (report, reports) = watch::channel(Arc::new(MinerReport::default()));
     runtime()?.block_on(async {
         let status = StatusLine::for_miner(reports, log);
         let mining = Mining::start(MiningParts {
-            source: WorkSource::Nodes { client, address },
+            source: Arc::new(source),
             settings,
             factory: search.factory,
             backend: search.backend,

@@ -1,7 +1,7 @@
 //! What a person sees: the log, and one line that says how the chain stands.
 
 use adit_node::chain::{DagStanding, Snapshot};
-use adit_node::mining::MinerReport;
+use adit_node::mining::{MinerReport, Tally};
 use adit_node::run::Node;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -114,17 +114,19 @@ impl StatusLine {
         })
     }
 
-    /// Shows a miner that works for other nodes.
+    /// Shows a miner that works for other nodes, or for pools.
     pub fn for_miner(miner: watch::Receiver<Arc<MinerReport>>, log: &LogFormat) -> Self {
         Self::show(log, move || {
             let report = miner.borrow().clone();
-            format!(
-                "{} · {} accepted · {} stale · {} refused",
-                speed(&report),
-                report.blocks_accepted,
-                report.blocks_stale,
-                report.blocks_refused
-            )
+            let (blocks, shares) = (report.blocks_accepted, report.shares);
+            let speed = speed(&report);
+            if blocks + report.blocks_stale + report.blocks_refused > 0 || shares == Tally::default() {
+                let (stale, refused) = (report.blocks_stale, report.blocks_refused);
+                return format!("{speed} · {blocks} accepted · {stale} stale · {refused} refused");
+            }
+            let Tally { accepted, stale, refused, lost } = shares;
+            let pool = report.pool.map_or_else(|| "no pool".to_owned(), |pool| pool.url);
+            format!("{speed} · {pool} · shares: {accepted} accepted · {stale} stale · {refused} refused · {lost} lost")
         })
     }
 

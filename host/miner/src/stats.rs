@@ -17,6 +17,8 @@ pub enum Verdict {
     Rejected,
     /// It came after its job had been replaced.
     Stale,
+    /// Nobody said: the connection broke, or no answer came in time.
+    Lost,
 }
 
 /// All figures at one moment.
@@ -33,6 +35,7 @@ pub struct Statistics {
     pub accepted: u64,
     pub rejected: u64,
     pub stale: u64,
+    pub lost: u64,
     /// From asking for a template to having it.
     pub template_latency: Latency,
     /// From submitting a find to its verdict.

@@ -104,6 +104,7 @@ struct Record {
     accepted: u64,
     rejected: u64,
     stale: u64,
+    lost: u64,
     template_latency: Latency,
     submission_latency: Latency,
     rate: MovingRate,
@@ -135,6 +136,7 @@ impl Miner {
             accepted: 0,
             rejected: 0,
             stale: 0,
+            lost: 0,
             template_latency: Latency::default(),
             submission_latency: Latency::default(),
             rate: MovingRate::new(config.rate_window, clock(), 0),
@@ -186,6 +188,7 @@ impl Miner {
             Verdict::Accepted => record.accepted += 1,
             Verdict::Rejected => record.rejected += 1,
             Verdict::Stale => record.stale += 1,
+            Verdict::Lost => record.lost += 1,
         }
         record.submission_latency.record(took);
     }
@@ -213,6 +216,7 @@ impl Miner {
             accepted: record.accepted,
             rejected: record.rejected,
             stale: record.stale,
+            lost: record.lost,
             template_latency: record.template_latency,
             submission_latency: record.submission_latency,
             memory_bytes: usage::memory_bytes(),

@@ -1,15 +1,16 @@
-//! The miner's connection to a chain: its own node's thread, or another node over the network.
+//! The miner's connection to a chain: its own node's thread, another node over the network, or a pool.
 //!
 //! Three parts: a feed asks for work, one request at a time, and says at once when work went stale; the workers of `adit-miner` search; the
 //! [`Mining`] task stands between them, submits finds and publishes what was done. It never searches by itself and judges nothing.
 //!
-//! Reading order: this file, then [`feed`] for where work comes from, [`report`] for what is told.
+//! Reading order: this file, then [`feed`] for where work comes from, [`stratum`] for pools, [`report`] for what is told.
 
 pub mod feed;
 pub mod report;
+pub mod stratum;
 
 pub use feed::WorkSource;
-pub use report::{MinerReport, WorkerReport};
+pub use report::{MinerReport, PoolReport, Tally, WorkerReport};
 
 use crate::chain::Proof;
 use crate::clock::{Entropy, random_u64};
@@ -18,7 +19,7 @@ use crate::server::{FAREWELL, ended};
 use crate::settings::MinerSettings;
 use adit_miner::workers::{Clock as MonotonicClock, EngineFactory};
 use adit_miner::{Event, Find, JobId, Miner, MiningJob, Shutdown, StartError, Statistics, Verdict};
-use feed::{Fed, Feed, Work};
+use feed::{Fed, Feed, Template, Work, Worth};
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -32,15 +33,19 @@ const JOBS: usize = 16;
 /// How many events of workers may wait.
 const EVENTS: usize = 1024;
 
-/// How many finds may be on their way at once.
-const SUBMISSIONS_MAX: usize = 64;
+/// How many blocks may be on their way at once.
+const BLOCKS_MAX: usize = 64;
+
+/// How many finds of any kind may be on their way at once: what a pool may leave unanswered.
+const SUBMISSIONS_MAX: usize = 4096;
 
 /// How often figures are published.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a miner is started with.
 pub struct MiningParts {
-    pub source: WorkSource,
+    /// Where work comes from at first.
+    pub source: Arc<WorkSource>,
     pub settings: MinerSettings,
     /// Makes each worker's engine.
     pub factory: EngineFactory,
@@ -67,9 +72,26 @@ pub enum MiningFailure {
     Panic,
 }
 
+/// Changes where a running miner's work comes from.
+#[derive(Clone)]
+pub struct SourceSwitch(watch::Sender<Arc<WorkSource>>);
+
+impl SourceSwitch {
+    /// Returns where work comes from.
+    pub fn source(&self) -> Arc<WorkSource> {
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// Has the miner work for another source from now on. Finds for the one before are still handed in there. Nothing changes where it is the same.
+    pub fn set(&self, source: Arc<WorkSource>) {
+        self.0.send_if_modified(|now| !Arc::ptr_eq(&std::mem::replace(now, Arc::clone(&source)), &source));
+    }
+}
+
 /// A running miner.
 pub struct Mining {
     ending: watch::Sender<bool>,
+    switch: SourceSwitch,
     task: JoinHandle<Result<Shutdown, MiningFailure>>,
     report: watch::Receiver<Arc<MinerReport>>,
 }
@@ -92,10 +114,11 @@ impl Mining {
         thread.map_err(|source| StartError::Thread { worker: 0, source })?;
         let (ending, ending_receiver) = watch::channel(false);
         let (_, unchanging) = watch::channel(settings.clone());
+        let (switch, sources) = watch::channel(Arc::clone(&parts.source));
         let report = parts.report.subscribe();
         let task = Task {
             miner: Arc::new(miner),
-            source: Arc::new(parts.source),
+            source: parts.source,
             entropy: parts.entropy,
             report: parts.report,
             figures: Figures { backend: parts.backend, ..Figures::default() },
@@ -105,8 +128,13 @@ impl Mining {
             settings,
         };
         let changes = parts.changes.unwrap_or(unchanging);
-        let task = tokio::spawn(task.run(event_receiver, changes, ending_receiver));
-        Ok(Self { ending, task, report })
+        let task = tokio::spawn(task.run(event_receiver, changes, sources, ending_receiver));
+        Ok(Self { ending, switch: SourceSwitch(switch), task, report })
+    }
+
+    /// Returns what changes where work comes from.
+    pub fn switch(&self) -> SourceSwitch {
+        self.switch.clone()
     }
 
     /// Returns what was done so far, and every later state of it.
@@ -159,7 +187,7 @@ struct Task {
     figures: Figures,
     /// The newest last.
     jobs: VecDeque<Job>,
-    submissions: JoinSet<(Verdict, Duration)>,
+    submissions: JoinSet<Judged>,
     job_number: u64,
     settings: MinerSettings,
 }
@@ -168,7 +196,17 @@ struct Task {
 struct Job {
     id: JobId,
     work: Arc<Work>,
-    solved: bool,
+    /// Finds go where the work came from.
+    source: Arc<WorkSource>,
+    /// Finds that were submitted.
+    finds: u32,
+}
+
+/// What became of a find.
+struct Judged {
+    worth: Worth,
+    verdict: Verdict,
+    took: Duration,
 }
 
 /// What the workers do not count themselves.
@@ -176,6 +214,10 @@ struct Job {
 struct Figures {
     backend: String,
     worker_failures: u64,
+    blocks: Tally,
+    shares: Tally,
+    /// The pool whose job is searched.
+    pool: Option<PoolReport>,
 }
 
 impl Task {
@@ -183,6 +225,7 @@ impl Task {
         mut self,
         mut events: mpsc::Receiver<Event>,
         mut changes: watch::Receiver<MinerSettings>,
+        mut sources: watch::Receiver<Arc<WorkSource>>,
         mut ending: watch::Receiver<bool>,
     ) -> Result<Shutdown, MiningFailure> {
         let mut feed = Feed::start(Arc::clone(&self.source), &self.settings, Arc::clone(&self.entropy));
@@ -193,19 +236,28 @@ impl Task {
                 () = ended(&mut ending) => break Ok(()),
                 fed = feed.next() => match fed {
                     Some(Fed::Work { work, took }) => self.take_work(work, took),
-                    Some(Fed::Stale) => self.miner.clear_job(),
+                    Some(Fed::Stale) => self.stop_job(),
                     Some(Fed::Over(failure)) => break Err(failure),
                     None => break Err(MiningFailure::ChainStopped),
                 },
                 Some(event) = events.recv() => self.take_event(event, &feed),
                 Some(done) = self.submissions.join_next() => {
-                    if let Ok((verdict, took)) = done {
-                        self.miner.record_submission(verdict, took);
-                        self.publish();
-                        if verdict != Verdict::Accepted {
-                            feed.refresh();
+                    if let Ok(judged) = done {
+                        self.record(&judged);
+                        // A pool's next shares take what it answers to one as given.
+                        if judged.worth != Worth::Share {
+                            self.publish();
+                            if judged.verdict != Verdict::Accepted {
+                                feed.refresh();
+                            }
                         }
                     }
+                }
+                Ok(()) = sources.changed() => {
+                    self.source = Arc::clone(&sources.borrow_and_update());
+                    self.stop_job();
+                    feed.end();
+                    feed = Feed::start(Arc::clone(&self.source), &self.settings, Arc::clone(&self.entropy));
                 }
                 Ok(()) = changes.changed() => {
                     let settings = changes.borrow_and_update().clone();
@@ -217,8 +269,24 @@ impl Task {
         self.end(feed, events).await.and_then(|shutdown| outcome.map(|()| shutdown))
     }
 
-    fn take_work(&mut self, work: Work, took: Duration) {
-        self.miner.record_template(took);
+    fn stop_job(&mut self) {
+        self.miner.clear_job();
+        self.figures.pool = None;
+    }
+
+    fn record(&mut self, judged: &Judged) {
+        let Judged { worth, verdict, took } = *judged;
+        self.miner.record_submission(verdict, took);
+        match worth {
+            Worth::Block { .. } => self.figures.blocks.count(verdict),
+            Worth::Share => self.figures.shares.count(verdict),
+        }
+    }
+
+    fn take_work(&mut self, work: Work, took: Option<Duration>) {
+        if let Some(took) = took {
+            self.miner.record_template(took);
+        }
         self.job_number += 1;
         let id = JobId(self.job_number);
         let job = MiningJob { id, pow: work.pow.clone(), target: work.target };
@@ -227,7 +295,11 @@ impl Task {
             return;
         }
         tracing::debug!(height = work.height, difficulty = %work.difficulty, "new work");
-        self.jobs.push_back(Job { id, work: Arc::new(work), solved: false });
+        self.figures.pool = match &work.template {
+            Template::Pool(pool) => Some(PoolReport::new(&pool.pool, work.target)),
+            Template::Own(_) | Template::Node { .. } => None,
+        };
+        self.jobs.push_back(Job { id, work: Arc::new(work), source: Arc::clone(&self.source), finds: 0 });
         if self.jobs.len() > JOBS {
             self.jobs.pop_front();
         }
@@ -254,29 +326,35 @@ impl Task {
         }
     }
 
-    /// Submits the first find of a job. A second one would only be the first one's rival.
+    /// Submits a find, if another one of its job is of use.
     fn take_find(&mut self, find: Find) {
         let Some(job) = self.jobs.iter_mut().find(|job| job.id == find.job) else {
             tracing::warn!(job = find.job.0, "a find is lost: its template was replaced too long ago");
             return;
         };
-        if job.solved {
+        let worth = job.work.worth;
+        if !worth.wants(job.finds) {
             return;
         }
-        if self.submissions.len() >= SUBMISSIONS_MAX {
+        let (on_their_way_max, tally) = match worth {
+            Worth::Block { .. } => (BLOCKS_MAX, &mut self.figures.blocks),
+            Worth::Share => (SUBMISSIONS_MAX, &mut self.figures.shares),
+        };
+        if self.submissions.len() >= on_their_way_max {
+            tally.count(Verdict::Lost);
             tracing::warn!("a find was thrown away: too many are on their way already");
             return;
         }
-        job.solved = true;
-        if self.job_number == find.job.0 {
+        job.finds = job.finds.saturating_add(1);
+        if !worth.wants(job.finds) && self.job_number == find.job.0 {
             self.miner.clear_job();
         }
-        let (source, work) = (Arc::clone(&self.source), Arc::clone(&job.work));
+        let (source, work) = (Arc::clone(&job.source), Arc::clone(&job.work));
         let proof = Proof { nonce: find.nonce, rolled: Some(find.rolled) };
         self.submissions.spawn(async move {
             let began = Instant::now();
             let verdict = source.submit(&work, proof).await;
-            (verdict, began.elapsed())
+            Judged { worth, verdict, took: began.elapsed() }
         });
     }
 
@@ -293,8 +371,18 @@ impl Task {
 
     fn publish(&self) {
         let statistics: Statistics = self.miner.statistics();
-        let Figures { backend, worker_failures } = &self.figures;
-        self.report.send_replace(Arc::new(MinerReport::new(&statistics, backend, *worker_failures)));
+        let Figures { backend, worker_failures, blocks, shares, pool } = &self.figures;
+        let report = MinerReport {
+            backend: backend.clone(),
+            worker_failures: *worker_failures,
+            blocks_accepted: blocks.accepted,
+            blocks_stale: blocks.stale,
+            blocks_refused: blocks.refused,
+            shares: *shares,
+            pool: pool.clone(),
+            ..MinerReport::of(&statistics)
+        };
+        self.report.send_replace(Arc::new(report));
     }
 
     async fn end(mut self, feed: Feed, events: mpsc::Receiver<Event>) -> Result<Shutdown, MiningFailure> {
@@ -302,8 +390,8 @@ impl Task {
         // Finds on their way are money: they get as long as a commit may take.
         let all = async {
             while let Some(done) = self.submissions.join_next().await {
-                if let Ok((verdict, took)) = done {
-                    self.miner.record_submission(verdict, took);
+                if let Ok(judged) = done {
+                    self.record(&judged);
                 }
             }
         };

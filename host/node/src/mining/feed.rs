@@ -4,6 +4,7 @@
 //! is in vain, before the next is there.
 
 use super::MiningFailure;
+use super::stratum::{Follower, PoolWork, Pools, Unheard};
 use crate::api::blocks::{MineBlockRequest, MineBlockResponse, SubmitBlockRequest, SubmitBlockResponse, SubmitStatus};
 use crate::chain::{ChainHandle, Client, Proof, Solved, SubmitError, Unavailable};
 use crate::client::{NodeClient, NodeNumber, Patience};
@@ -20,6 +21,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
+/// How many finds of one template are submitted where the chain merges parallel blocks. While blocks are hard to find the second one is rare and as good as the first;
+/// while they are as easy as at a chain's start, more of them would only make each other red.
+const PARALLEL_FINDS_MAX: u32 = 4;
+
 /// How often a find is sent to the node that gave its template before it is given up.
 const SUBMIT_ATTEMPTS: u32 = 4;
 
@@ -35,32 +40,58 @@ pub enum WorkSource {
     Own { chain: ChainHandle, pay_to: PublicKey, clock: Clock },
     /// Other nodes.
     Nodes { client: NodeClient, address: String },
+    /// Stratum pools.
+    Pools(Pools),
 }
 
 /// Work for the workers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Work {
     pub template: Template,
-    pub height: u64,
+    pub worth: Worth,
+    /// Of the block. Pools do not tell it.
+    pub height: Option<u64>,
+    /// For people: the chain's own number, or the hashes that a pool's share takes.
     pub difficulty: String,
     pub pow: PowInput,
     pub target: Target,
 }
 
+/// What a find is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worth {
+    /// A block. Further finds of a template are blocks of their own only where the chain merges parallel blocks; elsewhere they would be the first one's rivals.
+    Block { finds_max: u32 },
+    /// A share: every find is one.
+    Share,
+}
+
+impl Worth {
+    /// Tells whether another find is of use after so many.
+    pub const fn wants(self, found: u32) -> bool {
+        match self {
+            Self::Block { finds_max } => found < finds_max,
+            Self::Share => true,
+        }
+    }
+}
+
 /// What a find is for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Template {
     /// A template of this process's own chain. It is kept, so that no find is lost, whatever the chain's thread forgets.
     Own(Arc<WorkTemplate>),
     /// The number that a node gave to its own: the find goes there.
     Node { node: NodeNumber, id: u64 },
+    /// A pool's job.
+    Pool(PoolWork),
 }
 
 /// What the feed says.
 #[derive(Debug)]
 pub enum Fed {
-    /// Here is work, and how long it took to come.
-    Work { work: Work, took: Duration },
+    /// Here is work, and how long it took to come where it was asked for.
+    Work { work: Work, took: Option<Duration> },
     /// The work handed out is in vain.
     Stale,
     /// There will be no more work.
@@ -113,14 +144,14 @@ struct Asking {
     poll: Duration,
 }
 
-/// Nobody listens any more.
-struct Unheard;
-
 impl Asking {
     async fn run(self) {
         let outcome = match &*self.source {
             WorkSource::Own { chain, pay_to, clock } => self.own(chain, *pay_to, clock).await,
             WorkSource::Nodes { client, address } => self.nodes(client, address).await,
+            WorkSource::Pools(pools) => {
+                Err(Follower { pools, sender: &self.sender, refresh: &self.refresh }.run().await)
+            }
         };
         if let Ok(failure) = outcome {
             drop(self.sender.send(Fed::Over(failure)).await);
@@ -149,14 +180,16 @@ impl Asking {
                 }
             };
             let freshness = Freshness::new(&snapshot, template.expires);
+            let finds_max = if snapshot.dag.is_some() { PARALLEL_FINDS_MAX } else { 1 };
             let work = Work {
-                height: template.requirements.height.0,
+                worth: Worth::Block { finds_max },
+                height: Some(template.requirements.height.0),
                 difficulty: template.requirements.difficulty.clone(),
                 pow: template.pow.clone(),
                 target: template.target,
                 template: Template::Own(template),
             };
-            self.say(Fed::Work { work, took: began.elapsed() }).await?;
+            self.say(Fed::Work { work, took: Some(began.elapsed()) }).await?;
             loop {
                 let snapshot = snapshots.borrow_and_update().clone();
                 if freshness.is_stale(&snapshot) {
@@ -199,7 +232,7 @@ impl Asking {
                 () = self.refresh.notified() => return Ok(()),
             };
             match pushed.and_then(|response| work_of(&response, subscription.node())) {
-                Ok(work) => self.say(Fed::Work { work, took: began.elapsed() }).await?,
+                Ok(work) => self.say(Fed::Work { work, took: Some(began.elapsed()) }).await?,
                 Err(failure) => {
                     tracing::warn!(%failure, "the subscription ended");
                     return Ok(());
@@ -225,9 +258,9 @@ impl Asking {
             let began = Instant::now();
             let asked = client.ask::<_, MineBlockResponse>("mine_block", Some(&request), Patience::Endless).await;
             match asked.and_then(|(node, response)| work_of(&response, node)) {
-                Ok(work) if last.as_ref() != Some(&work) => {
-                    last = Some(work.clone());
-                    self.say(Fed::Work { work, took: began.elapsed() }).await?;
+                Ok(work) if last.as_ref() != Some(&(work.pow.clone(), work.target)) => {
+                    last = Some((work.pow.clone(), work.target));
+                    self.say(Fed::Work { work, took: Some(began.elapsed()) }).await?;
                 }
                 Ok(_) => {}
                 Err(failure @ (Failure::OtherChain { .. } | Failure::Rejected { .. })) => return Ok(Some(failure)),
@@ -252,6 +285,7 @@ impl WorkSource {
         match (self, &work.template) {
             (Self::Own { chain, .. }, Template::Own(template)) => submit_own(chain, template, proof).await,
             (Self::Nodes { client, .. }, Template::Node { node, id }) => submit_to(client, *node, *id, proof).await,
+            (Self::Pools(_), Template::Pool(work)) => work.submit(proof.nonce, proof.rolled).await,
             _ => Verdict::Rejected,
         }
     }
@@ -322,7 +356,8 @@ fn work_of(response: &MineBlockResponse, node: NodeNumber) -> Result<Work, Failu
     }
     Ok(Work {
         template: Template::Node { node, id: template.template_id },
-        height: template.index,
+        worth: Worth::Block { finds_max: 1 },
+        height: Some(template.index),
         difficulty: template.target_difficulty.to_string(),
         pow,
         target: Target(target),

@@ -1,7 +1,8 @@
 //! What a miner did, for people and programs.
 
-use adit_miner::Statistics;
 use adit_miner::stats::{Latency, WorkerStatistics};
+use adit_miner::{Statistics, Verdict};
+use adit_primitives::Target;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,11 +19,17 @@ pub struct MinerReport {
     pub hashes: u64,
     /// Since the start; 0 before the first solution.
     pub hashes_per_solution: f64,
-    /// Inputs that met their target. Of one template only the first becomes a block.
+    /// Inputs that met their target: blocks, or a pool's shares. Of one template only the first becomes a block, unless the chain merges parallel blocks.
     pub solutions: u64,
     pub blocks_accepted: u64,
     pub blocks_stale: u64,
     pub blocks_refused: u64,
+    /// Handed in at pools, by what the pools answered.
+    #[serde(default)]
+    pub shares: Tally,
+    /// The pool that is mined for now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolReport>,
     pub worker_failures: u64,
     /// How long templates took to come.
     pub template_latency: LatencyReport,
@@ -32,6 +39,45 @@ pub struct MinerReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     pub workers: Vec<WorkerReport>,
+}
+
+/// What became of finds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Tally {
+    pub accepted: u64,
+    /// Came too late.
+    pub stale: u64,
+    pub refused: u64,
+    /// Without an answer: the connection broke, or too many were on their way. They may have been counted all the same.
+    pub lost: u64,
+}
+
+/// The pool that is mined for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PoolReport {
+    /// `stratum+tcp://host:port`.
+    pub url: String,
+    /// What a share's hash must not exceed, as hex.
+    pub share_target: String,
+}
+
+impl Tally {
+    /// Counts one more.
+    pub fn count(&mut self, verdict: Verdict) {
+        *match verdict {
+            Verdict::Accepted => &mut self.accepted,
+            Verdict::Stale => &mut self.stale,
+            Verdict::Rejected => &mut self.refused,
+            Verdict::Lost => &mut self.lost,
+        } += 1;
+    }
+}
+
+impl PoolReport {
+    /// Names a pool, and how hard its shares are.
+    pub fn new(url: &str, target: Target) -> Self {
+        Self { url: url.to_owned(), share_target: target.to_string() }
+    }
 }
 
 /// How long something took.
@@ -61,23 +107,19 @@ pub struct WorkerReport {
 }
 
 impl MinerReport {
-    /// Puts the workers' figures together with what only the task knows.
-    pub fn new(statistics: &Statistics, backend: &str, worker_failures: u64) -> Self {
+    /// Returns the workers' figures, without what only the task knows.
+    pub fn of(statistics: &Statistics) -> Self {
         Self {
             running: !statistics.workers.is_empty(),
-            backend: backend.to_owned(),
             hashes_per_second: statistics.hashes_per_second,
             hashes: statistics.hashes,
             hashes_per_solution: statistics.hashes_per_solution.unwrap_or_default(),
             solutions: statistics.found,
-            blocks_accepted: statistics.accepted,
-            blocks_stale: statistics.stale,
-            blocks_refused: statistics.rejected,
-            worker_failures,
             template_latency: LatencyReport::from(&statistics.template_latency),
             submission_latency: LatencyReport::from(&statistics.submission_latency),
             memory_bytes: statistics.memory_bytes,
             workers: statistics.workers.iter().map(WorkerReport::from).collect(),
+            ..Self::default()
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 fn start(source: WorkSource, changes: Option<watch::Receiver<MinerSettings>>) -> Mining {
     let began = Instant::now();
     let parts = MiningParts {
-        source,
+        source: Arc::new(source),
         settings: MinerSettings { threads: Some(2), pin: false, ..MinerSettings::unset() },
         factory: Arc::new(|_| Ok(Box::new(NativeHash))),
         backend: "test".to_owned(),

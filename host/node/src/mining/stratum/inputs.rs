@@ -48,7 +48,8 @@ impl Inputs {
         }
         self.used += 1;
         let ahead = u32::try_from(rounds).expect("at most TIME_AHEAD_MAX");
-        let extranonce2: Box<[u8]> = counter.to_le_bytes().into_iter().chain(std::iter::repeat(0)).take(bytes).collect();
+        let extranonce2: Box<[u8]> =
+            counter.to_le_bytes().into_iter().chain(std::iter::repeat(0)).take(bytes).collect();
         let job = &self.job.notify.job;
         let choice = Choice { version: job.version, time: job.time.checked_add(ahead)?, nonce: 0 };
         let pow = PowInput {

@@ -7,7 +7,7 @@ use crate::client::Stream;
 use crate::clock::Clock;
 use crate::retry::Failure;
 use adit_miner::Verdict;
-use adit_protocol::line::{LINE_BYTES_MAX, LineBuffer, LineTooLong};
+use adit_protocol::line::{LineBuffer, LineTooLong};
 use adit_protocol::stratum::client::{Assignment, Client, CloseReason, Dialect, Event, Settings, ShareId};
 use adit_protocol::stratum::job::Choice;
 use adit_protocol::stratum::message::Refusal;
@@ -27,6 +27,9 @@ const SHARES_MAX: usize = 64;
 
 /// The most bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
+
+/// The longest line that a pool may send: a job with a coinbase that pays hundreds.
+const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// How often the protocol's time limits are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -121,7 +124,7 @@ impl Link {
             stream,
             place,
             client,
-            lines: LineBuffer::new(LINE_BYTES_MAX.max(READ_BYTES * 4)),
+            lines: LineBuffer::new(LINE_BYTES_MAX),
             out,
             events: Vec::new(),
             news: news_sender,
@@ -168,7 +171,11 @@ impl Task {
         let after = Memory { dialect: self.client.next_dialect(), session: self.client.session().map(str::to_owned) };
         *memory.lock().unwrap_or_else(PoisonError::into_inner) = after;
         if !self.waiting.is_empty() {
-            tracing::warn!(pool = self.place, shares = self.waiting.len(), "the pool's answers are lost with the connection");
+            tracing::warn!(
+                pool = self.place,
+                shares = self.waiting.len(),
+                "the pool's answers are lost with the connection"
+            );
         }
         if let Some(failure) = failure {
             drop(self.news.send(News::Over(failure)).await);
@@ -270,7 +277,7 @@ impl Task {
     fn answer(&mut self, share: ShareId, verdict: Verdict) {
         if let Some(answer) = self.waiting.remove(&share) {
             // Whoever submitted it may have ended.
-            drop(answer.send(verdict));
+            let _ = answer.send(verdict);
         }
     }
 }

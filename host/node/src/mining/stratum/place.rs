@@ -33,7 +33,8 @@ impl Place {
     pub fn sent_to(&self, host: Option<&str>, port: Option<u16>) -> Option<Self> {
         let host = host.unwrap_or(&self.host).to_ascii_lowercase();
         let named = self.host.parse::<IpAddr>().is_err();
-        let below = || host.strip_suffix(self.host.as_str()).is_some_and(|label| label.ends_with('.') && label.len() > 1);
+        let below =
+            || host.strip_suffix(self.host.as_str()).is_some_and(|label| label.ends_with('.') && label.len() > 1);
         let allowed = host == self.host || named && below();
         allowed.then(|| Self { encrypted: self.encrypted, host, port: port.unwrap_or(self.port) })
     }
