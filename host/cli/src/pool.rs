@@ -9,12 +9,18 @@ use crate::run::{Opened, clock, entropy, open, runtime, signal};
 use crate::sandbox::random;
 use crate::terminal::LogFormat;
 use adit_kernels::NativeEngine;
+use adit_node::api::ApiState;
+use adit_node::api::origin::Names;
 use adit_node::chain::ChainHandle;
+use adit_node::pool::api::{self, Guard};
+use adit_node::pool::hosting::{HostingParts, Prepared};
 use adit_node::pool::upstream::Upstream;
 use adit_node::pool::upstream::adit::AditNode;
 use adit_node::pool::upstream::bitcoin::{BitcoinNode, CoinbaseShape};
-use adit_node::pool::{CheckEngines, EXTRANONCE_BYTES, Pool, PoolParts, Scheme};
-use adit_node::settings::pool::{PoolSettings, UpstreamKind, UpstreamSettings};
+use adit_node::pool::{CheckEngines, EXTRANONCE_BYTES, PoolParts, Scheme};
+use adit_node::server::Server;
+use adit_node::settings::pool::{PoolMode, PoolSettings, UpstreamKind, UpstreamSettings};
+use adit_node::token::Token;
 use adit_primitives::Amount;
 use adit_primitives::accounts::Accounts;
 use adit_primitives::contract::HeaderView;
@@ -26,6 +32,8 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// Bytes of the log of shares that are kept in memory.
 const LOG_CACHE_BYTES: u64 = 16 << 20;
@@ -52,13 +60,40 @@ pub fn run(arguments: PoolArguments, log: &LogFormat) -> Result<ExitCode> {
     if settings.upstreams.is_empty() {
         bail!("no node to mine on: pool.upstreams is empty. `adit up` runs node and pool in one process");
     }
-    let parts = parts(&opened, None)?;
+    let (address, limits) = (settings.api, opened.chain.settings.node.limits.clone());
+    let (names, token) = (opened.chain.settings.node.names.clone(), token(&opened.chain)?);
     runtime()?.block_on(async {
-        let pool = Pool::start(parts).await?;
-        pool.run_until(signal()).await;
+        let prepared = Prepared::new(PoolMode::Host, token);
+        let listener = TcpListener::bind(address).await.with_context(|| format!("nothing can listen at {address}"))?;
+        let address = listener.local_addr()?;
+        let guard = Guard {
+            limiter: ApiState::rate_limiter(&limits),
+            names: Names::new(address, &names),
+            limits: limits.clone(),
+        };
+        let router = api::standalone(prepared.router.clone(), guard);
+        let (ending, receiver) = watch::channel(false);
+        let server = tokio::spawn(Server { listener, tls: None, router, limits, ending: receiver }.run());
+        tracing::info!(%address, "the pool's API listens");
+        let opened = Arc::new(opened);
+        let make = Arc::new(move || parts(&opened, None).map_err(|error| format!("{error:#}")));
+        let hosting = prepared.start(HostingParts { make, miner: None, clock: clock() }).await?;
+        signal().await;
+        tracing::info!("ending");
+        hosting.end().await;
+        ending.send_replace(true);
+        server.await?;
         anyhow::Ok(())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The token of a chain's data folder, made where there is none.
+pub fn token(chain: &ResolvedChain) -> Result<Token> {
+    let node = &chain.settings.node;
+    std::fs::create_dir_all(&node.data_dir).with_context(|| format!("failed to make {}", node.data_dir.display()))?;
+    let fresh = random()?;
+    Ok(Token::load_or_create(&node.token_path(), || fresh)?)
 }
 
 /// Returns where the pool of a chain keeps its books.
@@ -91,8 +126,6 @@ pub fn parts(opened: &Opened, own: Option<ChainHandle>) -> Result<PoolParts> {
         storage: Arc::new(store),
         books: Arc::new(books) as Arc<dyn Accounts>,
         version_mask: if genesis.pow.roll_offset == 0 { genesis.pow.roll_mask } else { 0 },
-        limits: chain.settings.node.limits.clone(),
-        names: chain.settings.node.names.clone(),
         clock: clock(),
         entropy: entropy(),
     })

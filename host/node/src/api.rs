@@ -154,8 +154,8 @@ impl ApiState {
     }
 }
 
-/// Returns all routes.
-pub fn router(api: Arc<ApiState>) -> Router {
+/// Returns all routes, those of the process's pool among them.
+pub fn router(api: Arc<ApiState>, pool: Router) -> Router {
     let (open, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(blocks::mine_block))
         .routes(routes!(blocks::submit_block))
@@ -190,12 +190,13 @@ pub fn router(api: Arc<ApiState>) -> Router {
     open.route("/", get(pages::home))
         .route("/docs", get(pages::docs))
         .route("/openapi.json", get(move || async move { (json, document) }))
+        .with_state(Arc::clone(&api))
+        .merge(pool)
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(Arc::clone(&api), origin::need_own_page))
         .layer(from_fn_with_state(Arc::clone(&api), bounds))
-        .layer(from_fn_with_state(Arc::clone(&api), count))
-        .with_state(api)
+        .layer(from_fn_with_state(api, count))
 }
 
 fn rate(limits: &Limits) -> Rate {

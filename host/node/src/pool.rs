@@ -5,8 +5,8 @@
 //!
 //! Reading order: [`Pool`] puts the parts together. [`upstreams`] and [`upstream`] are the nodes behind, [`jobs`] what miners are given to do,
 //! [`front`], [`connection`] and [`connections`] where they are, [`members`] who they are, [`checking`] what becomes of their shares, [`bookkeeping`]
-//! and [`solved`] of blocks and money, [`metrics`] what is counted, [`api`] what is
-//! shown to everyone.
+//! and [`solved`] of blocks and money, [`metrics`] what is counted; [`hosting`] starts
+//! and stops it all while the process runs, and [`api`] shows it.
 
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod api;
@@ -15,6 +15,7 @@ pub mod checking;
 pub mod connection;
 pub mod connections;
 pub mod front;
+pub mod hosting;
 pub mod jobs;
 pub mod members;
 pub mod metrics;
@@ -22,11 +23,8 @@ pub mod solved;
 pub mod upstream;
 pub mod upstreams;
 
-use crate::api::origin::Names;
 use crate::clock::{Clock, Entropy, random_u32};
-use crate::server::Server;
-use crate::settings::Limits;
-use crate::settings::pool::{DifficultyBase, PoolSettings};
+use crate::settings::pool::{DifficultyBase, MoneySettings, PoolSettings};
 use crate::tls::{self, TlsError};
 use adit_pool::money::fees::{BasisPoints, FeeError, Fees};
 use adit_pool::money::payments::{FeeBearer, PaymentSettings};
@@ -46,8 +44,7 @@ use adit_primitives::engine::{Fault, HashEngine, PayoutEngine, ShareEngine};
 use adit_primitives::storage::Storage;
 use adit_protocol::stratum::difficulty::{Base, Decimal};
 use adit_protocol::stratum::server::Settings as SessionSettings;
-use api::PoolApi;
-use bookkeeping::{Bookkeeping, BooksFailure};
+use bookkeeping::{Bookkeeping, BooksFailure, Terms};
 use checking::{Checking, CheckingParts, CheckingThreads};
 use connections::Connections;
 use front::{Difficulties, Front, Port};
@@ -137,9 +134,6 @@ pub struct PoolParts {
     pub books: Arc<dyn Accounts>,
     /// Which bits of a version miners may roll.
     pub version_mask: u32,
-    /// What one client of the API may ask for, and by which names besides its address the pool is asked for.
-    pub limits: Limits,
-    pub names: Vec<String>,
     pub clock: Clock,
     pub entropy: Entropy,
 }
@@ -167,19 +161,35 @@ pub enum PoolStartError {
     Difficulty { number: f64 },
     #[error("nothing can listen at {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error("{detail}")]
+    Parts { detail: String },
     #[error("no thread for shares: {0}")]
     Thread(std::io::Error),
 }
 
+/// What is shown of a pool, and changed in it, while it runs.
+pub struct Running {
+    pub name: String,
+    pub scheme: String,
+    /// Where Stratum miners connect.
+    pub stratum: SocketAddr,
+    pub front: Arc<Front>,
+    pub upstreams: Arc<Upstreams>,
+    pub jobs: Arc<JobBook>,
+    pub books: Arc<dyn Accounts>,
+    pub metrics: Arc<PoolMetrics>,
+    pub terms: Arc<Mutex<Terms>>,
+    pub started: Instant,
+}
+
 /// A running pool.
 pub struct Pool {
-    front: Arc<Front>,
-    stratum: SocketAddr,
-    api: SocketAddr,
+    running: Arc<Running>,
     ending: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     threads: CheckingThreads,
     retargeting: std::thread::JoinHandle<()>,
+    books: JoinHandle<()>,
 }
 
 impl Pool {
@@ -212,31 +222,19 @@ impl Pool {
         if schemes::switch(&*parts.books, era, *economics_receiver.borrow(), None)? {
             tracing::info!(scheme = scheme.name, "a payout scheme is in force from now on");
         }
-        let money = &settings.money;
+        let terms = Arc::new(Mutex::new(terms(&settings.money)?));
         let bookkeeping = Arc::new(Bookkeeping {
             books: Arc::clone(&parts.books),
             log: Arc::clone(&log),
             storage: parts.storage,
             schemes: Arc::new(Mutex::new(BTreeMap::from([(scheme.name, scheme.engine)]))),
-            rounds: RoundSettings {
-                fees: Fees::new(BasisPoints(money.foundation_fee), BasisPoints(money.pool_fee))?,
-                confirmations: money.maturity,
-            },
-            payments: PaymentSettings {
-                threshold: Amount::from_atoms(money.payment_min),
-                outputs_max: money.outputs_max as usize,
-                confirmations: money.confirmations,
-                fee_bearer: FeeBearer::Operator,
-                operator: money.pool_address.clone(),
-                foundation: money.foundation_address.clone(),
-            },
-            payment_interval: Duration::from_millis(money.payment_ms),
+            terms: Arc::clone(&terms),
+            payment_interval: Duration::from_millis(settings.money.payment_ms),
             upstreams: Arc::clone(&upstreams),
             current: current_receiver.clone(),
             economics: economics_receiver,
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
-            ending: ending_receiver.clone(),
         });
         bookkeeping.recover()?;
 
@@ -293,69 +291,51 @@ impl Pool {
             fees: BTreeMap::new(),
         };
         let retargeting = retargeting(Arc::clone(&front), parts.retargets).map_err(PoolStartError::Thread)?;
-        let mut tasks =
-            vec![tokio::spawn(following.run()), tokio::spawn(bookkeeping.run(solved_receiver, banned_receiver))];
+        let books = tokio::spawn(bookkeeping.run(solved_receiver, banned_receiver));
+        let mut tasks = vec![tokio::spawn(following.run())];
         for port in ports {
             tasks.push(tokio::spawn(Arc::clone(&front).listen(port)));
         }
-        let api_error = |source| PoolStartError::Listen { address: settings.api, source };
-        let listener = TcpListener::bind(settings.api).await.map_err(api_error)?;
-        let api = listener.local_addr().map_err(api_error)?;
-        let router = api::router(Arc::new(PoolApi {
-            name: settings.name.clone(),
+        tracing::info!(%stratum, name = settings.name, "the pool listens for miners");
+        let running = Arc::new(Running {
+            name: settings.name,
             scheme: scheme_name,
-            money: settings.money,
-            front: Arc::clone(&front),
+            stratum,
+            front,
             upstreams,
             jobs,
             books: parts.books,
             metrics,
-            limiter: crate::api::ApiState::rate_limiter(&parts.limits),
-            names: Names::new(api, &parts.names),
-            limits: parts.limits.clone(),
+            terms,
             started: Instant::now(),
-        }));
-        let server = Server { listener, tls: None, router, limits: parts.limits, ending: ending_receiver };
-        tasks.push(tokio::spawn(server.run()));
-        tracing::info!(%stratum, %api, name = settings.name, "the pool listens for miners");
-        Ok(Self { front, stratum, api, ending, tasks, threads, retargeting })
+        });
+        Ok(Self { running, ending, tasks, threads, retargeting, books })
     }
 
-    /// Returns where Stratum miners connect.
-    pub fn stratum(&self) -> SocketAddr {
-        self.stratum
-    }
-
-    /// Returns where the pool's API listens.
-    pub fn api(&self) -> SocketAddr {
-        self.api
-    }
-
-    /// Runs until `signal` comes; then ends.
-    pub async fn run_until(self, signal: impl Future<Output = ()>) {
-        signal.await;
-        tracing::info!("ending");
-        self.end().await;
+    /// Returns what the API shows.
+    pub fn running(&self) -> &Arc<Running> {
+        &self.running
     }
 
     /// Ends in order: no new shares, those that came are kept and answered, blocks reach the upstream and the books.
     pub async fn end(self) {
         self.ending.send_replace(true);
+        let Self { running, tasks, threads, retargeting, books, .. } = self;
+        // The checkers end when nobody can hand in a share any more, the books when nobody can find a block.
+        drop(running);
         let all = async {
-            for task in self.tasks {
+            for task in tasks {
                 drop(task.await);
             }
+            let joined = tokio::task::spawn_blocking(move || {
+                drop(retargeting.join());
+                threads.join();
+            });
+            drop(joined.await);
+            drop(books.await);
         };
         if tokio::time::timeout(END_TIME, all).await.is_err() {
             tracing::warn!("the pool's tasks did not end in time");
-        }
-        drop(self.front);
-        let threads = tokio::task::spawn_blocking(move || {
-            drop(self.retargeting.join());
-            self.threads.join();
-        });
-        if tokio::time::timeout(END_TIME, threads).await.is_err() {
-            tracing::warn!("the pool's threads did not end in time");
         }
     }
 }
@@ -383,6 +363,23 @@ async fn ports(settings: &PoolSettings) -> Result<Vec<Port>, PoolStartError> {
         ports.push(Port { listener: bind(address).await?, tls });
     }
     Ok(ports)
+}
+
+fn terms(money: &MoneySettings) -> Result<Terms, FeeError> {
+    Ok(Terms {
+        rounds: RoundSettings {
+            fees: Fees::new(BasisPoints(money.foundation_fee), BasisPoints(money.pool_fee))?,
+            confirmations: money.maturity,
+        },
+        payments: PaymentSettings {
+            threshold: Amount::from_atoms(money.payment_min),
+            outputs_max: money.outputs_max as usize,
+            confirmations: money.confirmations,
+            fee_bearer: FeeBearer::Operator,
+            operator: money.pool_address.clone(),
+            foundation: money.foundation_address.clone(),
+        },
+    })
 }
 
 fn ban_rules(settings: &PoolSettings) -> BanRules {

@@ -59,8 +59,17 @@ pub struct NodeParts {
     pub clock: Clock,
     pub entropy: Entropy,
     pub set_log_level: SetLogLevel,
+    /// Routes of this process's pool, served beside the node's.
+    pub pool: axum::Router,
     /// What this process's own miner does; a channel that never changes where there is none.
     pub miner: watch::Receiver<Arc<MinerReport>>,
+}
+
+impl NodeParts {
+    /// Returns the routes of a process that hosts no pool.
+    pub fn no_pool() -> axum::Router {
+        axum::Router::new()
+    }
 }
 
 /// Why a node does not start.
@@ -152,8 +161,13 @@ impl Node {
             tokio::spawn(follow_chain(Arc::clone(&state))),
             tokio::spawn(watch_for_anomalies(Arc::clone(&state), found)),
         ];
-        let server =
-            Server { listener, tls, router: api::router(state), limits: settings.limits, ending: ending_receiver };
+        let server = Server {
+            listener,
+            tls,
+            router: api::router(state, parts.pool),
+            limits: settings.limits,
+            ending: ending_receiver,
+        };
         let server = tokio::spawn(server.run());
         tracing::info!(%address, encrypted, "the API listens");
         Ok(Self { address, encrypted, chain, ending, standing, server, tasks })

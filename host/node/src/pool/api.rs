@@ -2,33 +2,38 @@
 //!
 //! Money comes twice: as a decimal string, and as an integer of atoms under the same name with `_atoms`.
 
-use super::READY_WITHIN;
-use super::front::Front;
-use super::metrics::{PoolMetrics, PoolReadout};
-use super::upstreams::{UpstreamStatus, Upstreams};
-use crate::api::body::QueryPart;
+use super::hosting::{Configuration, OrderError, Orders, Standing};
+use super::metrics::PoolReadout;
+use super::upstreams::UpstreamStatus;
+use super::{READY_WITHIN, Running};
+use crate::api::body::{JsonBody, QueryPart};
 use crate::api::error::{ApiError, ErrorBody};
 use crate::api::origin::Names;
 use crate::api::shapes::{decimal, seconds};
 use crate::rate::RateLimiter;
 use crate::server::ClientAddress;
 use crate::settings::Limits;
-use crate::settings::pool::MoneySettings;
-use adit_pool::work::job::JobBook;
+use crate::settings::pool::PoolMode;
+use crate::token::Token;
 use adit_primitives::Amount;
-use adit_primitives::accounts::{Accounts, AccountsError, Worker, WorkerId};
+use adit_primitives::accounts::{AccountsError, Worker, WorkerId};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tokio::sync::watch;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// The most characters of a reason.
+const REASON_MAX: usize = 500;
 
 /// The most rows of an answer, and how many without a wish.
 const ROWS_MAX: usize = 1_000;
@@ -36,21 +41,20 @@ const ROWS: usize = 100;
 
 /// What the handlers share.
 pub struct PoolApi {
-    pub name: String,
-    pub scheme: String,
-    pub money: MoneySettings,
-    pub front: Arc<Front>,
-    pub upstreams: Arc<Upstreams>,
-    pub jobs: Arc<JobBook>,
-    pub books: Arc<dyn Accounts>,
-    pub metrics: Arc<PoolMetrics>,
+    /// Opens what changes something.
+    pub token: Token,
+    pub standing: watch::Receiver<Standing>,
+    pub orders: Orders,
+}
+
+/// Stands before the routes where no node's API does.
+pub struct Guard {
     pub limits: Limits,
     pub limiter: Mutex<RateLimiter>,
     pub names: Names,
-    pub started: Instant,
 }
 
-/// The document at `/openapi.json`, without its paths: those come from the router.
+/// The document at `/pool/openapi.json`, without its paths: those come from the router.
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Adit pool",
@@ -190,7 +194,26 @@ pub struct PaymentOutputBody {
     pub amount_atoms: u64,
 }
 
-/// Returns all routes.
+/// What the process does besides keeping a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ModeBody {
+    /// `solo`, `host` or `join`.
+    #[schema(value_type = String)]
+    pub mode: PoolMode,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrderResponse {
+    /// `success`.
+    pub status: String,
+    #[schema(value_type = String)]
+    pub mode: PoolMode,
+    /// Whether a pool runs here.
+    pub running: bool,
+}
+
+/// Returns the routes under `/pool`.
 pub fn router(api: Arc<PoolApi>) -> Router {
     let (open, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(stats))
@@ -198,51 +221,75 @@ pub fn router(api: Arc<PoolApi>) -> Router {
         .routes(routes!(blocks))
         .routes(routes!(payments))
         .routes(routes!(metrics))
-        .routes(routes!(healthz))
-        .routes(routes!(readyz))
+        .routes(routes!(ready))
+        .routes(routes!(mode))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(set_mode))
+                .routes(routes!(start))
+                .routes(routes!(stop))
+                .routes(routes!(configure))
+                .route_layer(from_fn_with_state(Arc::clone(&api), need_token)),
+        )
         .split_for_parts();
     let document = axum::body::Bytes::from(document.to_json().expect("the document is plain data"));
     let json = [(header::CONTENT_TYPE, "application/json")];
-    open.route("/openapi.json", axum::routing::get(move || async move { (json, document) }))
-        .fallback(no_route)
-        .layer(from_fn_with_state(Arc::clone(&api), bounds))
-        .with_state(api)
+    open.route("/pool/openapi.json", get(move || async move { (json, document) })).with_state(api)
+}
+
+/// Puts the routes of a pool that runs by itself behind a guard, with those that say whether it does.
+pub fn standalone(pool: Router, guard: Guard) -> Router {
+    pool.route("/healthz", get(|| async { "ok" })).fallback(no_route).layer(from_fn_with_state(Arc::new(guard), bounds))
 }
 
 async fn no_route() -> ApiError {
-    ApiError::not_found("there is no such route: /openapi.json lists them")
+    ApiError::not_found("there is no such route: /pool/openapi.json lists them")
+}
+
+async fn need_token(State(api): State<Arc<PoolApi>>, request: Request, next: Next) -> Result<Response, ApiError> {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if given.is_some_and(|given| api.token.opens(given)) {
+        return Ok(next.run(request).await);
+    }
+    let message = "send the token of the data folder: Authorization: Bearer …";
+    Err(ApiError::new(StatusCode::UNAUTHORIZED, "token", message))
 }
 
 /// Bounds who asks, how often, how much and for how long.
-async fn bounds(State(api): State<Arc<PoolApi>>, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    api.names.check(request.uri().authority(), request.headers())?;
+async fn bounds(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+    guard.names.check(request.uri().authority(), request.headers())?;
     if let Some(ClientAddress(address)) = request.extensions().get() {
-        let admitted = api.limiter.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now(), address.ip());
+        let admitted = guard.limiter.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now(), address.ip());
         if let Err(too_many) = admitted {
             let message = "this address asks too often: wait as long as Retry-After says";
             let refusal = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", message);
             return Err(ApiError { retry_after: Some(too_many.wait), ..refusal });
         }
     }
-    DefaultBodyLimit::max(api.limits.request_bytes as usize).apply(&mut request);
-    match tokio::time::timeout(api.limits.request_time(), next.run(request)).await {
+    DefaultBodyLimit::max(guard.limits.request_bytes as usize).apply(&mut request);
+    match tokio::time::timeout(guard.limits.request_time(), next.run(request)).await {
         Ok(response) => Ok(response),
         Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the request took too long")),
     }
 }
 
 /// Says how the pool stands.
-#[utoipa::path(get, path = "/pool/stats", tag = "pool", responses((status = 200, body = StatsResponse)))]
-pub async fn stats(State(api): State<Arc<PoolApi>>) -> Json<StatsResponse> {
+#[utoipa::path(get, path = "/pool/stats", tag = "pool", responses(
+    (status = 200, body = StatsResponse),
+    (status = 503, body = ErrorBody, description = "no pool runs here"),
+))]
+pub async fn stats(State(api): State<Arc<PoolApi>>) -> Result<Json<StatsResponse>, ApiError> {
+    let api = api.running()?;
+    let fees = api.terms.lock().unwrap_or_else(PoisonError::into_inner).rounds.fees;
     let readout = api.readout();
     let (valid, invalid) = api.metrics.shares();
     let rate = |part: u64, other: u64| if part == 0 { 0.0 } else { part as f64 / (part + other) as f64 };
     let height = api.front.jobs.borrow().as_ref().map_or(0, |current| current.job.template.height.0);
-    Json(StatsResponse {
+    Ok(Json(StatsResponse {
         name: api.name.clone(),
         scheme: api.scheme.clone(),
-        foundation_fee: api.money.foundation_fee,
-        pool_fee: api.money.pool_fee,
+        foundation_fee: fees.foundation().0,
+        pool_fee: fees.pool().0,
         uptime_seconds: api.started.elapsed().as_secs_f64(),
         height,
         connections: readout.connections,
@@ -255,7 +302,7 @@ pub async fn stats(State(api): State<Arc<PoolApi>>) -> Json<StatsResponse> {
         blocks_found: api.metrics.blocks_found.get(),
         job_cache_hit_rate: rate(readout.job_cache_hits, readout.job_cache_misses),
         upstreams: api.upstreams.statuses().into_iter().map(upstream_body).collect(),
-    })
+    }))
 }
 
 /// Lists the workers with what they did lately and what their accounts are owed.
@@ -330,31 +377,102 @@ pub async fn payments(
 
 /// Everything that is counted, in Prometheus' text form.
 #[utoipa::path(get, path = "/pool/metrics", tag = "pool", responses((status = 200, body = String)))]
-pub async fn metrics(State(api): State<Arc<PoolApi>>) -> Response {
-    let text = api.metrics.text(&api.readout());
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+pub async fn metrics(State(api): State<Arc<PoolApi>>) -> Result<Response, ApiError> {
+    let pool = api.running()?;
+    let text = pool.metrics.text(&pool.readout());
+    Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
 }
 
-/// Tells whether the pool runs.
-#[utoipa::path(get, path = "/healthz", tag = "pool", responses((status = 200, body = String)))]
-pub async fn healthz() -> &'static str {
-    "ok"
-}
-
-/// Tells whether miners can be served: a node gives templates.
-#[utoipa::path(get, path = "/readyz", tag = "pool", responses(
+/// Tells whether miners can be served: a pool runs, and a node gives it templates.
+#[utoipa::path(get, path = "/pool/readyz", tag = "pool", responses(
     (status = 200, body = String),
-    (status = 503, body = ErrorBody, description = "no node has given a template lately"),
+    (status = 503, body = ErrorBody, description = "no pool runs here, or no node has given a template lately"),
 ))]
-pub async fn readyz(State(api): State<Arc<PoolApi>>) -> Result<&'static str, ApiError> {
-    let has_job = api.front.jobs.borrow().is_some();
-    if has_job && api.upstreams.are_ready(READY_WITHIN) {
+pub async fn ready(State(api): State<Arc<PoolApi>>) -> Result<&'static str, ApiError> {
+    let pool = api.running()?;
+    let has_job = pool.front.jobs.borrow().is_some();
+    if has_job && pool.upstreams.are_ready(READY_WITHIN) {
         return Ok("ready");
     }
     Err(ApiError::unavailable("no node has given a template lately"))
 }
 
+/// Tells what the process does besides keeping a chain.
+#[utoipa::path(get, path = "/pool/mode", tag = "control", responses((status = 200, body = ModeBody)))]
+pub async fn mode(State(api): State<Arc<PoolApi>>) -> Json<ModeBody> {
+    Json(ModeBody { mode: api.standing.borrow().mode })
+}
+
+/// Has the process mine for itself, host a pool, or mine for another one. Needs the token.
+#[utoipa::path(post, path = "/pool/mode", tag = "control", security(("token" = [])), request_body = ModeBody, responses(
+    (status = 200, body = OrderResponse),
+    (status = 401, body = ErrorBody),
+    (status = 409, body = ErrorBody, description = "it cannot be done; the message says why"),
+))]
+pub async fn set_mode(
+    State(api): State<Arc<PoolApi>>,
+    JsonBody(body): JsonBody<ModeBody>,
+) -> Result<Json<OrderResponse>, ApiError> {
+    done(&api, api.orders.mode(body.mode).await)
+}
+
+/// Starts hosting a pool. Needs the token.
+#[utoipa::path(post, path = "/pool/start", tag = "control", security(("token" = [])), responses(
+    (status = 200, body = OrderResponse),
+    (status = 401, body = ErrorBody),
+    (status = 409, body = ErrorBody, description = "it cannot be done; the message says why"),
+))]
+pub async fn start(State(api): State<Arc<PoolApi>>) -> Result<Json<OrderResponse>, ApiError> {
+    done(&api, api.orders.mode(PoolMode::Host).await)
+}
+
+/// Ends the pool: shares that came are kept, miners are disconnected. Needs the token.
+#[utoipa::path(post, path = "/pool/stop", tag = "control", security(("token" = [])), responses(
+    (status = 200, body = OrderResponse),
+    (status = 401, body = ErrorBody),
+    (status = 409, body = ErrorBody, description = "it cannot be done; the message says why"),
+))]
+pub async fn stop(State(api): State<Arc<PoolApi>>) -> Result<Json<OrderResponse>, ApiError> {
+    done(&api, api.orders.stop().await)
+}
+
+/// Changes fees and the least payment of the running pool, until its next start. Recorded in the books. Needs the token.
+#[utoipa::path(post, path = "/pool/configure", tag = "control", security(("token" = [])), request_body = Configuration, responses(
+    (status = 200, body = OrderResponse),
+    (status = 400, body = ErrorBody),
+    (status = 401, body = ErrorBody),
+    (status = 409, body = ErrorBody, description = "no pool runs here"),
+))]
+pub async fn configure(
+    State(api): State<Arc<PoolApi>>,
+    JsonBody(change): JsonBody<Configuration>,
+) -> Result<Json<OrderResponse>, ApiError> {
+    if change.reason.chars().count() > REASON_MAX {
+        return Err(ApiError::bad_request("reason", format!("reason has at most {REASON_MAX} characters")));
+    }
+    done(&api, api.orders.configure(change).await)
+}
+
+fn done(api: &PoolApi, outcome: Result<(), OrderError>) -> Result<Json<OrderResponse>, ApiError> {
+    match outcome {
+        Ok(()) => {
+            let standing = api.standing.borrow();
+            let running = standing.running.is_some();
+            Ok(Json(OrderResponse { status: "success".to_owned(), mode: standing.mode, running }))
+        }
+        Err(OrderError::Value { detail }) => Err(ApiError::bad_request("value", detail)),
+        Err(error) => Err(ApiError::new(StatusCode::CONFLICT, "order", error.to_string())),
+    }
+}
+
 impl PoolApi {
+    fn running(&self) -> Result<Arc<Running>, ApiError> {
+        let running = self.standing.borrow().running.clone();
+        running.ok_or_else(|| ApiError::unavailable("no pool runs here: POST /pool/start starts one"))
+    }
+}
+
+impl Running {
     /// Returns what the metrics are read off.
     pub fn readout(&self) -> PoolReadout {
         let (workers, hashes_per_second) = self.front.workers.totals((self.front.clock)());
@@ -370,7 +488,7 @@ impl PoolApi {
     }
 }
 
-fn worker_body(api: &PoolApi, worker: &Worker) -> Result<WorkerBody, AccountsError> {
+fn worker_body(api: &Running, worker: &Worker) -> Result<WorkerBody, AccountsError> {
     let account = api.books.account(worker.account)?;
     let status = api.front.workers.status(worker.id, (api.front.clock)());
     let address = account.as_ref().map(|account| account.address.as_str()).unwrap_or_default();
@@ -404,9 +522,9 @@ fn limit(wish: Option<usize>) -> Result<usize, ApiError> {
 /// Reads the books, on a thread where that may take its time.
 async fn read<T: Send + 'static>(
     api: &Arc<PoolApi>,
-    question: impl FnOnce(&PoolApi) -> Result<T, AccountsError> + Send + 'static,
+    question: impl FnOnce(&Running) -> Result<T, AccountsError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let api = Arc::clone(api);
+    let api = api.running()?;
     let asked = tokio::task::spawn_blocking(move || question(&api)).await;
     asked.map_err(|_| ApiError::internal(&"a read of the books panicked"))?.map_err(|error| ApiError::internal(&error))
 }

@@ -10,7 +10,6 @@ use super::solved::{self, Note};
 use super::upstream::{Submitted, WalletError};
 use super::upstreams::Upstreams;
 use crate::clock::Clock;
-use crate::server::ended;
 use adit_pool::money::payments::{self, PaymentError, PaymentSettings, Step};
 use adit_pool::money::rounds::{RoundSettings, Rounds, RoundsError, SplitOutcome};
 use adit_pool::money::schemes::Schemes;
@@ -45,8 +44,8 @@ pub struct Bookkeeping {
     pub log: Arc<ShareLog>,
     pub storage: Arc<dyn Storage>,
     pub schemes: Arc<Mutex<Schemes>>,
-    pub rounds: RoundSettings,
-    pub payments: PaymentSettings,
+    /// Fees and payments as they are in force: an operator may change them while the pool runs.
+    pub terms: Arc<Mutex<Terms>>,
     /// The time between payments.
     pub payment_interval: Duration,
     pub upstreams: Arc<Upstreams>,
@@ -54,7 +53,13 @@ pub struct Bookkeeping {
     pub economics: watch::Receiver<Option<Economics>>,
     pub metrics: Arc<PoolMetrics>,
     pub clock: Clock,
-    pub ending: watch::Receiver<bool>,
+}
+
+/// What holds for blocks and payments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    pub rounds: RoundSettings,
+    pub payments: PaymentSettings,
 }
 
 /// Why a step of the books was not taken. It is taken again later.
@@ -86,28 +91,26 @@ impl Bookkeeping {
         Ok(())
     }
 
-    /// Runs until the pool ends. Blocks on their way then have some seconds.
+    /// Runs until nobody can find a block any more. Blocks on their way then have some seconds.
     pub async fn run(
         self: Arc<Self>,
         mut solved: mpsc::UnboundedReceiver<Solved>,
         mut banned: mpsc::UnboundedReceiver<Ban>,
     ) {
-        let mut ending = self.ending.clone();
         let mut blocks = JoinSet::new();
         let rounds = tokio::spawn(Arc::clone(&self).follow());
         loop {
             tokio::select! {
                 biased;
-                Some(found) = solved.recv() => drop(blocks.spawn(Arc::clone(&self).take(found))),
+                found = solved.recv() => match found {
+                    Some(found) => drop(blocks.spawn(Arc::clone(&self).take(found))),
+                    None => break,
+                },
                 Some(ban) = banned.recv() => self.keep(ban).await,
                 Some(_) = blocks.join_next(), if !blocks.is_empty() => {}
-                () = ended(&mut ending) => break,
             }
         }
         rounds.abort();
-        while let Ok(found) = solved.try_recv() {
-            blocks.spawn(Arc::clone(&self).take(found));
-        }
         let all = async { while blocks.join_next().await.is_some() {} };
         if tokio::time::timeout(FAREWELL, all).await.is_err() {
             tracing::warn!("blocks were still on their way at the end: they are noted, and taken up at the next start");
@@ -247,7 +250,7 @@ impl Bookkeeping {
 
     async fn settle(self: &Arc<Self>) {
         let Some(economics) = *self.economics.borrow() else { return };
-        let (now, fees) = ((self.clock)(), self.rounds.fees);
+        let (now, fees) = ((self.clock)(), self.terms().rounds.fees);
         let after_fees = |atoms: u64| fees.divide(Amount::from_atoms(atoms)).distributable.to_atoms();
         let economics = Economics {
             subsidy: after_fees(economics.subsidy),
@@ -274,7 +277,7 @@ impl Bookkeeping {
 
     async fn plan_payment(self: &Arc<Self>) {
         let now = (self.clock)();
-        match self.step(move |keeper| Ok(payments::plan(&*keeper.books, &keeper.payments, now)?)).await {
+        match self.step(move |keeper| Ok(payments::plan(&*keeper.books, &keeper.terms().payments, now)?)).await {
             Ok(Some(Payment { number, outputs, .. })) => {
                 tracing::info!(%number, outputs = outputs.len(), "a payment is planned");
             }
@@ -319,7 +322,7 @@ impl Bookkeeping {
                     Ok(sighting) => {
                         let now = (self.clock)();
                         let observe = move |keeper: &Self| {
-                            Ok(payments::observed(&*keeper.books, number, sighting, &keeper.payments, now)?)
+                            Ok(payments::observed(&*keeper.books, number, sighting, &keeper.terms().payments, now)?)
                         };
                         self.step(observe).await?
                     }
@@ -352,8 +355,12 @@ impl Bookkeeping {
         self.step(move |keeper| Ok(payments::cancel(&*keeper.books, number, Some(note), now)?)).await
     }
 
+    fn terms(&self) -> Terms {
+        self.terms.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn rounds(&self) -> Rounds<'_> {
-        Rounds { books: &*self.books, history: &*self.log, settings: self.rounds }
+        Rounds { books: &*self.books, history: &*self.log, settings: self.terms().rounds }
     }
 
     /// Takes a step on a thread where it may wait for a disk.

@@ -178,6 +178,7 @@ impl TestNode {
             clock: test_clock(),
             entropy: test_entropy(),
             set_log_level: Box::new(|_| {}),
+            pool: NodeParts::no_pool(),
             miner,
         };
         let node = Node::start(parts).await.unwrap();

@@ -160,13 +160,12 @@ impl Refusal {
         }
     }
 
-    /// Tells whether it speaks against the miner. Late shares are normal, and what the pool could not judge or keep is its own matter.
+    /// Tells whether it speaks against the miner. Late shares are normal, what the pool could not judge or keep is its own matter, and a policy that
+    /// refuses bad records must not make them worse.
     pub const fn is_invalid(self) -> bool {
         match self {
-            Self::Duplicate | Self::LowDifficulty | Self::Time | Self::Version | Self::Extranonce | Self::Policy => {
-                true
-            }
-            Self::UnknownJob | Self::Stale | Self::Full | Self::Unjudged => false,
+            Self::Duplicate | Self::LowDifficulty | Self::Time | Self::Version | Self::Extranonce => true,
+            Self::UnknownJob | Self::Stale | Self::Policy | Self::Full | Self::Unjudged => false,
         }
     }
 
