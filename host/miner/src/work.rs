@@ -3,11 +3,11 @@
 //! A job is searched in rounds. A round takes some versions at once, which share the nonce block's message schedule, and goes
 //! through every nonce with all of them. Within a round, ranges are cut one after another from a random start on, so ranges of
 //! workers are disjoint, and those of miners that share a template hardly ever meet. A range whose engine failed is handed out again,
-//! once: one that makes every engine fail must not stop them all.
+//! once: one that makes every engine fail must not stop them all. When no range is left, a worker without one steals from the end of another's.
 
 use crate::job::{CheckedJob, JobId};
 use adit_primitives::contract::SearchJob;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How much larger than its predecessor a slice may be: a measurement of a tiny slice is rough.
@@ -15,6 +15,9 @@ const GROWTH_MAX: u64 = 8;
 
 /// The first slice of a worker, in hashes: under a millisecond for every algorithm but the slowest.
 const FIRST_SLICE_HASHES: u64 = 64;
+
+/// One slice in so many has to be left of a range before it is stolen from: less is done before the thief has begun.
+const WORTHWHILE: u128 = 8;
 
 /// A job with the record of what has been handed out.
 #[derive(Debug)]
@@ -90,6 +93,80 @@ impl Distribution {
         self.rounds_begun += 1;
         self.handed_out = 0;
         true
+    }
+}
+
+/// A range in the hands of a worker, who takes slices off its front. Others may steal from its end.
+#[derive(Debug)]
+pub struct Held {
+    range: Range,
+    bounds: Mutex<Bounds>,
+}
+
+/// What of a held range is still its worker's, in nonces from the range's first.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Where the slice ends that its worker has begun.
+    begun: u64,
+    end: u64,
+    /// How many nonces its worker does in a slice.
+    pace: u64,
+}
+
+impl Held {
+    pub fn new(range: Range) -> Self {
+        let bounds = Mutex::new(Bounds { begun: 0, end: range.count, pace: 1 });
+        Self { range, bounds }
+    }
+
+    /// Begins the next slice where `done` nonces have been searched: `pace` nonces, or what is left of the last slice. `None` when nothing is.
+    pub fn slice(&self, done: u64, pace: u64) -> Option<Range> {
+        let mut bounds = self.bounds();
+        bounds.pace = pace.max(1);
+        if bounds.begun <= done {
+            bounds.begun = done.saturating_add(bounds.pace).min(bounds.end);
+        }
+        (bounds.begun > done).then(|| self.part(done, bounds.begun))
+    }
+
+    /// Takes the part from the end that a worker of `pace` nonces a slice finishes when the holder finishes the rest, or `None` where that is not worth the while.
+    pub fn steal(&self, pace: u64) -> Option<Range> {
+        let mut bounds = self.bounds();
+        let left = u128::from(bounds.end - bounds.begun);
+        let (mine, all) = (u128::from(pace.max(1)), u128::from(pace.max(1)) + u128::from(bounds.pace));
+        if left == 0 || left * WORTHWHILE < u128::from(bounds.pace) {
+            return None;
+        }
+        let stolen = u64::try_from((left * mine).div_ceil(all)).expect("less than what is left");
+        bounds.end -= stolen;
+        Some(self.part(bounds.end, bounds.end + stolen))
+    }
+
+    /// Returns how many slices its worker has left, in thousandths: what is best stolen from has the most.
+    pub fn slices_left(&self) -> u128 {
+        let bounds = self.bounds();
+        u128::from(bounds.end - bounds.begun) * 1_000 / u128::from(bounds.pace)
+    }
+
+    /// Takes from the worker what is left where `done` nonces have been searched.
+    pub fn give_up(&self, done: u64) -> Option<Range> {
+        let mut bounds = self.bounds();
+        let end = std::mem::replace(&mut bounds.end, done);
+        bounds.begun = done;
+        (end > done).then(|| self.part(done, end))
+    }
+
+    /// Returns the whole range, as it was handed out.
+    pub fn range(&self) -> &Range {
+        &self.range
+    }
+
+    fn part(&self, begin: u64, end: u64) -> Range {
+        Range { count: end - begin, ..self.range.rest(begin) }
+    }
+
+    fn bounds(&self) -> MutexGuard<'_, Bounds> {
+        self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -196,6 +273,48 @@ mod tests {
         let last = distribution.take(u64::MAX).unwrap();
         assert_eq!((last.first, last.count), (4, 1));
         assert!(distribution.take(1).is_none());
+    }
+
+    fn held(count: u64, done: u64, pace: u64) -> Held {
+        let range = Distribution::new(job(4, 0), 16, 0xffff_ff00).take(count).unwrap();
+        let held = Held::new(range);
+        held.slice(done, pace).unwrap();
+        held
+    }
+
+    #[test]
+    fn what_is_stolen_is_shared_by_speed() {
+        for (thief, want) in [(100, 450), (300, 675), (1, 9)] {
+            let held = held(1_000, 0, 100);
+            let stolen = held.steal(thief).unwrap();
+            assert_eq!(stolen.count, want, "{thief}");
+            assert_eq!(stolen.first, 0xffff_ff00_u64.wrapping_add(1_000 - want) & 0xffff_ffff);
+            let rest: u64 =
+                std::iter::successors(Some(100), |done| held.slice(*done, 100).map(|s| done + s.count)).last().unwrap();
+            assert_eq!(rest + want, 1_000);
+        }
+    }
+
+    #[test]
+    fn a_slice_that_was_begun_is_never_stolen() {
+        let held = held(100, 0, 100);
+        assert!(held.steal(1_000).is_none());
+        assert_eq!(held.slice(40, 5).unwrap().count, 60, "what is left of the slice, whatever the pace is now");
+    }
+
+    #[test]
+    fn crumbs_are_left_to_their_worker() {
+        assert!(held(1_012, 0, 1_000).steal(1_000).is_none());
+        assert!(held(1_125, 0, 1_000).steal(1_000).is_some());
+    }
+
+    #[test]
+    fn what_is_given_up_ends_where_a_thief_began() {
+        let held = held(1_000, 0, 100);
+        let stolen = held.steal(100).unwrap();
+        let rest = held.give_up(30).unwrap();
+        assert_eq!((rest.count, rest.first), (1_000 - stolen.count - 30, 0xffff_ff00 + 30));
+        assert!(held.steal(1_000).is_none() && held.slice(30, 100).is_none(), "it has gone");
     }
 
     #[test]

@@ -4,10 +4,10 @@ use super::{Clock, Config};
 use crate::events::Event;
 use crate::job::{CheckedJob, JobId};
 use crate::usage::ThreadUsage;
-use crate::work::{Distribution, Range};
+use crate::work::{Distribution, Held, Pace, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How often a worker whose event finds no place looks again.
@@ -29,6 +29,8 @@ struct State {
     work: Option<Distribution>,
     /// What workers of this job could not search: handed out before anything else.
     returned: Vec<Range>,
+    /// What workers of this job have in their hands: one range each.
+    held: Vec<Arc<Held>>,
     threads: usize,
 }
 
@@ -53,6 +55,14 @@ pub enum Assignment {
     Exhausted(JobId),
     /// There is no job.
     Nothing,
+}
+
+impl State {
+    fn steal(&self, hashes_per_slice: u64) -> Option<Range> {
+        let victim = self.held.iter().max_by_key(|held| held.slices_left())?;
+        let versions = victim.range().search.inputs.len() as u64;
+        victim.steal(hashes_per_slice / versions.max(1))
+    }
 }
 
 impl Counters {
@@ -80,18 +90,22 @@ impl Shared {
         let mut state = self.lock();
         state.work = work;
         state.returned.clear();
+        state.held.clear();
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_all();
     }
 
-    /// Hands out about `hashes` hashes of work.
-    pub fn take(&self, hashes: u64) -> Assignment {
+    /// Hands out a range for a worker of this pace: a fresh one, or when there is none a part of what the worker with the most left has in its hands.
+    pub fn take(&self, pace: &Pace) -> Assignment {
         let mut state = self.lock();
         if let Some(range) = state.returned.pop() {
             return Assignment::Work(range, self.generation());
         }
-        let Some(work) = &mut state.work else { return Assignment::Nothing };
-        match work.take(hashes) {
+        let Some(work) = &mut state.work else {
+            let stolen = state.steal(pace.hashes_per_slice());
+            return stolen.map_or(Assignment::Nothing, |range| Assignment::Work(range, self.generation()));
+        };
+        match work.take(pace.hashes_per_range()) {
             Some(range) => Assignment::Work(range, self.generation()),
             None => {
                 let job = work.job();
@@ -99,6 +113,19 @@ impl Shared {
                 Assignment::Exhausted(job)
             }
         }
+    }
+
+    /// Lets others steal from a range, unless its job has been replaced.
+    pub fn hold(&self, held: &Arc<Held>, generation: u64) {
+        let mut state = self.lock();
+        if self.generation() == generation {
+            state.held.push(Arc::clone(held));
+        }
+    }
+
+    /// Ends that.
+    pub fn let_go(&self, held: &Arc<Held>) {
+        self.lock().held.retain(|other| !Arc::ptr_eq(other, held));
     }
 
     /// Takes back what a worker has not searched, unless the job has been replaced.

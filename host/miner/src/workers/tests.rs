@@ -7,7 +7,7 @@ use crate::events::Find;
 use crate::job::JobId;
 use crate::proven::{ProvenEngine, Sampling, Trust};
 use crate::testing::{Sha256d, Wrong, WrongEngine, fault, mining_job};
-use crate::work::Pace;
+use crate::work::{Held, Pace};
 use adit_primitives::contract::{Scan, SearchJob};
 use adit_primitives::{Hash256, Target, U256, sha256d};
 use std::collections::BTreeSet;
@@ -95,6 +95,16 @@ fn by_hand(engine: impl FnOnce(&Arc<Shared>, &Arc<AtomicBool>) -> Box<dyn HashEn
     let shared = Arc::new(Shared::new(config, ticking(), events));
     let engine = engine(&shared, &stop);
     (Search { id: WorkerId(0), engine, pace, shared, stop, counters: Arc::new(Counters::default()) }, receiver)
+}
+
+/// A pace at which so many hashes are fetched at once.
+fn pace(hashes: u64) -> Pace {
+    let mut pace = Pace::new(Duration::from_millis(1), Duration::from_millis(1));
+    while pace.hashes_per_range() != hashes {
+        let ahead = hashes.saturating_mul(2).saturating_sub(pace.hashes_per_slice()).max(1);
+        pace.measured(ahead, Duration::from_millis(1));
+    }
+    pace
 }
 
 fn assign(shared: &Shared, id: u64, random: u64) {
@@ -273,14 +283,81 @@ fn what_a_worker_has_not_searched_when_it_is_told_to_end_is_left_to_the_others()
 }
 
 #[test]
+fn a_worker_without_a_range_steals_from_the_one_with_the_most_left() {
+    let (mut slow, events) = by_hand(|_, _| Box::new(Sha256d::default()));
+    assign(&slow.shared, 7, 0xfedc_ba98_7654_3210);
+    // All of the job's two rounds are in the hands of two workers, one of which never comes to anything.
+    let whole = |search: &Search| match search.shared.take(&pace(u64::MAX / 4)) {
+        Assignment::Work(range, _) => Arc::new(Held::new(range)),
+        _ => panic!("there is work"),
+    };
+    let stuck = [whole(&slow), whole(&slow)];
+    let generation = slow.shared.generation();
+    stuck.iter().for_each(|held| slow.shared.hold(held, generation));
+    assert!(matches!(slow.shared.take(&pace(100)), Assignment::Exhausted(JobId(7))));
+    let begun: u64 = stuck.iter().map(|held| held.slice(0, 8).unwrap().count).sum();
+    while slow.turn().unwrap() == Turn::Worked {}
+    let left: u64 = stuck.iter().map(|held| held.give_up(0).unwrap().count).sum();
+    assert!((begun..begun + 2).contains(&left), "{left} nonces were left to workers that are stuck");
+    assert_eq!(slow.counters.hashes.load(Ordering::Relaxed), (2 * 65_536 - left) * 4);
+    let found: Vec<_> = events.try_iter().filter(is_found).collect();
+    assert!(found.len() > solutions(&mining_job(7, 2, ROLL_MASK, one_in(1_000))).len() * 9 / 10);
+}
+
+#[test]
+fn what_was_stolen_is_searched_once() {
+    let (tried, thief) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(None::<Search>)));
+    let log = |tried: &Arc<Mutex<Vec<(u64, u64)>>>| {
+        let tried = tried.clone();
+        move |first: u64, count: u64| {
+            tried.lock().unwrap().extend((0..count).map(|step| (first.wrapping_add(step) & 0xffff, 0)))
+        }
+    };
+    let (write, helper) = (log(&tried), thief.clone());
+    let mut calls = 0;
+    let (mut victim, _events) = by_hand(|_, _| {
+        watched(move |_, first, count| {
+            write(first, count);
+            calls += 1;
+            // In the middle of a slice of the last range, a worker without any comes for work.
+            if calls == 3 {
+                let mut thief = helper.lock().unwrap().take().unwrap();
+                while thief.turn().unwrap() == Turn::Worked {}
+                assert!(thief.counters.hashes.load(Ordering::Relaxed) > 0, "it stole something");
+            }
+            Ok(())
+        })
+    });
+    let write = log(&tried);
+    *thief.lock().unwrap() = Some(Search {
+        id: WorkerId(1),
+        engine: watched(move |_, first, count| {
+            write(first, count);
+            Ok(())
+        }),
+        pace: pace(500),
+        shared: victim.shared.clone(),
+        stop: Arc::default(),
+        counters: Arc::default(),
+    });
+    victim.shared.assign(Some((mining_job(7, 2, 0, one_in(1_000)).check().unwrap(), 5)));
+    while victim.turn().unwrap() == Turn::Worked {}
+    let mut tried = tried.lock().unwrap().clone();
+    tried.sort_unstable();
+    let count = tried.len();
+    tried.dedup();
+    assert_eq!((count, tried.len()), (65_536, 65_536));
+}
+
+#[test]
 fn what_is_given_back_after_the_last_range_wakes_the_workers() {
     let (search, _events) = by_hand(|_, _| Box::new(Sha256d::default()));
     assign(&search.shared, 1, 1);
-    let Assignment::Work(range, generation) = search.shared.take(100) else { panic!("there is work") };
-    while !matches!(search.shared.take(1_000_000), Assignment::Exhausted(_)) {}
+    let Assignment::Work(range, generation) = search.shared.take(&pace(100)) else { panic!("there is work") };
+    while !matches!(search.shared.take(&pace(1_000_000)), Assignment::Exhausted(_)) {}
     search.shared.give_back(range.rest(10), generation);
     search.shared.wait_for_work(&|| panic!("there is work"));
-    let Assignment::Work(rest, _) = search.shared.take(100) else { panic!("there is work") };
+    let Assignment::Work(rest, _) = search.shared.take(&pace(100)) else { panic!("there is work") };
     assert_eq!((rest.first, rest.count), (range.first + 10, range.count - 10));
 }
 
@@ -288,10 +365,10 @@ fn what_is_given_back_after_the_last_range_wakes_the_workers() {
 fn what_is_given_back_for_a_job_that_was_replaced_is_dropped() {
     let (search, _events) = by_hand(|_, _| Box::new(Sha256d::default()));
     assign(&search.shared, 1, 1);
-    let Assignment::Work(range, generation) = search.shared.take(100) else { panic!("there is work") };
+    let Assignment::Work(range, generation) = search.shared.take(&pace(100)) else { panic!("there is work") };
     assign(&search.shared, 2, 1);
     search.shared.give_back(range, generation);
-    let Assignment::Work(range, _) = search.shared.take(100) else { panic!("there is work") };
+    let Assignment::Work(range, _) = search.shared.take(&pace(100)) else { panic!("there is work") };
     assert_eq!(range.job.id(), JobId(2));
 }
 

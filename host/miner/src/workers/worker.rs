@@ -2,7 +2,7 @@
 
 use super::shared::{Assignment, Counters, Shared};
 use crate::events::{Event, Find, WorkerId};
-use crate::work::{Pace, Range};
+use crate::work::{Held, Pace, Range};
 use adit_primitives::contract::Scan;
 use adit_primitives::engine::{Fault, FaultClass, HashEngine};
 use std::sync::Arc;
@@ -18,20 +18,30 @@ pub struct Search {
     pub counters: Arc<Counters>,
 }
 
-/// A range in the hands of a worker. What of it is not searched when the worker lets go of it, in a panic as well, is given back.
-struct Held<'a> {
+/// What a worker has in its hands. What of it is not searched when the worker lets go of it, in a panic as well, is given back.
+struct Hold<'a> {
     shared: &'a Shared,
-    range: &'a Range,
+    held: Arc<Held>,
     generation: u64,
     done: u64,
     failed: bool,
 }
 
-impl Drop for Held<'_> {
+impl<'a> Hold<'a> {
+    fn new(shared: &'a Shared, range: Range, generation: u64) -> Self {
+        let held = Arc::new(Held::new(range));
+        shared.hold(&held, generation);
+        Self { shared, held, generation, done: 0, failed: true }
+    }
+}
+
+impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        let again = self.range.again || self.failed;
-        if self.done < self.range.count && !(self.range.again && self.failed) {
-            self.shared.give_back(Range { again, ..self.range.rest(self.done) }, self.generation);
+        self.shared.let_go(&self.held);
+        let before = self.held.range().again;
+        let rest = self.held.give_up(self.done).filter(|_| !(before && self.failed));
+        if let Some(rest) = rest {
+            self.shared.give_back(Range { again: before || self.failed, ..rest }, self.generation);
         }
     }
 }
@@ -48,8 +58,8 @@ pub enum Turn {
 impl Search {
     /// Fetches a range and searches it.
     pub fn turn(&mut self) -> Result<Turn, Fault> {
-        match self.shared.take(self.pace.hashes_per_range()) {
-            Assignment::Work(range, generation) => self.search_range(&range, generation).map(|()| Turn::Worked),
+        match self.shared.take(&self.pace) {
+            Assignment::Work(range, generation) => self.search_range(range, generation).map(|()| Turn::Worked),
             Assignment::Exhausted(job) => {
                 self.shared.tell(Event::Exhausted { job }, &|| self.is_over());
                 Ok(Turn::Worked)
@@ -63,26 +73,25 @@ impl Search {
         self.stop.load(Ordering::Acquire) || self.shared.is_ending()
     }
 
-    fn search_range(&mut self, range: &Range, generation: u64) -> Result<(), Fault> {
+    fn search_range(&mut self, range: Range, generation: u64) -> Result<(), Fault> {
         let versions = range.search.inputs.len() as u64;
         let shared = self.shared.clone();
-        let mut held = Held { shared: &shared, range, generation, done: 0, failed: true };
-        while held.done < range.count && !self.is_stale(generation) {
-            let rest = range.rest(held.done);
-            let count = (self.pace.hashes_per_slice() / versions).clamp(1, rest.count);
+        let mut hold = Hold::new(&shared, range, generation);
+        while !self.is_stale(generation) {
+            let Some(slice) = hold.held.slice(hold.done, self.pace.hashes_per_slice() / versions) else { break };
             let begin = (self.shared.clock)();
-            let scan = self.engine.search(&range.search, rest.first, count)?;
+            let scan = self.engine.search(&slice.search, slice.first, slice.count)?;
             let took = (self.shared.clock)().saturating_sub(begin);
-            if scan.scanned == 0 || scan.scanned > count {
-                return Err(miscounted(count, &scan));
+            if scan.scanned == 0 || scan.scanned > slice.count {
+                return Err(miscounted(slice.count, &scan));
             }
-            held.done += scan.scanned;
+            hold.done += scan.scanned;
             let hashes = scan.scanned.saturating_mul(versions);
             self.pace.measured(hashes, took);
             self.counters.hashes.fetch_add(hashes, Ordering::Relaxed);
-            self.report(range, generation, &scan)?;
+            self.report(&slice, generation, &scan)?;
         }
-        held.failed = false;
+        hold.failed = false;
         Ok(())
     }
 
