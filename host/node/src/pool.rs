@@ -4,7 +4,8 @@
 //! threads and tasks that bring things there. Nothing here touches a balance.
 //!
 //! Reading order: [`Pool`] puts the parts together. [`upstreams`] and [`upstream`] are the nodes behind, [`jobs`] what miners are given to do,
-//! [`front`], [`connection`] and [`connections`] where they are, [`members`] who they are, [`checking`] what becomes of their shares, [`bookkeeping`]
+//! [`front`], [`connection`] and [`connections`] where they are, [`web`] how those are who speak
+//! HTTP, [`members`] who they are, [`checking`] what becomes of their shares, [`bookkeeping`]
 //! and [`solved`] of blocks and money, [`metrics`] what is counted; [`hosting`] starts
 //! and stops it all while the process runs, and [`api`] shows it.
 
@@ -22,6 +23,7 @@ pub mod metrics;
 pub mod solved;
 pub mod upstream;
 pub mod upstreams;
+pub mod web;
 
 use crate::clock::{Clock, Entropy, random_u32};
 use crate::settings::pool::{DifficultyBase, MoneySettings, PoolSettings};
@@ -60,6 +62,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use upstream::Upstream;
 use upstreams::Upstreams;
+use web::WebMiners;
 
 /// The bytes of an extranonce that the pool hands out: the front-end's number and a counter.
 const EXTRANONCE1_BYTES: usize = 4;
@@ -179,6 +182,7 @@ pub struct Running {
     pub books: Arc<dyn Accounts>,
     pub metrics: Arc<PoolMetrics>,
     pub terms: Arc<Mutex<Terms>>,
+    pub web: Arc<WebMiners>,
     pub started: Instant,
 }
 
@@ -301,6 +305,7 @@ impl Pool {
             name: settings.name,
             scheme: scheme_name,
             stratum,
+            web: Arc::new(WebMiners::new(Arc::clone(&front), parts.entropy)),
             front,
             upstreams,
             jobs,

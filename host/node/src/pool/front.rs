@@ -110,6 +110,20 @@ impl Front {
         }
     }
 
+    /// Counts a connection, or turns it away. It is counted off when the place is dropped.
+    pub fn admit(self: Arc<Self>, origin: IpAddr) -> Option<Place> {
+        if !self.members.admits(origin) {
+            self.metrics.turned_away("banned");
+            return None;
+        }
+        if let Err(refusal) = self.open().open(origin) {
+            tracing::debug!(%origin, %refusal, "a miner's connection is refused");
+            self.metrics.turned_away("limit");
+            return None;
+        }
+        Some(Place { front: self, origin })
+    }
+
     async fn receive(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, acceptor: Option<TlsAcceptor>) {
         drop(stream.set_nodelay(true));
         let mut stream = Unstalled::new(stream, self.stall_time);
@@ -124,14 +138,7 @@ impl Front {
                 Err(_) => return tracing::debug!(%peer, "a PROXY header took too long"),
             }
         }
-        if !self.members.admits(origin) {
-            return self.metrics.turned_away("banned");
-        }
-        if let Err(refusal) = self.open().open(origin) {
-            tracing::debug!(%origin, %refusal, "a miner's connection is refused");
-            return self.metrics.turned_away("limit");
-        }
-        let _place = Place { front: Arc::clone(&self), origin };
+        let Some(_place) = Arc::clone(&self).admit(origin) else { return };
         match acceptor {
             None => Connection::serve(self, stream, origin, first).await,
             // What a proxy's header was read with may hold the beginning of the handshake.
@@ -148,7 +155,7 @@ impl Front {
 }
 
 /// A connection's place among those that may be open.
-struct Place {
+pub struct Place {
     front: Arc<Front>,
     origin: IpAddr,
 }
