@@ -9,7 +9,7 @@ use adit_node::client::NodeClient;
 use adit_node::clock::{Clock, Entropy};
 use adit_node::mining::stratum::{Pools, PoolsParts};
 use adit_node::mining::{MinerReport, Mining, MiningParts, WorkSource};
-use adit_node::pool::Pool;
+use adit_node::pool::hosting::{HostingParts, Prepared};
 use adit_node::reload::Loaded;
 use adit_node::run::{Node, NodeParts, run_both};
 use adit_node::settings::MinerSettings;
@@ -184,6 +184,7 @@ fn node_parts(
         clock: clock(),
         entropy: entropy(),
         set_log_level: Box::new(move |level| log.set(level)),
+        pool: NodeParts::no_pool(),
         miner,
     })
 }
@@ -230,18 +231,21 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
     let key = pay_to(&opened.chain)?;
     let search = search(&opened.chain)?;
     let (report, reports) = watch::channel(Arc::new(MinerReport::default()));
-    let parts = node_parts(&opened, level, reports.clone())?;
+    let mut parts = node_parts(&opened, level, reports.clone())?;
+    let mode = opened.chain.settings.pool.mode;
+    let hosting = Prepared::new(mode, pool::token(&opened.chain)?);
+    parts.pool = hosting.router.clone();
+    let opened = Arc::new(opened);
     runtime()?.block_on(async {
         let node = Node::start(parts).await?;
         let status = StatusLine::start(&node, reports, log);
-        let source = match opened.chain.settings.pool.mode {
-            PoolMode::Join => pools(&opened.chain)?,
-            PoolMode::Solo | PoolMode::Host => {
-                WorkSource::Own { chain: node.chain().clone(), pay_to: key, clock: clock() }
-            }
+        let own = Arc::new(WorkSource::Own { chain: node.chain().clone(), pay_to: key, clock: clock() });
+        let source = match mode {
+            PoolMode::Join => Arc::new(pools(&opened.chain)?),
+            PoolMode::Solo | PoolMode::Host => Arc::clone(&own),
         };
         let mining = Mining::start(MiningParts {
-            source: Arc::new(source),
+            source,
             settings,
             factory: search.factory,
             backend: search.backend,
@@ -250,16 +254,25 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
             report,
             changes: Some(miner_settings(&node)),
         })?;
-        let pool = match opened.chain.settings.pool.mode {
-            PoolMode::Host => Some(Pool::start(pool::parts(&opened, Some(node.chain().clone()))?).await?),
-            PoolMode::Solo | PoolMode::Join => None,
-        };
+        let switch = mining.switch();
+        let (host, joins) = (Arc::clone(&opened), Arc::clone(&opened));
+        let chain = node.chain().clone();
+        let hosting = hosting.start(HostingParts {
+            make: Arc::new(move || pool::parts(&host, Some(chain.clone())).map_err(|error| format!("{error:#}"))),
+            miner: Some(Box::new(move |mode| {
+                switch.set(match mode {
+                    PoolMode::Join => Arc::new(pools(&joins.chain).map_err(|error| format!("{error:#}"))?),
+                    PoolMode::Solo | PoolMode::Host => Arc::clone(&own),
+                });
+                Ok(())
+            })),
+            clock: clock(),
+        });
+        let hosting = hosting.await?;
         let ended = run_both(node, mining, async {
             signal().await;
             // Blocks of the pool still reach the chain.
-            if let Some(pool) = pool {
-                pool.end().await;
-            }
+            hosting.end().await;
         });
         let ended = ended.await;
         status.end();

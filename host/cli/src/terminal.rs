@@ -125,7 +125,7 @@ impl StatusLine {
                 return format!("{speed} · {blocks} accepted · {stale} stale · {refused} refused");
             }
             let Tally { accepted, stale, refused, lost } = shares;
-            let pool = report.pool.map_or_else(|| "no pool".to_owned(), |pool| pool.url);
+            let pool = report.pool.as_ref().map_or_else(|| "no pool".to_owned(), |pool| pool.url.clone());
             format!("{speed} · {pool} · shares: {accepted} accepted · {stale} stale · {refused} refused · {lost} lost")
         })
     }
