@@ -4,7 +4,7 @@
 
 use crate::anomaly::AnomalyReport;
 use crate::chain::Snapshot;
-use crate::mining::MinerReport;
+use crate::mining::{MinerReport, PowerReport, Tally};
 use crate::statistics::StatisticsReport;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -122,6 +122,20 @@ struct MinerMetrics {
     blocks_stale: Counter,
     blocks_refused: Counter,
     worker_failures: Counter,
+    shares: Family<ShareLabels, Counter>,
+    watts: Family<PowerLabels, FloatGauge>,
+    hashes_per_joule: Family<PowerLabels, FloatGauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShareLabels {
+    verdict: &'static str,
+}
+
+/// Whether the figure was measured or is what the operator says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PowerLabels {
+    source: &'static str,
 }
 
 #[derive(Default)]
@@ -210,6 +224,15 @@ impl Metrics {
         registry.register("miner_blocks_stale", "Finds that came too late", miner.blocks_stale.clone());
         registry.register("miner_blocks_refused", "Finds that were refused", miner.blocks_refused.clone());
         registry.register("miner_worker_failures", "Workers that failed", miner.worker_failures.clone());
+        registry.register("miner_shares", "Finds handed in at pools, by what these answered", miner.shares.clone());
+        registry.register_with_unit(
+            "miner_power",
+            "What mining draws",
+            Unit::Other("watts".to_owned()),
+            miner.watts.clone(),
+        );
+        let help = "Hashes for each joule that mining draws";
+        registry.register("miner_hashes_per_joule", help, miner.hashes_per_joule.clone());
     }
 
     fn register_statistics(&mut self) {
@@ -342,6 +365,17 @@ impl MinerMetrics {
         raise(&self.blocks_stale, report.blocks_stale);
         raise(&self.blocks_refused, report.blocks_refused);
         raise(&self.worker_failures, report.worker_failures);
+        let Tally { accepted, stale, refused, lost } = report.shares;
+        for (verdict, total) in [("accepted", accepted), ("stale", stale), ("refused", refused), ("lost", lost)] {
+            raise(&self.shares.get_or_create(&ShareLabels { verdict }), total);
+        }
+        self.watts.clear();
+        self.hashes_per_joule.clear();
+        if let Some(PowerReport { watts, hashes_per_joule, source }) = report.power {
+            let labels = PowerLabels { source: source.name() };
+            self.watts.get_or_create(&labels).set(watts);
+            self.hashes_per_joule.get_or_create(&labels).set(hashes_per_joule);
+        }
     }
 }
 

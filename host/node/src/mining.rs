@@ -10,7 +10,7 @@ pub mod report;
 pub mod stratum;
 
 pub use feed::WorkSource;
-pub use report::{MinerReport, PoolReport, Tally, WorkerReport};
+pub use report::{MinerReport, PoolReport, PowerReport, PowerSource, Tally, WorkerReport};
 
 use crate::chain::Proof;
 use crate::clock::{Entropy, random_u64};
@@ -18,7 +18,7 @@ use crate::retry::Failure;
 use crate::server::{FAREWELL, ended};
 use crate::settings::MinerSettings;
 use adit_miner::workers::{Clock as MonotonicClock, EngineFactory};
-use adit_miner::{Event, Find, JobId, Miner, MiningJob, Shutdown, StartError, Statistics, Verdict};
+use adit_miner::{Event, Find, JobId, Miner, MiningJob, PowerMeter, Shutdown, StartError, Statistics, Verdict};
 use feed::{Fed, Feed, Template, Work, Worth};
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -100,6 +100,7 @@ impl Mining {
     /// Starts workers and feed.
     pub fn start(parts: MiningParts) -> Result<Self, StartError> {
         let settings = parts.settings;
+        let clock = Arc::clone(&parts.clock);
         let (miner, events) = Miner::start(config(&settings), parts.factory, parts.clock)?;
         let (event_sender, event_receiver) = mpsc::channel(EVENTS);
         let forward = move || {
@@ -126,6 +127,8 @@ impl Mining {
             submissions: JoinSet::new(),
             job_number: 0,
             settings,
+            power: PowerMeter::find(),
+            clock,
         };
         let changes = parts.changes.unwrap_or(unchanging);
         let task = tokio::spawn(task.run(event_receiver, changes, sources, ending_receiver));
@@ -190,6 +193,8 @@ struct Task {
     submissions: JoinSet<Judged>,
     job_number: u64,
     settings: MinerSettings,
+    power: Option<PowerMeter>,
+    clock: MonotonicClock,
 }
 
 /// Work that was handed to the workers.
@@ -218,6 +223,8 @@ struct Figures {
     shares: Tally,
     /// The pool whose job is searched.
     pool: Option<PoolReport>,
+    /// As the processors last told it.
+    watts: Option<f64>,
 }
 
 impl Task {
@@ -263,7 +270,10 @@ impl Task {
                     let settings = changes.borrow_and_update().clone();
                     self.take_settings(settings);
                 }
-                _ = tick.tick() => self.publish(),
+                _ = tick.tick() => {
+                    self.figures.watts = self.power.as_mut().and_then(|meter| meter.watts((self.clock)()));
+                    self.publish();
+                }
             }
         };
         self.end(feed, events).await.and_then(|shutdown| outcome.map(|()| shutdown))
@@ -371,7 +381,11 @@ impl Task {
 
     fn publish(&self) {
         let statistics: Statistics = self.miner.statistics();
-        let Figures { backend, worker_failures, blocks, shares, pool } = &self.figures;
+        let Figures { backend, worker_failures, blocks, shares, pool, watts } = &self.figures;
+        let measured = watts.map(|watts| (watts, PowerSource::Rapl));
+        let configured = || self.settings.watts.map(|watts| (watts, PowerSource::Configured));
+        let power = measured.or_else(configured);
+        let rate = statistics.hashes_per_second;
         let report = MinerReport {
             backend: backend.clone(),
             worker_failures: *worker_failures,
@@ -380,6 +394,7 @@ impl Task {
             blocks_refused: blocks.refused,
             shares: *shares,
             pool: pool.clone(),
+            power: power.and_then(|(watts, source)| PowerReport::new(watts, source, rate)),
             ..MinerReport::of(&statistics)
         };
         self.report.send_replace(Arc::new(report));

@@ -241,6 +241,10 @@ pub struct MinerSettings {
     /// A PEM file of authorities that sign the nodes' certificates. Without it, the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// Watts that this machine draws while it mines, for the hashes of a joule where the processor does not tell (RAPL). Without it, nothing is said there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.1, max = 1_000_000.0))]
+    pub watts: Option<f64>,
     /// Milliseconds between questions for a newer template while a node pushes none.
     #[schemars(range(min = 100, max = 60_000))]
     pub poll_ms: u64,
@@ -436,6 +440,7 @@ impl MinerSettings {
             native: NativeKernel::Bundled(BundledKernel::Auto),
             nodes: Vec::new(),
             ca_file: None,
+            watts: None,
             poll_ms: 1_000,
         }
     }

@@ -35,6 +35,9 @@ pub struct MinerReport {
     pub template_latency: LatencyReport,
     /// How long finds took to be judged.
     pub submission_latency: LatencyReport,
+    /// What mining draws, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerReport>,
     /// Memory of the whole process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
@@ -59,6 +62,41 @@ pub struct PoolReport {
     pub url: String,
     /// What a share's hash must not exceed, as hex.
     pub share_target: String,
+}
+
+/// What mining draws.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PowerReport {
+    pub watts: f64,
+    pub hashes_per_joule: f64,
+    pub source: PowerSource,
+}
+
+/// Where a figure of power comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PowerSource {
+    /// The processors' own counters: all that runs on them, and nothing else of the machine.
+    Rapl,
+    /// `miner.watts`: what the operator says.
+    Configured,
+}
+
+impl PowerReport {
+    /// Returns what a joule does at a rate of hashes a second. `None` where nothing is drawn.
+    pub fn new(watts: f64, source: PowerSource, hashes_per_second: f64) -> Option<Self> {
+        (watts > 0.0).then(|| Self { watts, hashes_per_joule: hashes_per_second / watts, source })
+    }
+}
+
+impl PowerSource {
+    /// Returns the name as reports have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rapl => "rapl",
+            Self::Configured => "configured",
+        }
+    }
 }
 
 impl Tally {
@@ -143,5 +181,36 @@ impl From<&WorkerStatistics> for WorkerReport {
             failures: worker.failures,
             processor_ms: worker.processor_ms,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_joule_does_what_a_watt_does_in_a_second() {
+        let power = PowerReport::new(50.0, PowerSource::Rapl, 1e6).unwrap();
+        assert!((power.hashes_per_joule - 20_000.0).abs() < 1e-9);
+        assert_eq!(PowerReport::new(0.0, PowerSource::Configured, 1e6), None);
+    }
+
+    #[test]
+    fn a_figure_of_power_says_where_it_comes_from() {
+        let power = PowerReport::new(50.0, PowerSource::Configured, 1e6).unwrap();
+        let said = serde_json::to_value(power).unwrap();
+        assert_eq!(said["source"], PowerSource::Configured.name());
+        assert_eq!(serde_json::to_value(PowerSource::Rapl).unwrap(), PowerSource::Rapl.name());
+    }
+
+    #[test]
+    fn each_verdict_is_counted_as_what_it_is() {
+        let mut tally = Tally::default();
+        for (verdict, times) in
+            [(Verdict::Accepted, 4), (Verdict::Stale, 3), (Verdict::Rejected, 2), (Verdict::Lost, 1)]
+        {
+            (0..times).for_each(|_| tally.count(verdict));
+        }
+        assert_eq!(tally, Tally { accepted: 4, stale: 3, refused: 2, lost: 1 });
     }
 }
