@@ -13,6 +13,7 @@ use adit_primitives::{Amount, BlockId, Height, TxId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -24,6 +25,12 @@ const ALREADY_IN_CHAIN: i64 = -27;
 
 /// `RPC_WALLET_INSUFFICIENT_FUNDS` and the wallet's other refusals to make a transaction.
 const WALLET_ERRORS: std::ops::RangeInclusive<i64> = -19..=-3;
+
+/// `RPC_WALLET_INVALID_LABEL_NAME`: no address stands under the label.
+const NO_LABEL: i64 = -11;
+
+/// Under which the wallet keeps the address that blocks pay, where the operator names none.
+const LABEL: &str = "adit-pool";
 
 /// Coins have eight decimal places.
 const DECIMALS: usize = 8;
@@ -37,8 +44,8 @@ pub struct BitcoinNode {
     name: String,
     /// The chain's genesis as its rules have it.
     genesis: BlockId,
-    /// Whom blocks pay.
-    address: String,
+    /// Whom blocks pay. `None`: an address of the node's own wallet, kept there under [`LABEL`].
+    address: Option<String>,
     /// The script of that address, once the node has told it.
     script: OnceLock<Vec<u8>>,
     shape: CoinbaseShape,
@@ -102,7 +109,7 @@ impl BitcoinNode {
     pub fn new(
         settings: &UpstreamSettings,
         genesis: BlockId,
-        address: String,
+        address: Option<String>,
         shape: CoinbaseShape,
     ) -> Result<Self, RpcSettingsError> {
         let rpc = Rpc::new(settings)?;
@@ -230,9 +237,30 @@ impl BitcoinNode {
         if let Some(script) = self.script.get() {
             return Ok(script);
         }
-        let detail = || format!("{} is no address of its chain that a block can pay", self.address);
-        let (_, script) = self.valid(&self.address).await?.ok_or_else(|| UpstreamError::Chain { detail: detail() })?;
+        let address = match &self.address {
+            Some(address) => address.clone(),
+            None => self.labelled().await?,
+        };
+        let detail = || format!("{address} is no address of its chain that a block can pay");
+        let (_, script) = self.valid(&address).await?.ok_or_else(|| UpstreamError::Chain { detail: detail() })?;
+        tracing::info!(address, "the pool's blocks pay this address");
         Ok(self.script.get_or_init(|| script))
+    }
+
+    /// Returns the address under the pool's label, made at the first start.
+    async fn labelled(&self) -> Result<String, UpstreamError> {
+        let known: Result<BTreeMap<String, Value>, _> =
+            self.rpc.call_wallet("getaddressesbylabel", json!([LABEL])).await;
+        match known {
+            Ok(addresses) => match addresses.into_keys().next() {
+                Some(address) => Ok(address),
+                None => Ok(self.rpc.call_wallet("getnewaddress", json!([LABEL, "bech32"])).await?),
+            },
+            Err(RpcError::Refused { code: NO_LABEL, .. }) => {
+                Ok(self.rpc.call_wallet("getnewaddress", json!([LABEL, "bech32"])).await?)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Returns an address in the one form that the node itself writes, with its script. An address without a script, as those of MWEB, is
