@@ -42,6 +42,7 @@ use adit_pool::work::retarget::{RetargetRules, Retargets};
 use adit_pool::work::workers::{WorkerRules, Workers};
 use adit_primitives::Amount;
 use adit_primitives::accounts::{Accounts, AccountsError, Era};
+use adit_primitives::contract::payout::Economics;
 use adit_primitives::engine::{Fault, HashEngine, PayoutEngine, ShareEngine};
 use adit_primitives::storage::Storage;
 use adit_protocol::stratum::difficulty::{Base, Decimal};
@@ -55,7 +56,7 @@ use members::Members;
 use metrics::PoolMetrics;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -178,7 +179,6 @@ pub struct Running {
     pub stratum: SocketAddr,
     pub front: Arc<Front>,
     pub upstreams: Arc<Upstreams>,
-    pub jobs: Arc<JobBook>,
     pub books: Arc<dyn Accounts>,
     pub metrics: Arc<PoolMetrics>,
     pub terms: Arc<Mutex<Terms>>,
@@ -223,10 +223,18 @@ impl Pool {
         let mut scheme = parts.scheme;
         let scheme_name = scheme.name.clone();
         let era = Era { from: log.next(), scheme: scheme.name.clone(), plan: scheme.engine.plan()?, began: now };
-        if schemes::switch(&*parts.books, era, *economics_receiver.borrow(), None)? {
+        let terms = Arc::new(Mutex::new(terms(&settings.money)?));
+        let fees = terms.lock().unwrap_or_else(PoisonError::into_inner).rounds.fees;
+        let switched = match schemes::switch(&*parts.books, era.clone(), None, None) {
+            // Shares that another scheme was to pay for are worth what they are worth now.
+            Err(SwitchError::NoEconomics) => {
+                schemes::switch(&*parts.books, era, upstreams.economics().await.map(|worth| after(fees, worth)), None)
+            }
+            switched => switched,
+        };
+        if switched? {
             tracing::info!(scheme = scheme.name, "a payout scheme is in force from now on");
         }
-        let terms = Arc::new(Mutex::new(terms(&settings.money)?));
         let bookkeeping = Arc::new(Bookkeeping {
             books: Arc::clone(&parts.books),
             log: Arc::clone(&log),
@@ -235,6 +243,8 @@ impl Pool {
             terms: Arc::clone(&terms),
             payment_interval: Duration::from_millis(settings.money.payment_ms),
             upstreams: Arc::clone(&upstreams),
+            workers: Arc::clone(&workers),
+            bans: Arc::clone(&bans),
             current: current_receiver.clone(),
             economics: economics_receiver,
             metrics: Arc::clone(&metrics),
@@ -285,7 +295,7 @@ impl Pool {
         });
         let following = Following {
             upstreams: Arc::clone(&upstreams),
-            book: Arc::clone(&jobs),
+            book: jobs,
             lifetime: settings.shares.job_time(),
             current,
             economics,
@@ -308,7 +318,6 @@ impl Pool {
             web: Arc::new(WebMiners::new(Arc::clone(&front), parts.entropy)),
             front,
             upstreams,
-            jobs,
             books: parts.books,
             metrics,
             terms,
@@ -368,6 +377,12 @@ async fn ports(settings: &PoolSettings) -> Result<Vec<Port>, PoolStartError> {
         ports.push(Port { listener: bind(address).await?, tls });
     }
     Ok(ports)
+}
+
+/// Returns what shares are expected to earn after the fees.
+pub fn after(fees: Fees, worth: Economics) -> Economics {
+    let left = |atoms: u64| fees.divide(Amount::from_atoms(atoms)).distributable.to_atoms();
+    Economics { subsidy: left(worth.subsidy), mean_fees: left(worth.mean_fees), work: worth.work }
 }
 
 fn terms(money: &MoneySettings) -> Result<Terms, FeeError> {

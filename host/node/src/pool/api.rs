@@ -109,8 +109,8 @@ pub struct StatsResponse {
     /// Parts of all shares, 0 to 1.
     pub invalid_rate: f64,
     pub blocks_found: u64,
-    /// Parts of all jobs that served again, 0 to 1.
-    pub job_cache_hit_rate: f64,
+    /// The part of all jobs sent that needed no template of their own, 0 to 1.
+    pub templates_avoided: f64,
     pub upstreams: Vec<UpstreamBody>,
 }
 
@@ -382,7 +382,7 @@ pub async fn stats(State(api): State<Arc<PoolApi>>) -> Result<Json<StatsResponse
         shares_invalid_by_reason: api.metrics.refusals(),
         invalid_rate: rate(invalid, valid),
         blocks_found: api.metrics.blocks_found.get(),
-        job_cache_hit_rate: rate(readout.job_cache_hits, readout.job_cache_misses),
+        templates_avoided: api.metrics.templates_avoided(),
         upstreams: api.upstreams.statuses().into_iter().map(upstream_body).collect(),
     }))
 }
@@ -652,14 +652,11 @@ impl Running {
     /// Returns what the metrics are read off.
     pub fn readout(&self) -> PoolReadout {
         let (workers, hashes_per_second) = self.front.workers.totals((self.front.clock)());
-        let counts = self.jobs.counts();
         PoolReadout {
             connections: self.front.connections.count(),
             workers,
             hashes_per_second,
             upstream_up: self.upstreams.are_ready(READY_WITHIN),
-            job_cache_hits: counts.hits,
-            job_cache_misses: counts.misses,
         }
     }
 }

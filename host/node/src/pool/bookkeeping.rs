@@ -11,16 +11,19 @@ use super::upstream::{Submitted, WalletError};
 use super::upstreams::Upstreams;
 use crate::clock::Clock;
 use adit_pool::money::payments::{self, PaymentError, PaymentSettings, Step};
+use adit_pool::money::retention;
 use adit_pool::money::rounds::{RoundSettings, Rounds, RoundsError, SplitOutcome};
 use adit_pool::money::schemes::Schemes;
 use adit_pool::money::settlement::{self, Settled};
-use adit_pool::work::log::ShareLog;
+use adit_pool::work::bans::Bans;
+use adit_pool::work::log::{ShareLog, ShareLogError};
+use adit_pool::work::workers::Workers;
+use adit_primitives::BlockId;
 use adit_primitives::accounts::{
     Accounts, AccountsError, Ban, BlockState, Change, OperatorChange, Payment, PaymentNumber,
 };
 use adit_primitives::contract::payout::Economics;
 use adit_primitives::storage::{Storage, StorageError};
-use adit_primitives::{Amount, BlockId};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -31,6 +34,9 @@ const ROUND_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often shares are settled between blocks, where shares are paid for.
 const SETTLE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often what is forgotten by time is forgotten.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long blocks on their way have at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -49,6 +55,8 @@ pub struct Bookkeeping {
     /// The time between payments.
     pub payment_interval: Duration,
     pub upstreams: Arc<Upstreams>,
+    pub workers: Arc<Workers>,
+    pub bans: Arc<Mutex<Bans>>,
     pub current: watch::Receiver<Option<Arc<Current>>>,
     pub economics: watch::Receiver<Option<Economics>>,
     pub metrics: Arc<PoolMetrics>,
@@ -73,6 +81,8 @@ pub enum BooksFailure {
     Books(#[from] AccountsError),
     #[error(transparent)]
     Storage(#[from] StorageError),
+    #[error(transparent)]
+    Log(#[from] ShareLogError),
     #[error("a step of the books panicked")]
     Panic,
 }
@@ -181,7 +191,8 @@ impl Bookkeeping {
 
     /// Looks after blocks, settlements and payments, again and again.
     async fn follow(self: Arc<Self>) {
-        let (mut tip, mut settled, mut paid) = (None, tokio::time::Instant::now(), tokio::time::Instant::now());
+        let (mut tip, start) = (None, tokio::time::Instant::now());
+        let (mut settled, mut paid, mut kept) = (start, start, start);
         loop {
             self.follow_blocks().await;
             self.split().await;
@@ -195,6 +206,10 @@ impl Bookkeeping {
                 self.plan_payment().await;
             }
             self.follow_payments().await;
+            if kept.elapsed() >= HOUSEKEEPING_INTERVAL {
+                kept = tokio::time::Instant::now();
+                self.keep_house().await;
+            }
             tokio::time::sleep(ROUND_INTERVAL).await;
         }
     }
@@ -250,13 +265,7 @@ impl Bookkeeping {
 
     async fn settle(self: &Arc<Self>) {
         let Some(economics) = *self.economics.borrow() else { return };
-        let (now, fees) = ((self.clock)(), self.terms().rounds.fees);
-        let after_fees = |atoms: u64| fees.divide(Amount::from_atoms(atoms)).distributable.to_atoms();
-        let economics = Economics {
-            subsidy: after_fees(economics.subsidy),
-            mean_fees: after_fees(economics.mean_fees),
-            work: economics.work,
-        };
+        let (now, economics) = ((self.clock)(), super::after(self.terms().rounds.fees, economics));
         let outcomes = self.step(move |keeper| {
             settlement::owe(&*keeper.books, keeper.log.next(), economics)?;
             let mut schemes = keeper.schemes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -272,6 +281,28 @@ impl Bookkeeping {
                 }
             }),
             Err(error) => tracing::error!(%error, "shares are not settled"),
+        }
+    }
+
+    /// Forgets workers that went away, bans that are over, and shares that nobody can be paid for any more.
+    async fn keep_house(self: &Arc<Self>) {
+        let now = (self.clock)();
+        self.workers.prune(now);
+        let over = self.bans.lock().unwrap_or_else(PoisonError::into_inner).lift_expired(now);
+        let work = self.economics.borrow().map(|economics| economics.work);
+        let kept = self.step(move |keeper| {
+            for ban in over {
+                tracing::info!(who = ?ban.who, "a ban is over");
+                keeper.books.commit(&[Change::Unban(ban.who)])?;
+            }
+            if let Some(work) = work {
+                let needed = retention::needed_from(&*keeper.books, &*keeper.log, keeper.log.next(), work)?;
+                keeper.log.prune(needed)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = kept.await {
+            tracing::error!(%error, "what is over is not forgotten");
         }
     }
 

@@ -308,6 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         let clean = self.tip != Some(current.tip);
         self.tip = Some(current.tip);
+        self.front.metrics.jobs_sent.inc();
         self.session.job(&current.announcement, clean, &mut self.out);
     }
 }

@@ -40,8 +40,8 @@ pub struct PoolMetrics {
     workers: Gauge,
     hashes_per_second: Gauge,
     upstream_up: Gauge,
-    job_cache_hits: Counter,
-    job_cache_misses: Counter,
+    /// Jobs that connections were sent.
+    pub jobs_sent: Counter,
 }
 
 /// What the metrics are read off.
@@ -51,8 +51,6 @@ pub struct PoolReadout {
     pub workers: usize,
     pub hashes_per_second: u64,
     pub upstream_up: bool,
-    pub job_cache_hits: u64,
-    pub job_cache_misses: u64,
 }
 
 impl PoolMetrics {
@@ -78,8 +76,7 @@ impl PoolMetrics {
             workers: Gauge::default(),
             hashes_per_second: Gauge::default(),
             upstream_up: Gauge::default(),
-            job_cache_hits: Counter::default(),
-            job_cache_misses: Counter::default(),
+            jobs_sent: Counter::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("shares_valid", "Shares that count", metrics.shares_valid.clone());
@@ -108,8 +105,7 @@ impl PoolMetrics {
             metrics.hashes_per_second.clone(),
         );
         registry.register("upstream_up", "Whether an upstream gives templates", metrics.upstream_up.clone());
-        registry.register("job_cache_hits", "Jobs that served again", metrics.job_cache_hits.clone());
-        registry.register("job_cache_misses", "Jobs that needed a template", metrics.job_cache_misses.clone());
+        registry.register("jobs_sent", "Jobs sent to connections", metrics.jobs_sent.clone());
         metrics
     }
 
@@ -122,6 +118,12 @@ impl PoolMetrics {
                 self.shares_invalid.get_or_create(&labels).inc();
             }
         }
+    }
+
+    /// Returns the part of all jobs sent that needed no template of their own, 0 to 1.
+    pub fn templates_avoided(&self) -> f64 {
+        let (sent, templates) = (self.jobs_sent.get(), self.templates.get());
+        if sent == 0 { 0.0 } else { sent.saturating_sub(templates) as f64 / sent as f64 }
     }
 
     /// Counts a connection that was turned away.
@@ -150,9 +152,6 @@ impl PoolMetrics {
         self.workers.set(whole(readout.workers));
         self.hashes_per_second.set(i64::try_from(readout.hashes_per_second).unwrap_or(i64::MAX));
         self.upstream_up.set(readout.upstream_up.into());
-        let up_to = |counter: &Counter, total: u64| _ = counter.inc_by(total.saturating_sub(counter.get()));
-        up_to(&self.job_cache_hits, readout.job_cache_hits);
-        up_to(&self.job_cache_misses, readout.job_cache_misses);
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a string takes everything");
         text

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use adit_pool::money::payments::Sighting;
 use adit_pool::money::rounds::Standing;
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
+use adit_primitives::contract::payout::Economics;
 use adit_primitives::{BlockId, Height, Timestamp, TxId};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -92,6 +93,18 @@ impl Upstreams {
         .await;
         self.note(node, fetched.as_ref().err());
         fetched
+    }
+
+    /// Returns what a block is worth now by the first node that gives a template.
+    pub async fn economics(&self) -> Option<Economics> {
+        for node in 0..self.nodes.len() {
+            if let Ok(fetched) = self.template(node, None, Duration::ZERO).await {
+                let (reward, fees) = (fetched.template.reward.to_atoms(), fetched.template.fees.to_atoms());
+                let subsidy = reward.saturating_sub(fees);
+                return Some(Economics { subsidy, mean_fees: fees, work: fetched.template.target.work() });
+            }
+        }
+        None
     }
 
     /// Hands a block to every node, the one that is asked first: the sooner the network has it the better. Returns what the first says that

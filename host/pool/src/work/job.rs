@@ -4,7 +4,7 @@
 
 use crate::work::share::{Refusal, ShareKey};
 use crate::work::template::{BlockTemplate, TemplateError};
-use adit_primitives::{BlockId, Timestamp};
+use adit_primitives::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -56,20 +56,11 @@ pub struct Offered {
     pub clean: bool,
 }
 
-/// How often a job served again, and how often a template had to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CacheCounts {
-    pub hits: u64,
-    pub misses: u64,
-}
-
 /// The jobs that are known. All checkers and connections share it; each call sees and leaves it whole.
 #[derive(Debug)]
 pub struct JobBook {
     rules: JobRules,
     jobs: RwLock<Jobs>,
-    hits: AtomicU64,
-    misses: AtomicU64,
 }
 
 /// The newest last. Only the last one is handed out.
@@ -122,15 +113,7 @@ impl JobBook {
     /// Begins with no job. `first` is the number of the first: numbers of an earlier run of the pool should not come again soon.
     pub fn new(rules: JobRules, first: u32) -> Self {
         let jobs = Jobs { next: first, known: VecDeque::new() };
-        Self { rules, jobs: RwLock::new(jobs), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
-    }
-
-    /// Returns the job to hand out, or `None` where a template has to be fetched first: there is no job, its tip has gone, or it is too old.
-    pub fn current(&self, now: Timestamp) -> Option<Arc<Job>> {
-        let job = self.read().newest().filter(|job| self.serves(job, now)).cloned();
-        let counter = if job.is_some() { &self.hits } else { &self.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
-        job
+        Self { rules, jobs: RwLock::new(jobs) }
     }
 
     /// Returns the newest job whose tip stands, however old: what miners go on with while no upstream answers.
@@ -156,21 +139,10 @@ impl JobBook {
         Ok(Offered { job, is_new: true, clean })
     }
 
-    /// Notes that the tip is another block, before there is a template over it. Shares for what was mined on other tips are late from now on.
-    pub fn tip_is(&self, tip: BlockId, now: Timestamp) {
-        let jobs = self.read();
-        jobs.known.iter().filter(|known| known.job.template.previous != tip).for_each(|known| known.job.retire(now));
-    }
-
     /// Returns a job by its number.
     pub fn job(&self, id: JobId) -> Option<Arc<Job>> {
         // A late share's job is close to the end.
         self.read().known.iter().rev().find(|known| known.job.id == id).map(|known| known.job.clone())
-    }
-
-    /// Returns how often a job served again.
-    pub fn counts(&self) -> CacheCounts {
-        CacheCounts { hits: self.hits.load(Ordering::Relaxed), misses: self.misses.load(Ordering::Relaxed) }
     }
 
     /// Returns how many jobs are known, and how many shares are remembered for them.
@@ -285,7 +257,7 @@ impl SeenShares {
 mod tests {
     use super::*;
     use crate::work::template::tests::sample;
-    use adit_primitives::Amount;
+    use adit_primitives::{Amount, BlockId};
 
     const RULES: JobRules =
         JobRules { lifetime_ms: 30_000, known_ms: 60_000, jobs_max: 4, shares_max: 10, gain_thousandths: 10 };
@@ -311,15 +283,12 @@ mod tests {
     #[test]
     fn a_job_serves_while_its_tip_stands_and_it_is_young() {
         let book = JobBook::new(RULES, 7);
-        assert!(book.current(at(0)).is_none());
+        assert!(book.newest().is_none());
         assert_eq!(offer(&book, over(1), 0), (7, true, true));
         assert_eq!(offer(&book, over(1), 29_999), (7, false, false));
-        assert!(book.current(at(29_999)).is_some());
-        assert!(book.current(at(30_000)).is_none());
-        assert!(book.newest().is_some(), "miners go on with it");
+        assert!(book.newest().is_some(), "miners go on with it, however old");
         assert_eq!(offer(&book, over(1), 30_000), (8, true, false));
         assert_eq!(offer(&book, over(2), 30_001), (9, true, true));
-        assert_eq!(book.counts(), CacheCounts { hits: 1, misses: 2 });
     }
 
     #[test]
@@ -332,30 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn nineteen_of_twenty_templates_are_avoided_where_twenty_connect_within_the_lifetime() {
-        let book = JobBook::new(RULES, 0);
-        for connection in 0..1000 {
-            let now = connection * 1400;
-            if book.current(at(now)).is_none() {
-                offer(&book, over(1), now);
-            }
-        }
-        let CacheCounts { hits, misses } = book.counts();
-        assert_eq!(hits + misses, 1000);
-        assert!(hits * 100 >= 95 * (hits + misses), "{hits} of 1000");
-    }
-
-    #[test]
     fn a_job_is_late_from_the_moment_its_tip_goes() {
         let book = JobBook::new(RULES, 0);
         let old = book.offer(over(1), at(0)).unwrap().job;
         assert_eq!(old.stale_ms(at(5)), 0);
-        book.tip_is(BlockId([1; 32]), at(6));
-        assert_eq!(old.stale_ms(at(6)), 0, "the tip that it stands on");
-        book.tip_is(BlockId([2; 32]), at(10));
+        assert_eq!(offer(&book, over(2), 10), (1, true, true));
         assert_eq!((old.stale_ms(at(10)), old.stale_ms(at(250))), (1, 240));
-        assert!(book.current(at(11)).is_none() && book.newest().is_none());
-        assert_eq!(offer(&book, over(2), 300), (1, true, true));
+        assert_eq!(offer(&book, over(3), 300), (2, true, true));
         assert_eq!(old.stale_ms(at(310)), 300, "the first tip that came counts");
     }
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::work::extranonce::Extranonce;
 use crate::work::job::{Job, JobId, JobRules};
 use crate::work::share::target_of;
+use crate::work::template::BlockTemplate;
 use crate::work::template::tests::sample;
 use crate::work::workers::WorkerRules;
 use adit_primitives::accounts::WorkerId;
@@ -80,6 +81,12 @@ struct World {
 }
 
 impl World {
+    /// Has a job over another tip take the place of the newest.
+    fn move_tip(&self, at: Timestamp) {
+        let template = self.jobs.newest().unwrap().template.clone();
+        self.jobs.offer(BlockTemplate { previous: BlockId([1; 32]), ..template }, at).unwrap();
+    }
+
     fn new(native: Option<Hasher>, validator: Validator) -> Self {
         Self::with(RULES, native, Hasher::Right, validator)
     }
@@ -275,7 +282,7 @@ fn a_block_goes_out_whatever_becomes_of_its_share() {
     world.check_outcomes(&[hard], &[refused(Refusal::LowDifficulty)]);
     assert_eq!(world.blocks.len(), 1, "a block that misses its share's difficulty");
     let mut world = World::accepting();
-    world.jobs.tip_is(BlockId([1; 32]), NOW);
+    world.move_tip(NOW);
     let block = world.block();
     world.check(&[block]);
     assert_eq!(world.blocks.len(), 1, "a late block");
@@ -325,7 +332,7 @@ fn a_validator_is_told_the_facts() {
     let share = world.shares(1)[0];
     let miss = world.search(1, |_, digest| !target_of(EASY).is_met_by(&digest.0))[0];
     world.check(&[share]);
-    world.jobs.tip_is(BlockId([1; 32]), Timestamp::from_millis(NOW.to_millis() - 250));
+    world.move_tip(Timestamp::from_millis(NOW.to_millis() - 250));
     world.check(&[
         share,
         Submission { time: share.time + 8, version_bits: Some(1), difficulty: ShareDifficulty::MAX, ..miss },
