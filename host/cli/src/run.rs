@@ -101,9 +101,9 @@ impl MinerChoice {
 
 impl JoinChoice {
     fn over(self, join: &mut JoinSettings) {
-        join.user = self.user.or(join.user.take());
-        join.worker = self.worker.unwrap_or(std::mem::take(&mut join.worker));
-        join.password = self.password.unwrap_or(std::mem::take(&mut join.password));
+        join.user = self.user.or_else(|| join.user.take());
+        join.worker = self.worker.unwrap_or_else(|| std::mem::take(&mut join.worker));
+        join.password = self.password.unwrap_or_else(|| std::mem::take(&mut join.password));
     }
 }
 

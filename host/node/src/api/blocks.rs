@@ -85,6 +85,9 @@ pub struct BlockTemplate {
     /// The difficulty in the header's own coding.
     pub bits: u32,
     pub merkle_root: String,
+    /// Whether further finds of this template are blocks of their own, and no rivals of the first: the chain merges parallel blocks.
+    #[serde(default)]
+    pub parallel: bool,
     /// The header without its proof, as hex.
     #[schema(value_type = String)]
     pub header: Hex,
@@ -365,6 +368,7 @@ impl ApiState {
                 target_difficulty: target_difficulty.clone(),
                 bits: requirements.bits,
                 merkle_root: template.body_root.to_string(),
+                parallel: self.chain.snapshot().dag.is_some(),
                 header: Hex(template.header.clone()),
                 work: WorkBody::new(&work),
             },

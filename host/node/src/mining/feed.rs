@@ -67,6 +67,11 @@ pub enum Worth {
 }
 
 impl Worth {
+    /// Returns what finds of a template are worth, on a chain that merges parallel blocks or on one that does not.
+    const fn block(parallel: bool) -> Self {
+        Self::Block { finds_max: if parallel { PARALLEL_FINDS_MAX } else { 1 } }
+    }
+
     /// Tells whether another find is of use after so many.
     pub const fn wants(self, found: u32) -> bool {
         match self {
@@ -180,9 +185,8 @@ impl Asking {
                 }
             };
             let freshness = Freshness::new(&snapshot, template.expires);
-            let finds_max = if snapshot.dag.is_some() { PARALLEL_FINDS_MAX } else { 1 };
             let work = Work {
-                worth: Worth::Block { finds_max },
+                worth: Worth::block(snapshot.dag.is_some()),
                 height: Some(template.requirements.height.0),
                 difficulty: template.requirements.difficulty.clone(),
                 pow: template.pow.clone(),
@@ -356,10 +360,21 @@ fn work_of(response: &MineBlockResponse, node: NodeNumber) -> Result<Work, Failu
     }
     Ok(Work {
         template: Template::Node { node, id: template.template_id },
-        worth: Worth::Block { finds_max: 1 },
+        worth: Worth::block(template.parallel),
         height: Some(template.index),
         difficulty: template.target_difficulty.to_string(),
         pow,
         target: Target(target),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_find_is_of_use_where_blocks_merge_and_at_a_pool() {
+        let wanted = |worth: Worth| (0..10).filter(|found| worth.wants(*found)).count();
+        assert_eq!([Worth::block(false), Worth::block(true), Worth::Share].map(wanted), [1, 4, 10]);
+    }
 }
