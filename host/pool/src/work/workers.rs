@@ -275,7 +275,7 @@ mod tests {
             note(&workers, 1, outcome, at(0));
         }
         let status = workers.status(WorkerId(1), at(2)).unwrap();
-        assert_eq!(status.record, WorkerRecord { valid: 2, invalid: 6, known_ms: 2000 });
+        assert_eq!(status.record, WorkerRecord { valid: 2, invalid: 5, known_ms: 2000 });
         assert_eq!((status.stale, status.last_seen), (2, at(0)));
         assert_eq!(workers.records([WorkerId(2), WorkerId(1)], at(2)), [WorkerRecord::default(), status.record]);
         assert!(workers.status(WorkerId(2), at(2)).is_none(), "who is asked after is not remembered for it");

@@ -83,8 +83,7 @@ struct World {
 impl World {
     /// Has a job over another tip take the place of the newest.
     fn move_tip(&self, at: Timestamp) {
-        let template = self.jobs.newest().unwrap().template.clone();
-        self.jobs.offer(BlockTemplate { previous: BlockId([1; 32]), ..template }, at).unwrap();
+        self.jobs.offer(BlockTemplate { previous: BlockId([1; 32]), ..sample() }, at).unwrap();
     }
 
     fn new(native: Option<Hasher>, validator: Validator) -> Self {
