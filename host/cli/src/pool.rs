@@ -179,12 +179,8 @@ fn bitcoin(
     genesis: &HeaderView,
     tag: &[u8],
 ) -> Result<BitcoinNode> {
-    let address = settings
-        .address
-        .clone()
-        .context("pool.address is missing: the address that blocks pay, of the node's own wallet")?;
     let shape = CoinbaseShape { extranonce_bytes: EXTRANONCE_BYTES, tag: tag.to_vec() };
-    Ok(BitcoinNode::new(upstream, genesis.id, address, shape)?)
+    Ok(BitcoinNode::new(upstream, genesis.id, settings.address.clone(), shape)?)
 }
 
 /// What each thread that checks shares works with.
