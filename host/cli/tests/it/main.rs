@@ -8,6 +8,7 @@ mod dag;
 mod kernels;
 mod kill;
 mod plugins;
+mod pool;
 mod replay;
 mod running;
 mod written;
