@@ -12,11 +12,13 @@ use adit_kernels::NativeEngine;
 use adit_node::api::ApiState;
 use adit_node::api::origin::Names;
 use adit_node::chain::ChainHandle;
+use adit_node::client::NodeClient;
 use adit_node::pool::api::{self, Guard};
 use adit_node::pool::hosting::{HostingParts, Prepared};
 use adit_node::pool::upstream::Upstream;
-use adit_node::pool::upstream::adit::AditNode;
+use adit_node::pool::upstream::adit::{AditNode, Purse};
 use adit_node::pool::upstream::bitcoin::{BitcoinNode, CoinbaseShape};
+use adit_node::pool::upstream::remote::RemoteNode;
 use adit_node::pool::{CheckEngines, EXTRANONCE_BYTES, PoolParts, Scheme};
 use adit_node::server::Server;
 use adit_node::settings::pool::{PoolMode, PoolSettings, UpstreamKind, UpstreamSettings};
@@ -153,24 +155,33 @@ fn upstreams(chain: &ResolvedChain, genesis: &HeaderView, own: Option<ChainHandl
     for upstream in &settings.upstreams {
         nodes.push(match upstream.kind {
             UpstreamKind::Bitcoin => Upstream::Bitcoin(bitcoin(settings, upstream, genesis, &tag)?),
-            UpstreamKind::Adit => bail!("{}: an Adit node is mined on by `adit up`, in its own process", upstream.url),
+            UpstreamKind::Adit => {
+                let ca_file = chain.settings.miner.ca_file.as_deref();
+                let client = NodeClient::new(&[upstream.url.clone()], ca_file, chain.rules.clone(), entropy())?;
+                Upstream::Remote(RemoteNode::new(upstream.url.clone(), client, purse(chain, &tag)?))
+            }
         });
     }
     if let Some(own) = own.filter(|_| nodes.is_empty()) {
-        let file = settings.key_file.clone().unwrap_or_else(|| chain.settings.node.data_dir.join("pool.key"));
-        let key = key::read_or_create(&file)?;
-        tracing::info!(address = %chain.prefix.address(key.public()), "the pool's blocks pay this address");
-        nodes.push(Upstream::Adit(AditNode {
-            chain: own,
-            identity: chain.rules.identity(),
-            prefix: chain.prefix.clone(),
-            key,
-            extranonce_bytes: EXTRANONCE_BYTES,
-            tag,
-            fee_rate: Amount::from_atoms(settings.money.fee_rate),
-        }));
+        nodes.push(Upstream::Adit(AditNode { chain: own, purse: purse(chain, &tag)? }));
     }
     Ok(nodes)
+}
+
+/// The key that an Adit chain's blocks pay, made at the first start.
+fn purse(chain: &ResolvedChain, tag: &[u8]) -> Result<Purse> {
+    let settings = &chain.settings.pool;
+    let file = settings.key_file.clone().unwrap_or_else(|| chain.settings.node.data_dir.join("pool.key"));
+    let key = key::read_or_create(&file)?;
+    tracing::info!(address = %chain.prefix.address(key.public()), "the pool's blocks pay this address");
+    Ok(Purse {
+        identity: chain.rules.identity(),
+        prefix: chain.prefix.clone(),
+        key,
+        extranonce_bytes: EXTRANONCE_BYTES,
+        tag: tag.to_vec(),
+        fee_rate: Amount::from_atoms(settings.money.fee_rate),
+    })
 }
 
 fn bitcoin(

@@ -3,10 +3,11 @@
 //! A node is asked, never believed beyond its word: templates are checked before they become jobs, blocks count once the node says that
 //! they are in its chain, payments once they are deep in it. What nodes differ in ends here.
 //!
-//! Reading order: [`Upstream`], then [`adit`] and [`bitcoin`] for the two kinds, [`rpc`] for how the second is spoken to.
+//! Reading order: [`Upstream`], then [`adit`], [`remote`] and [`bitcoin`] for the three kinds, [`rpc`] for how the last is spoken to.
 
 pub mod adit;
 pub mod bitcoin;
+pub mod remote;
 pub mod rpc;
 
 use adit::AditNode;
@@ -17,6 +18,7 @@ use adit_pool::work::template::{BlockTemplate, TemplateError};
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
 use adit_primitives::{BlockId, Height, TxId};
 use bitcoin::BitcoinNode;
+use remote::RemoteNode;
 use rpc::RpcError;
 use std::time::Duration;
 
@@ -71,6 +73,7 @@ pub enum Mark {
 /// A node.
 pub enum Upstream {
     Adit(AditNode),
+    Remote(RemoteNode),
     Bitcoin(BitcoinNode),
 }
 
@@ -79,6 +82,7 @@ impl Upstream {
     pub fn name(&self) -> &str {
         match self {
             Self::Adit(node) => node.name(),
+            Self::Remote(node) => node.name(),
             Self::Bitcoin(node) => node.name(),
         }
     }
@@ -88,6 +92,7 @@ impl Upstream {
         match self {
             // The chain of this process: there is no other.
             Self::Adit(_) => Ok(()),
+            Self::Remote(node) => node.agree().await,
             Self::Bitcoin(node) => node.agree().await,
         }
     }
@@ -96,6 +101,7 @@ impl Upstream {
     pub async fn template(&self, since: Option<&Mark>, patience: Duration) -> Result<Fetched, UpstreamError> {
         match self {
             Self::Adit(node) => node.template(since, patience).await,
+            Self::Remote(node) => node.template(since, patience).await,
             Self::Bitcoin(node) => node.template(since, patience).await,
         }
     }
@@ -109,6 +115,7 @@ impl Upstream {
     pub async fn submit_bytes(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
         match self {
             Self::Adit(node) => node.submit(block).await,
+            Self::Remote(node) => node.submit(block).await,
             Self::Bitcoin(node) => node.submit(block).await,
         }
     }
@@ -117,6 +124,7 @@ impl Upstream {
     pub async fn standing(&self, id: BlockId, height: Height) -> Result<Option<Standing>, UpstreamError> {
         match self {
             Self::Adit(node) => Ok(node.standing(id, height)),
+            Self::Remote(node) => node.standing(id, height).await,
             Self::Bitcoin(node) => node.standing(id, height).await,
         }
     }
@@ -125,6 +133,7 @@ impl Upstream {
     pub async fn address(&self, text: &str) -> Result<Option<String>, UpstreamError> {
         match self {
             Self::Adit(node) => Ok(node.address(text)),
+            Self::Remote(node) => Ok(node.address(text)),
             Self::Bitcoin(node) => node.address(text).await,
         }
     }
@@ -133,6 +142,7 @@ impl Upstream {
     pub async fn sign(&self, outputs: &[PaymentOutput]) -> Result<SignedPayment, WalletError> {
         match self {
             Self::Adit(node) => node.sign(outputs).await,
+            Self::Remote(node) => node.sign(outputs).await,
             Self::Bitcoin(node) => node.sign(outputs).await,
         }
     }
@@ -141,6 +151,7 @@ impl Upstream {
     pub async fn send(&self, raw: &[u8]) -> Result<(), UpstreamError> {
         match self {
             Self::Adit(node) => node.send(raw).await,
+            Self::Remote(node) => node.send(raw).await,
             Self::Bitcoin(node) => node.send(raw).await,
         }
     }
@@ -149,6 +160,7 @@ impl Upstream {
     pub async fn sighting(&self, id: TxId, raw: &[u8]) -> Result<Sighting, UpstreamError> {
         match self {
             Self::Adit(node) => node.sighting(id, raw).await,
+            Self::Remote(node) => node.sighting(id).await,
             Self::Bitcoin(node) => node.sighting(id).await,
         }
     }

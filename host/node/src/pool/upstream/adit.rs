@@ -3,8 +3,8 @@
 use super::{Fetched, Mark, Submitted, UpstreamError, WalletError};
 use crate::chain::{ChainHandle, Client, SubmitError, Unavailable};
 use adit_chain::{
-    AddressPrefix, Block, BlockError, MempoolError, Output, Payment, SecretKey, TemplateRequest, Transaction,
-    WorkTemplate, payment,
+    AddressPrefix, Block, BlockError, MempoolError, OutPoint, Output, Payment, SecretKey, TemplateRequest, Transaction,
+    Unspent, WorkTemplate, payment,
 };
 use adit_pool::money::payments::Sighting;
 use adit_pool::money::rounds::Standing;
@@ -12,6 +12,7 @@ use adit_pool::work::adit::{self, AditWork};
 use adit_pool::work::template::{BlockTemplate, JOB_BYTES, TemplateError};
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
 use adit_primitives::{Amount, BlockId, Decode, Encode, Hash256, Height, TxId};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How many of the pool's outputs are looked at for a payment.
@@ -20,13 +21,11 @@ const OUTPUTS_LOOKED_AT: usize = 10_000;
 /// The earliest time between two templates of one state, however many transactions come.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
-/// The chain of this process.
-pub struct AditNode {
-    pub chain: ChainHandle,
+/// Whom an Adit chain's blocks pay, and who pays miners.
+pub struct Purse {
     /// Digest of the chain's rules: what payments are signed for.
     pub identity: Hash256,
     pub prefix: AddressPrefix,
-    /// Whom blocks pay, and who signs payments.
     pub key: SecretKey,
     /// The bytes that a coinbase has for extranonces.
     pub extranonce_bytes: usize,
@@ -34,6 +33,48 @@ pub struct AditNode {
     pub tag: Vec<u8>,
     /// In atoms for each 1,000 bytes of a payment.
     pub fee_rate: Amount,
+}
+
+/// The chain of this process.
+pub struct AditNode {
+    pub chain: ChainHandle,
+    pub purse: Purse,
+}
+
+impl Purse {
+    /// Returns the coinbase's bytes after the height: room for what the pool puts in, and the tag.
+    pub fn extra(&self) -> Vec<u8> {
+        let mut extra = vec![0; JOB_BYTES + self.extranonce_bytes];
+        extra.extend_from_slice(&self.tag);
+        extra
+    }
+
+    /// Returns an address as the chain writes it.
+    pub fn address(&self, text: &str) -> Option<String> {
+        self.prefix.parse(text).ok().map(|address| address.to_string())
+    }
+
+    /// Makes and signs a payment from outputs that nobody has spent.
+    pub fn pay(
+        &self,
+        outputs: &[PaymentOutput],
+        spendable: &[(OutPoint, Unspent)],
+    ) -> Result<SignedPayment, WalletError> {
+        let output = |output: &PaymentOutput| {
+            let address = self.prefix.parse(&output.address);
+            let unknown = |_| WalletError::Address { address: output.address.clone() };
+            address.map(|address| Output { amount: output.amount, key: address.key }).map_err(unknown)
+        };
+        let outputs = outputs.iter().map(output).collect::<Result<Vec<_>, _>>()?;
+        let wish = Payment { outputs, fee_per_kilobyte: self.fee_rate };
+        let funds = |error: adit_chain::PaymentError| WalletError::Funds { detail: error.to_string() };
+        let transaction = payment::pay(&self.identity, &wish, spendable, &self.key).map_err(funds)?;
+        let value = |at| spendable.iter().find(|(place, _)| *place == at).map(|(_, unspent)| unspent.output.amount);
+        let put_in = Amount::checked_sum(transaction.inputs.iter().filter_map(|input| value(input.previous)));
+        let fee = put_in.zip(transaction.output_sum()).and_then(|(put_in, paid)| put_in.checked_sub(paid));
+        let fee = fee.ok_or_else(|| WalletError::Funds { detail: "amounts do not add up".to_owned() })?;
+        Ok(SignedPayment { id: transaction.id(), raw: transaction.to_bytes(), fee })
+    }
 }
 
 impl AditNode {
@@ -48,14 +89,13 @@ impl AditNode {
             // Waiting for longer than that means that nothing happened: the template is then only renewed.
             drop(tokio::time::timeout(patience, moved).await);
         }
-        let mut extra = vec![0; JOB_BYTES + self.extranonce_bytes];
-        extra.extend_from_slice(&self.tag);
-        let request = TemplateRequest { pay_to: self.key.public(), extra, difficulty: None };
+        let purse = &self.purse;
+        let request = TemplateRequest { pay_to: purse.key.public(), extra: purse.extra(), difficulty: None };
         loop {
             match self.chain.template(Client::Own, request.clone()).await {
                 Ok(Ok(template)) => {
                     let mark = Mark::State(template.state_version);
-                    return Ok(Fetched { template: block_template(&template, self.extranonce_bytes)?, mark });
+                    return Ok(Fetched { template: block_template(&template, purse.extranonce_bytes)?, mark });
                 }
                 Ok(Err(error)) => return Err(UpstreamError::Chain { detail: error.to_string() }),
                 Err(Unavailable::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
@@ -85,43 +125,28 @@ impl AditNode {
     /// A merged block counts like one of the selected chain: from the block on that applied it.
     pub fn standing(&self, id: BlockId, height: Height) -> Option<Standing> {
         let reader = self.chain.reader();
-        let indexed = reader.indexed(id)?;
+        reader.indexed(id)?;
         let tip = reader.tip().height.0;
-        let from = |height: u64| tip.saturating_sub(height).saturating_add(1);
-        let applied = reader.standing(id).is_some();
-        let height = if applied { indexed.known.height } else { height };
-        let blocks = from(height.0);
-        Some(match applied {
-            true => Standing::OnChain { confirmations: blocks },
-            false => Standing::OffChain { blocks_from_its_height: blocks },
+        let from = |height: Height| tip.saturating_add(1).saturating_sub(height.0);
+        let applied_by = reader.standing(id).and_then(|standing| standing.applied_by);
+        Some(match applied_by.and_then(|by| reader.indexed(by)) {
+            Some(by) => Standing::OnChain { confirmations: from(by.known.height) },
+            None => Standing::OffChain { blocks_from_its_height: from(height) },
         })
     }
 
     pub fn address(&self, text: &str) -> Option<String> {
-        self.prefix.parse(text).ok().map(|address| address.to_string())
+        self.purse.address(text)
     }
 
     pub async fn sign(&self, outputs: &[PaymentOutput]) -> Result<SignedPayment, WalletError> {
-        let output = |output: &PaymentOutput| {
-            let address = self.prefix.parse(&output.address);
-            let unknown = |_| WalletError::Address { address: output.address.clone() };
-            address.map(|address| Output { amount: output.amount, key: address.key }).map_err(unknown)
-        };
-        let outputs = outputs.iter().map(output).collect::<Result<Vec<_>, _>>()?;
         let holdings = self.read(|chain, key| chain.reader().holdings(key, OUTPUTS_LOOKED_AT)).await?;
         let pending = self.chain.pool().await.map_err(|error| UpstreamError::Chain { detail: error.to_string() })?;
-        let spent: std::collections::BTreeSet<_> =
+        let spent: BTreeSet<_> =
             pending.iter().flat_map(|pending| &pending.transaction.inputs).map(|input| input.previous).collect();
         let mut spendable = holdings.spendable;
         spendable.retain(|(at, _)| !spent.contains(at));
-        let wish = Payment { outputs, fee_per_kilobyte: self.fee_rate };
-        let funds = |error: adit_chain::PaymentError| WalletError::Funds { detail: error.to_string() };
-        let transaction = payment::pay(&self.identity, &wish, &spendable, &self.key).map_err(funds)?;
-        let value = |at| spendable.iter().find(|(place, _)| *place == at).map(|(_, unspent)| unspent.output.amount);
-        let put_in = Amount::checked_sum(transaction.inputs.iter().filter_map(|input| value(input.previous)));
-        let fee = put_in.zip(transaction.output_sum()).and_then(|(put_in, paid)| put_in.checked_sub(paid));
-        let fee = fee.ok_or_else(|| WalletError::Funds { detail: "amounts do not add up".to_owned() })?;
-        Ok(SignedPayment { id: transaction.id(), raw: transaction.to_bytes(), fee })
+        self.purse.pay(outputs, &spendable)
     }
 
     pub async fn send(&self, raw: &[u8]) -> Result<(), UpstreamError> {
@@ -166,7 +191,7 @@ impl AditNode {
         + Send
         + 'static,
     ) -> Result<T, UpstreamError> {
-        let (chain, key) = (self.chain.clone(), self.key.public());
+        let (chain, key) = (self.chain.clone(), self.purse.key.public());
         let asked = tokio::task::spawn_blocking(move || question(&chain, key)).await;
         let answer = asked.map_err(|_| UpstreamError::Chain { detail: "a read of the chain panicked".to_owned() })?;
         answer.map_err(|error| UpstreamError::Chain { detail: error.to_string() })
