@@ -5,6 +5,8 @@
 mod dag;
 mod hashes;
 mod headers;
+#[cfg(target_os = "linux")]
+mod pool;
 mod sandbox;
 mod template;
 
@@ -14,7 +16,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchArguments {
+    #[cfg(target_os = "linux")]
+    #[command(subcommand)]
+    command: Option<BenchCommand>,
     /// What to measure; everything unless told otherwise.
     #[arg(value_enum)]
     sections: Vec<Section>,
@@ -24,6 +30,14 @@ pub struct BenchArguments {
     /// About how long one measurement of a search takes, in milliseconds.
     #[arg(long, default_value_t = 200, value_name = "MILLISECONDS")]
     budget: u64,
+}
+
+/// What is measured by a load of its own.
+#[cfg(target_os = "linux")]
+#[derive(clap::Subcommand)]
+enum BenchCommand {
+    /// A pool under load: shares, idle miners, miners that come and go.
+    Pool(pool::PoolBenchArguments),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -42,6 +56,10 @@ enum Section {
 
 /// Measures the sections asked for.
 pub fn run(arguments: &BenchArguments) -> Result<ExitCode> {
+    #[cfg(target_os = "linux")]
+    if let Some(BenchCommand::Pool(arguments)) = &arguments.command {
+        return pool::run(arguments);
+    }
     let sandbox = crate::sandbox::open()?;
     println!("one core, CPU time, median of {} rounds", arguments.rounds);
     let wanted = |section| arguments.sections.is_empty() || arguments.sections.contains(&section);
