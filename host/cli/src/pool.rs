@@ -158,7 +158,7 @@ fn upstreams(chain: &ResolvedChain, genesis: &HeaderView, own: Option<ChainHandl
             UpstreamKind::Adit => {
                 let ca_file = chain.settings.miner.ca_file.as_deref();
                 let client = NodeClient::new(&[upstream.url.clone()], ca_file, chain.rules.clone(), entropy())?;
-                Upstream::Remote(RemoteNode::new(upstream.url.clone(), client, purse(chain, &tag)?))
+                Upstream::Remote(Box::new(RemoteNode::new(upstream.url.clone(), client, purse(chain, &tag)?)))
             }
         });
     }

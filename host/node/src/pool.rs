@@ -51,7 +51,7 @@ use bookkeeping::{Bookkeeping, BooksFailure, Terms};
 use checking::{Checking, CheckingParts, CheckingThreads};
 use connections::Connections;
 use front::{Difficulties, Front, Port};
-use jobs::Following;
+use jobs::{Current, Following};
 use members::Members;
 use metrics::PoolMetrics;
 use std::collections::BTreeMap;
@@ -196,117 +196,70 @@ pub struct Pool {
     books: JoinHandle<()>,
 }
 
+/// What most parts of a pool work with.
+struct Shared {
+    clock: Clock,
+    metrics: Arc<PoolMetrics>,
+    upstreams: Arc<Upstreams>,
+    log: Arc<ShareLog>,
+    books: Arc<dyn Accounts>,
+    bans: Arc<Mutex<Bans>>,
+    jobs: Arc<JobBook>,
+    workers: Arc<Workers>,
+    connections: Arc<Connections>,
+    terms: Arc<Mutex<Terms>>,
+    /// The job that miners have.
+    current: watch::Sender<Option<Arc<Current>>>,
+    /// What shares are worth, before fees.
+    economics: watch::Sender<Option<Economics>>,
+    /// Turns true when the pool ends.
+    ending: watch::Sender<bool>,
+}
+
 impl Pool {
     /// Opens log and books, takes up what a crash left, and listens.
     pub async fn start(parts: PoolParts) -> Result<Self, PoolStartError> {
-        let settings = parts.settings;
-        let (clock, now) = (Arc::clone(&parts.clock), (parts.clock)());
+        let PoolParts { settings, upstreams, checks, retargets, mut scheme, storage, books, .. } = parts;
         let ports = ports(&settings).await?;
         let stratum = ports[0].listener.local_addr().unwrap_or(settings.stratum);
-        let (ending, ending_receiver) = watch::channel(false);
-        let metrics = Arc::new(PoolMetrics::new());
-        let upstreams = Arc::new(Upstreams::new(parts.upstreams, Arc::clone(&clock)));
-        let log = Arc::new(ShareLog::open(Arc::clone(&parts.storage))?);
-        let bans = Arc::new(Mutex::new(Bans::new(ban_rules(&settings), parts.books.bans(now)?, now)));
-        let jobs = Arc::new(JobBook::new(job_rules(&settings), random_u32(&parts.entropy) >> 1));
-        let workers = Arc::new(Workers::new(WorkerRules {
-            workers_max: WORKERS_MAX,
-            idle_ms: WORKER_IDLE_MS,
-            shares_per_second: settings.limits.shares_per_second,
-        }));
-        let connections = Arc::new(Connections::new(Retargets::new(RETARGET)));
-        let (current, current_receiver) = watch::channel(None);
-        let (economics, economics_receiver) = watch::channel(None);
-        let (solved, solved_receiver) = mpsc::unbounded_channel();
-        let (banned, banned_receiver) = mpsc::unbounded_channel();
-
-        let mut scheme = parts.scheme;
-        let scheme_name = scheme.name.clone();
-        let era = Era { from: log.next(), scheme: scheme.name.clone(), plan: scheme.engine.plan()?, began: now };
-        let terms = Arc::new(Mutex::new(terms(&settings.money)?));
-        let fees = terms.lock().unwrap_or_else(PoisonError::into_inner).rounds.fees;
-        let switched = match schemes::switch(&*parts.books, era.clone(), None, None) {
-            // Shares that another scheme was to pay for are worth what they are worth now.
-            Err(SwitchError::NoEconomics) => {
-                schemes::switch(&*parts.books, era, upstreams.economics().await.map(|worth| after(fees, worth)), None)
-            }
-            switched => switched,
+        let now = (parts.clock)();
+        let shared = Shared {
+            metrics: Arc::new(PoolMetrics::new()),
+            upstreams: Arc::new(Upstreams::new(upstreams, Arc::clone(&parts.clock))),
+            log: Arc::new(ShareLog::open(Arc::clone(&storage))?),
+            bans: Arc::new(Mutex::new(Bans::new(ban_rules(&settings), books.bans(now)?, now))),
+            jobs: Arc::new(JobBook::new(job_rules(&settings), random_u32(&parts.entropy) >> 1)),
+            workers: Arc::new(Workers::new(worker_rules(&settings))),
+            connections: Arc::new(Connections::new(Retargets::new(RETARGET))),
+            terms: Arc::new(Mutex::new(terms(&settings.money)?)),
+            current: watch::channel(None).0,
+            economics: watch::channel(None).0,
+            ending: watch::channel(false).0,
+            clock: parts.clock,
+            books,
         };
-        if switched? {
-            tracing::info!(scheme = scheme.name, "a payout scheme is in force from now on");
-        }
-        let bookkeeping = Arc::new(Bookkeeping {
-            books: Arc::clone(&parts.books),
-            log: Arc::clone(&log),
-            storage: parts.storage,
-            schemes: Arc::new(Mutex::new(BTreeMap::from([(scheme.name, scheme.engine)]))),
-            terms: Arc::clone(&terms),
-            payment_interval: Duration::from_millis(settings.money.payment_ms),
-            upstreams: Arc::clone(&upstreams),
-            workers: Arc::clone(&workers),
-            bans: Arc::clone(&bans),
-            current: current_receiver.clone(),
-            economics: economics_receiver,
-            metrics: Arc::clone(&metrics),
-            clock: Arc::clone(&clock),
-        });
+        shared.put_in_force(&mut scheme).await?;
+        let scheme_name = scheme.name.clone();
+        let bookkeeping = Arc::new(shared.bookkeeping(scheme, storage, &settings));
         bookkeeping.recover()?;
 
-        let checker = |engines: CheckEngines| {
-            let CheckEngines { native, sandbox, tree, validator } = engines;
-            let (jobs, workers) = (Arc::clone(&jobs), Arc::clone(&workers));
-            Checker::new(CheckerParts { jobs, workers, native, sandbox, tree, validator })
-        };
+        let (solved, solved_receiver) = mpsc::unbounded_channel();
+        let (banned, banned_receiver) = mpsc::unbounded_channel();
         let (checking, threads) = Checking::start(CheckingParts {
-            checkers: parts.checks.into_iter().map(checker).collect(),
-            log,
-            connections: Arc::clone(&connections),
-            bans: Arc::clone(&bans),
-            metrics: Arc::clone(&metrics),
-            clock: Arc::clone(&clock),
+            checkers: checks.into_iter().map(|engines| shared.checker(engines)).collect(),
+            log: Arc::clone(&shared.log),
+            connections: Arc::clone(&shared.connections),
+            bans: Arc::clone(&shared.bans),
+            metrics: Arc::clone(&shared.metrics),
+            clock: Arc::clone(&shared.clock),
             solved,
             banned,
         })
         .map_err(PoolStartError::Thread)?;
-        let front = Arc::new(Front {
-            session: Arc::new(session_settings(&settings, parts.version_mask)),
-            difficulties: difficulties(&settings)?,
-            extranonce2_bytes: EXTRANONCE2_BYTES,
-            line_bytes_max: settings.limits.line_bytes as usize,
-            login_time: Duration::from_millis(settings.limits.login_ms),
-            stall_time: Duration::from_millis(settings.limits.stall_ms),
-            proxied: settings.proxy_protocol,
-            extranonces: Mutex::new(Extranonces::new(ExtranonceRules {
-                front_end: settings.shares.front_end,
-                bytes: EXTRANONCE1_BYTES,
-            })),
-            open: Mutex::new(OpenConnections::new(ConnectionLimits {
-                connections_max: settings.limits.connections as usize,
-                per_address_max: settings.limits.connections_per_address as usize,
-            })),
-            connections: Arc::clone(&connections),
-            jobs: current_receiver,
-            checking,
-            members: Members::new(Arc::clone(&parts.books), Arc::clone(&upstreams), bans, Arc::clone(&clock)),
-            workers,
-            metrics: Arc::clone(&metrics),
-            clock: Arc::clone(&clock),
-            ending: ending_receiver.clone(),
-        });
-        let following = Following {
-            upstreams: Arc::clone(&upstreams),
-            book: jobs,
-            lifetime: settings.shares.job_time(),
-            current,
-            economics,
-            metrics: Arc::clone(&metrics),
-            clock,
-            ending: ending_receiver.clone(),
-            fees: BTreeMap::new(),
-        };
-        let retargeting = retargeting(Arc::clone(&front), parts.retargets).map_err(PoolStartError::Thread)?;
+        let front = Arc::new(shared.front(&settings, parts.version_mask, checking)?);
+        let retargeting = retargeting(Arc::clone(&front), retargets).map_err(PoolStartError::Thread)?;
         let books = tokio::spawn(bookkeeping.run(solved_receiver, banned_receiver));
-        let mut tasks = vec![tokio::spawn(following.run())];
+        let mut tasks = vec![tokio::spawn(shared.following(&settings).run())];
         for port in ports {
             tasks.push(tokio::spawn(Arc::clone(&front).listen(port)));
         }
@@ -317,13 +270,13 @@ impl Pool {
             stratum,
             web: Arc::new(WebMiners::new(Arc::clone(&front), parts.entropy)),
             front,
-            upstreams,
-            books: parts.books,
-            metrics,
-            terms,
+            upstreams: shared.upstreams,
+            books: shared.books,
+            metrics: shared.metrics,
+            terms: shared.terms,
             started: Instant::now(),
         });
-        Ok(Self { running, ending, tasks, threads, retargeting, books })
+        Ok(Self { running, ending: shared.ending, tasks, threads, retargeting, books })
     }
 
     /// Returns what the API shows.
@@ -350,6 +303,93 @@ impl Pool {
         };
         if tokio::time::timeout(END_TIME, all).await.is_err() {
             tracing::warn!("the pool's tasks did not end in time");
+        }
+    }
+}
+
+impl Shared {
+    /// Puts the payout scheme in force, where it is not.
+    async fn put_in_force(&self, scheme: &mut Scheme) -> Result<(), PoolStartError> {
+        let (name, plan) = (scheme.name.clone(), scheme.engine.plan()?);
+        let era = Era { from: self.log.next(), scheme: name, plan, began: (self.clock)() };
+        let fees = self.terms.lock().unwrap_or_else(PoisonError::into_inner).rounds.fees;
+        let switched = match schemes::switch(&*self.books, era.clone(), None, None) {
+            // Shares that another scheme was to pay for are worth what they are worth now.
+            Err(SwitchError::NoEconomics) => {
+                let worth = self.upstreams.economics().await.map(|worth| after(fees, worth));
+                schemes::switch(&*self.books, era, worth, None)
+            }
+            switched => switched,
+        };
+        if switched? {
+            tracing::info!(scheme = scheme.name, "a payout scheme is in force from now on");
+        }
+        Ok(())
+    }
+
+    fn bookkeeping(&self, scheme: Scheme, storage: Arc<dyn Storage>, settings: &PoolSettings) -> Bookkeeping {
+        Bookkeeping {
+            books: Arc::clone(&self.books),
+            log: Arc::clone(&self.log),
+            storage,
+            schemes: Arc::new(Mutex::new(BTreeMap::from([(scheme.name, scheme.engine)]))),
+            terms: Arc::clone(&self.terms),
+            payment_interval: Duration::from_millis(settings.money.payment_ms),
+            upstreams: Arc::clone(&self.upstreams),
+            workers: Arc::clone(&self.workers),
+            bans: Arc::clone(&self.bans),
+            current: self.current.subscribe(),
+            economics: self.economics.subscribe(),
+            metrics: Arc::clone(&self.metrics),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    fn checker(&self, engines: CheckEngines) -> Checker {
+        let CheckEngines { native, sandbox, tree, validator } = engines;
+        let (jobs, workers) = (Arc::clone(&self.jobs), Arc::clone(&self.workers));
+        Checker::new(CheckerParts { jobs, workers, native, sandbox, tree, validator })
+    }
+
+    fn front(&self, settings: &PoolSettings, version_mask: u32, checking: Checking) -> Result<Front, PoolStartError> {
+        let rules = ExtranonceRules { front_end: settings.shares.front_end, bytes: EXTRANONCE1_BYTES };
+        let limits = ConnectionLimits {
+            connections_max: settings.limits.connections as usize,
+            per_address_max: settings.limits.connections_per_address as usize,
+        };
+        let (books, upstreams) = (Arc::clone(&self.books), Arc::clone(&self.upstreams));
+        Ok(Front {
+            session: Arc::new(session_settings(settings, version_mask)),
+            difficulties: difficulties(settings)?,
+            extranonce2_bytes: EXTRANONCE2_BYTES,
+            line_bytes_max: settings.limits.line_bytes as usize,
+            login_time: Duration::from_millis(settings.limits.login_ms),
+            stall_time: Duration::from_millis(settings.limits.stall_ms),
+            proxied: settings.proxy_protocol,
+            extranonces: Mutex::new(Extranonces::new(rules)),
+            open: Mutex::new(OpenConnections::new(limits)),
+            connections: Arc::clone(&self.connections),
+            jobs: self.current.subscribe(),
+            checking,
+            members: Members::new(books, upstreams, Arc::clone(&self.bans), Arc::clone(&self.clock)),
+            workers: Arc::clone(&self.workers),
+            metrics: Arc::clone(&self.metrics),
+            clock: Arc::clone(&self.clock),
+            ending: self.ending.subscribe(),
+        })
+    }
+
+    fn following(&self, settings: &PoolSettings) -> Following {
+        Following {
+            upstreams: Arc::clone(&self.upstreams),
+            book: Arc::clone(&self.jobs),
+            lifetime: settings.shares.job_time(),
+            current: self.current.clone(),
+            economics: self.economics.clone(),
+            metrics: Arc::clone(&self.metrics),
+            clock: Arc::clone(&self.clock),
+            ending: self.ending.subscribe(),
+            fees: BTreeMap::new(),
         }
     }
 }
@@ -409,6 +449,14 @@ fn ban_rules(settings: &PoolSettings) -> BanRules {
         window_ms: BAN_WINDOW_MS,
         ban_ms: settings.limits.ban_ms,
         known_max: BANS_MAX,
+    }
+}
+
+fn worker_rules(settings: &PoolSettings) -> WorkerRules {
+    WorkerRules {
+        workers_max: WORKERS_MAX,
+        idle_ms: WORKER_IDLE_MS,
+        shares_per_second: settings.limits.shares_per_second,
     }
 }
 

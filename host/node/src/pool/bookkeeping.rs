@@ -183,7 +183,7 @@ impl Bookkeeping {
     }
 
     async fn keep(self: &Arc<Self>, ban: Ban) {
-        let kept = self.step(move |keeper| Ok(drop(keeper.books.commit(&[Change::Ban(ban)])?))).await;
+        let kept = self.step(move |keeper| Ok(keeper.books.commit(&[Change::Ban(ban)])?)).await;
         if let Err(error) = kept {
             tracing::error!(%error, "a ban is not in the books");
         }

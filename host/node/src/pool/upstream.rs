@@ -73,7 +73,7 @@ pub enum Mark {
 /// A node.
 pub enum Upstream {
     Adit(AditNode),
-    Remote(RemoteNode),
+    Remote(Box<RemoteNode>),
     Bitcoin(BitcoinNode),
 }
 

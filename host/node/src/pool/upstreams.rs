@@ -118,11 +118,8 @@ impl Upstreams {
             if let Err(error) = &answer {
                 tracing::warn!(upstream = self.nodes[node].name(), %error, "a block was not handed in here");
             }
-            let better = match (&outcome, &answer) {
-                (Err(_), Ok(_)) => true,
-                (Ok(Submitted::Refused { .. }), Ok(Submitted::Taken)) => true,
-                _ => false,
-            };
+            let better =
+                matches!((&outcome, &answer), (Err(_), Ok(_)) | (Ok(Submitted::Refused { .. }), Ok(Submitted::Taken)));
             if better {
                 outcome = answer;
             }

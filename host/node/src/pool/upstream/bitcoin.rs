@@ -14,8 +14,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 /// `RPC_INVALID_ADDRESS_OR_KEY`: what was asked for is not known.
 const NOT_FOUND: i64 = -5;
@@ -32,15 +34,24 @@ const NO_LABEL: i64 = -11;
 /// Under which the wallet keeps the address that blocks pay, where the operator names none.
 const LABEL: &str = "adit-pool";
 
+/// How long a call that waits for news is given. A node answers it with the next block, or after a minute where there are new transactions.
+const NEWS_TIME: Duration = Duration::from_secs(3_600);
+
+/// The digits of the tip, which a `longpollid` begins with.
+const TIP_DIGITS: usize = 64;
+
 /// Coins have eight decimal places.
 const DECIMALS: usize = 8;
+
+/// The atoms of a coin.
+const COIN: u64 = 100_000_000;
 
 /// The rules of templates that the pool knows how to keep.
 const RULES: [&str; 2] = ["mweb", "segwit"];
 
 /// A node of Bitcoin's family.
 pub struct BitcoinNode {
-    rpc: Rpc,
+    rpc: Arc<Rpc>,
     name: String,
     /// The chain's genesis as its rules have it.
     genesis: BlockId,
@@ -49,6 +60,17 @@ pub struct BitcoinNode {
     /// The script of that address, once the node has told it.
     script: OnceLock<Vec<u8>>,
     shape: CoinbaseShape,
+    news: Mutex<News>,
+}
+
+/// The one call that waits for news. A node does not notice that a caller has gone: each such call holds one of its few threads until the
+/// next block, so a new one is made only when the last has come back.
+#[derive(Default)]
+struct News {
+    /// Since when: a `longpollid`.
+    since: String,
+    /// At most one.
+    call: JoinSet<Result<NodeTemplate, RpcError>>,
 }
 
 /// What the pool puts into coinbases.
@@ -112,9 +134,9 @@ impl BitcoinNode {
         address: Option<String>,
         shape: CoinbaseShape,
     ) -> Result<Self, RpcSettingsError> {
-        let rpc = Rpc::new(settings)?;
+        let rpc = Arc::new(Rpc::new(settings)?);
         let name = rpc.url().trim_end_matches('/').to_owned();
-        Ok(Self { rpc, name, genesis, address, script: OnceLock::new(), shape })
+        Ok(Self { rpc, name, genesis, address, script: OnceLock::new(), shape, news: Mutex::default() })
     }
 
     pub fn name(&self) -> &str {
@@ -129,25 +151,41 @@ impl BitcoinNode {
 
     pub async fn template(&self, since: Option<&Mark>, patience: Duration) -> Result<Fetched, UpstreamError> {
         let script = self.script().await?.to_vec();
-        let mut request = json!({ "rules": RULES });
-        let answer: NodeTemplate = match since {
-            Some(Mark::LongPoll(Some(id))) => {
-                request["longpollid"] = Value::from(id.as_str());
-                match self.rpc.wait("getblocktemplate", json!([request]), patience).await {
-                    Err(RpcError::Timeout { .. }) => self.now().await?,
-                    answer => answer?,
-                }
-            }
+        let answer = match since {
+            Some(Mark::LongPoll(Some(id))) => self.news(id, patience).await?,
             Some(_) => {
                 tokio::time::sleep(patience).await;
                 self.now().await?
             }
-            None => self.now().await?,
+            None => {
+                // What was asked before the node failed will not be answered.
+                *self.news.lock().await = News::default();
+                self.now().await?
+            }
         };
         let request =
             CoinbaseRequest { pay_to: &script, tag: &self.shape.tag, extranonce_bytes: self.shape.extranonce_bytes };
         let template = bitcoin::template(&answer, &request)?;
         Ok(Fetched { template, mark: Mark::LongPoll(answer.longpollid) })
+    }
+
+    /// Returns a template when there is news, or after `patience`.
+    async fn news(&self, id: &str, patience: Duration) -> Result<NodeTemplate, RpcError> {
+        let mut news = self.news.lock().await;
+        let tip = |id: &str| id.get(..TIP_DIGITS).unwrap_or(id).to_owned();
+        // The tip has moved and the call has not come back: its connection is dead.
+        if tip(&news.since) != tip(id) {
+            *news = News { since: id.to_owned(), call: JoinSet::new() };
+        }
+        if news.call.is_empty() {
+            let (rpc, request) = (Arc::clone(&self.rpc), json!([{ "rules": RULES, "longpollid": id }]));
+            news.call.spawn(async move { rpc.wait("getblocktemplate", request, NEWS_TIME).await });
+        }
+        match tokio::time::timeout(patience, news.call.join_next()).await {
+            Ok(Some(Ok(answer))) => answer,
+            // Nothing new, and the call goes on.
+            _ => self.now().await,
+        }
     }
 
     async fn now(&self) -> Result<NodeTemplate, RpcError> {
@@ -285,8 +323,7 @@ impl BitcoinNode {
 /// Writes an amount in coins, exactly.
 fn coins(amount: Amount) -> String {
     let atoms = amount.to_atoms();
-    let coin = 10_u64.pow(DECIMALS as u32);
-    format!("{}.{:0DECIMALS$}", atoms / coin, atoms % coin)
+    format!("{}.{:0DECIMALS$}", atoms / COIN, atoms % COIN)
 }
 
 /// Reads an amount in coins, exactly. `None` where it has more decimal places, a sign or an exponent.

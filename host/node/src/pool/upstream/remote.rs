@@ -16,7 +16,7 @@ use adit_pool::work::adit::{self, AditWork};
 use adit_pool::work::template::{BlockTemplate, TemplateError};
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
 use adit_primitives::contract::PowInput;
-use adit_primitives::{Amount, BlockId, Decode, Encode, Height, Target, TxId, U256};
+use adit_primitives::{Amount, BlockId, Decode, Encode, Height, Target, Timestamp, TxId, U256};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -195,8 +195,8 @@ impl RemoteNode {
                 roll_mask: template.work.roll_mask,
             },
             target: Target(target),
-            // The node says no earliest time of its own: its template's is one that holds.
-            earliest,
+            // The node says no earliest time of its own: its template's, in the whole seconds of such headers, is one that holds.
+            earliest: Timestamp::from_secs(earliest.to_secs()),
             extranonce_offset: bytes.len() - extra,
             extranonce_bytes: self.purse.extranonce_bytes,
             reward: coinbase.output_sum().unwrap_or(Amount::ZERO),

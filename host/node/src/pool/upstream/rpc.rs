@@ -116,7 +116,7 @@ impl Rpc {
 
     /// Calls a function of the node.
     pub async fn call<T: DeserializeOwned>(&self, method: &str, parameters: Value) -> Result<T, RpcError> {
-        read(&*self.exchange(&self.url, method, &parameters, CALL_TIME).await?)
+        read(&self.exchange(&self.url, method, &parameters, CALL_TIME).await?)
     }
 
     /// Calls a function of the node that waits for news.
@@ -126,12 +126,12 @@ impl Rpc {
         parameters: Value,
         limit: Duration,
     ) -> Result<T, RpcError> {
-        read(&*self.exchange(&self.url, method, &parameters, limit).await?)
+        read(&self.exchange(&self.url, method, &parameters, limit).await?)
     }
 
     /// Calls a function of the node's wallet.
     pub async fn call_wallet<T: DeserializeOwned>(&self, method: &str, parameters: Value) -> Result<T, RpcError> {
-        read(&*self.exchange(&self.wallet, method, &parameters, CALL_TIME).await?)
+        read(&self.exchange(&self.wallet, method, &parameters, CALL_TIME).await?)
     }
 
     async fn exchange(
