@@ -9,7 +9,6 @@
 //! and [`solved`] of blocks and money, [`metrics`] what is counted; [`hosting`] starts
 //! and stops it all while the process runs, and [`api`] shows it.
 
-#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod api;
 pub mod bookkeeping;
 pub mod checking;

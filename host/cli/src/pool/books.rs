@@ -3,7 +3,7 @@
 use super::books_path;
 use crate::{config, sandbox, stats};
 use adit_node::api::shapes::decimal;
-use adit_node::pool::api::{StatsResponse, WorkersResponse};
+use adit_node::pool::api::reads::{StatsResponse, WorkerBody, WorkersResponse};
 use adit_pool::money::audit::{Audit, audit};
 use adit_primitives::Amount;
 use adit_primitives::accounts::{Accounts, Block, Payment};
@@ -77,7 +77,7 @@ fn url(choice: &Choice) -> Result<String> {
 
 fn workers(choice: &Choice, json: bool) -> Result<ExitCode> {
     let answer: WorkersResponse = stats::ask(&url(choice)?, None, &format!("pool/workers?limit={}", choice.rows))?;
-    let row = |worker: &adit_node::pool::api::WorkerBody| {
+    let row = |worker: &WorkerBody| {
         vec![
             worker.worker.clone(),
             worker.hashes_per_second.to_string(),
