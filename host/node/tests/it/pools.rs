@@ -181,7 +181,7 @@ impl Peer {
 fn source(pools: &[String], ca_file: Option<&Path>) -> WorkSource {
     let join = JoinSettings { pools: pools.to_vec(), ..JoinSettings::unset() };
     let began = Instant::now();
-    let clock = Arc::new(move || Timestamp::from_millis(1_700_000_000_000 + began.elapsed().as_millis() as u64));
+    let clock = Arc::new(move || Timestamp::from_secs(1_700_000_000 + began.elapsed().as_secs()));
     let parts = PoolsParts {
         join,
         address: "an-address".to_owned(),
