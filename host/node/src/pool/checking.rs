@@ -16,7 +16,6 @@ use adit_primitives::accounts::{Ban, ShareSequence};
 use adit_protocol::stratum::message;
 use adit_protocol::stratum::server::Ticket;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -235,19 +234,25 @@ impl Keeper {
         let Parcel { connection, origin, shares } = parcel;
         let mut answers = Vec::with_capacity(shares.len());
         let mut credits = Vec::with_capacity(shares.len());
-        let mut tallies: HashMap<Arc<str>, (u64, u64)> = HashMap::new();
+        // Nearly all connections have one worker.
+        let mut tallies: Vec<(Arc<str>, u64, u64)> = Vec::with_capacity(1);
         for (share, outcome) in shares.into_iter().zip(outcomes) {
             self.metrics.share(outcome);
-            let tally = tallies.entry(share.user).or_default();
+            let place = tallies.iter().position(|(user, ..)| *user == share.user).unwrap_or_else(|| {
+                tallies.push((share.user, 0, 0));
+                tallies.len() - 1
+            });
+            let (_, count, invalid) = &mut tallies[place];
             let verdict = match outcome {
                 Outcome::Accepted { .. } => {
                     credits.push(share.submission.difficulty);
-                    tally.0 += 1;
+                    *count += 1;
                     Ok(())
                 }
                 Outcome::Refused(refusal) => {
                     if refusal.is_invalid() {
-                        *tally = (tally.0 + 1, tally.1 + 1);
+                        *count += 1;
+                        *invalid += 1;
                     }
                     Err(refusal_of(refusal))
                 }
@@ -259,8 +264,8 @@ impl Keeper {
         let mut bans = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
         let new: Vec<Ban> = tallies
             .iter()
-            .filter(|(_, (count, _))| *count > 0)
-            .flat_map(|(user, (count, invalid))| bans.note(origin, user, *count, *invalid, now))
+            .filter(|(_, count, _)| *count > 0)
+            .flat_map(|(user, count, invalid)| bans.note(origin, user, *count, *invalid, now))
             .collect();
         for ban in new {
             tracing::warn!(who = ?ban.who, reason = ban.reason, "banned");

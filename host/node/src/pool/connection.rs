@@ -108,7 +108,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return End::TooLong(error);
         }
         let mut ending = self.front.ending.clone();
-        let mut tick = Instant::now() + TICK;
+        // Both outlive a turn of the loop: to wait anew for each share would lock the runtime's timers and the channel's list twice.
+        let (end, tick) = (ended(&mut ending), tokio::time::sleep(TICK));
+        tokio::pin!(end, tick);
         loop {
             match self.settle().await {
                 Ok(true) => {}
@@ -149,11 +151,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     }
                     self.send_job();
                 }
-                () = tokio::time::sleep_until(tick) => {
-                    tick = Instant::now() + TICK;
+                () = &mut tick => {
+                    tick.as_mut().reset(Instant::now() + TICK);
                     self.session.tick((self.front.clock)(), &mut self.effects);
                 }
-                () = ended(&mut ending) => return End::Here,
+                () = &mut end => return End::Here,
             }
         }
     }
