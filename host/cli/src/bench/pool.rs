@@ -144,12 +144,12 @@ impl Bench<'_> {
     }
 
     fn visits(&self, count: u32, time: Duration) -> Result<Run> {
-        let mut crews = self.parted(count, |host, first, count| Crew::visitors(host, first, count))?;
+        let mut crews = self.parted(count, Crew::visitors)?;
         self.measure_for(&mut crews, Pace::Visit, time)
     }
 
     fn crews(&self, count: u32) -> Result<Vec<Crew>> {
-        self.parted(count, |host, first, count| Crew::log_in(host, first, count))
+        self.parted(count, Crew::log_in)
     }
 
     /// Makes a crew on each thread.

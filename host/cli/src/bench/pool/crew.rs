@@ -276,3 +276,17 @@ impl Tally {
         (burst.len(), span.unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{SAME_JOB, Tally};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_job_is_what_came_without_a_pause() {
+        let (start, step) = (Instant::now(), SAME_JOB / 2);
+        let jobs = [0, 1, 2, 10, 11].map(|steps| start + step * steps).to_vec();
+        assert_eq!(Tally { jobs, ..Tally::default() }.widest_job(), (3, step * 2));
+        assert_eq!(Tally::default().widest_job(), (0, Duration::ZERO));
+    }
+}

@@ -206,3 +206,22 @@ shares-per-second = 1_000_000
 "#
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn a_threads_name_loses_its_number_and_its_times_are_summed() {
+        let stat = "7 (adit-check-12) S 1 7 7 0 -1 64 1 0 0 0 300 200 0 0 20 0 9 0 100";
+        let a_second = rustix::param::clock_ticks_per_second();
+        assert_eq!(thread(stat), Some(("adit-check".to_owned(), Duration::from_millis(500_000 / a_second))));
+    }
+
+    #[test]
+    fn a_name_with_brackets_is_read_to_its_end() {
+        let stat = "7 (a) (b) S 1 7 7 0 -1 64 1 0 0 0 0 0 0 0 20 0 9 0 100";
+        assert_eq!(thread(stat), Some(("a) (b".to_owned(), Duration::ZERO)));
+    }
+}
