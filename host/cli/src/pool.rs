@@ -30,6 +30,7 @@ use adit_primitives::engine::{HashEngine, RulesEngine, ShareEngine};
 use adit_store::{Books, Options, Store};
 use anyhow::{Context, Result, bail};
 use books::BooksCommand;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -90,6 +91,16 @@ pub fn run(arguments: PoolArguments, log: &LogFormat) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Lets this process hold as many descriptors as the system allows: each miner takes one. Returns how many that is.
+///
+/// # Errors
+/// Where the system refuses what it says it allows.
+pub fn raise_descriptors() -> std::io::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
 /// The token of a chain's data folder, made where there is none.
 pub fn token(chain: &ResolvedChain) -> Result<Token> {
     let node = &chain.settings.node;
@@ -110,6 +121,18 @@ fn folder(chain: &ResolvedChain) -> PathBuf {
 /// Opens log and books, and loads plugins and kernels. `own` is the chain of this process, where there is one.
 pub fn parts(opened: &Opened, own: Option<ChainHandle>) -> Result<PoolParts> {
     let chain = &opened.chain;
+    let wanted = u64::from(chain.settings.pool.limits.connections);
+    match raise_descriptors() {
+        Ok(descriptors) if descriptors >= wanted => {}
+        Ok(descriptors) => {
+            tracing::warn!(
+                descriptors,
+                wanted,
+                "fewer miners than pool.limits.connections can connect: raise LimitNOFILE"
+            );
+        }
+        Err(error) => tracing::warn!(%error, "the limit of descriptors stays as it is"),
+    }
     let folder = folder(chain);
     std::fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
     let log = folder.join("shares");
@@ -157,7 +180,8 @@ fn upstreams(chain: &ResolvedChain, genesis: &HeaderView, own: Option<ChainHandl
             UpstreamKind::Bitcoin => Upstream::Bitcoin(bitcoin(settings, upstream, genesis, &tag)?),
             UpstreamKind::Adit => {
                 let ca_file = chain.settings.miner.ca_file.as_deref();
-                let client = NodeClient::new(&[upstream.url.clone()], ca_file, chain.rules.clone(), entropy())?;
+                let client =
+                    NodeClient::new(std::slice::from_ref(&upstream.url), ca_file, chain.rules.clone(), entropy())?;
                 Upstream::Remote(Box::new(RemoteNode::new(upstream.url.clone(), client, purse(chain, &tag)?)))
             }
         });

@@ -19,7 +19,6 @@ use anyhow::{Context, Result, ensure};
 use crew::{Crew, Pace, Tally};
 use miner::Host;
 use process::{Figures, PoolProcess, PoolShape};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -212,12 +211,10 @@ fn rate(count: impl TryInto<u64>, seconds: f64) -> String {
 
 /// Raises how many descriptors this process and the pool may hold: each has one end of every connection.
 fn raise_descriptors(wanted: u64) -> Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    let most = limit.maximum.unwrap_or(u64::MAX);
+    let most = crate::pool::raise_descriptors().context("the limit of descriptors stays as it is")?;
     ensure!(
         wanted <= most,
         "{wanted} descriptors are needed, this system allows {most}: fewer miners, or `ulimit -Hn {wanted}` as root"
     );
-    let raised = Rlimit { current: Some(most), maximum: limit.maximum };
-    setrlimit(Resource::Nofile, raised).context("the limit of descriptors stays as it is")
+    Ok(())
 }
