@@ -83,8 +83,24 @@ fn up(rest: &[String]) -> Result<()> {
     run("cargo", &[&["run", "--release", "--package", "adit-cli", "--", "up", chain], &more[..]].concat())
 }
 
+/// Installs the servers that tests run the pool before, where Debian's packages may be installed. Where not, those tests say that they did not run.
+fn servers() {
+    const INSTALL: [&str; 6] =
+        ["-o", "DPkg::Lock::Timeout=500", "install", "--yes", "--no-install-recommends", "litecoind"];
+    if is_installed("litecoind", &["--version"]) && is_installed("litecoin-cli", &["--version"]) {
+        return;
+    }
+    println!("litecoind is missing: installing it");
+    // Whoever is root may have no sudo.
+    let done = is_installed("apt-get", &INSTALL) || is_installed("sudo", &[&["-n", "apt-get"], &INSTALL[..]].concat());
+    if !done {
+        println!("litecoind cannot be installed here: the tests that need it say so");
+    }
+}
+
 fn test(rest: &[String]) -> Result<()> {
     setup()?;
+    servers();
     let filter: Vec<&str> = rest.iter().map(String::as_str).collect();
     if is_installed("cargo", &["nextest", "--version"]) {
         run("cargo", &[&["nextest", "run", "--workspace", "--no-fail-fast"], &filter[..]].concat())?;

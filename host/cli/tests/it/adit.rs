@@ -197,6 +197,11 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// The number that the system knows it by.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The resident memory in bytes.
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -1,10 +1,10 @@
 //! The pool between real counterparts: Litecoin Core behind it, a miner of another language in front of it, connections that behave badly.
 //!
-//! Reading order: [`counterparts`] finds and starts what the pool works with, [`relay`] stands between pool and node where a test wants to break in, [`bench`]
+//! Reading order: [`counterparts`] finds and starts what the pool works with, [`bench`]
 //! starts the pool itself; every other module is one kind of claim. Where a server is missing a test says that it did not run.
 
 mod bench;
 mod counterparts;
 mod litecoin;
-mod relay;
+mod sockets;
 mod vision;

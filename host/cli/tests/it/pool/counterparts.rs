@@ -9,7 +9,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 /// A node's threads for calls: a pool that was killed leaves one waiting for the next block.
-const RPC_THREADS: &str = "-rpcthreads=16";
+const RPC_THREADS: &str = "-rpcthreads=32";
 
 /// How often ports are chosen anew where another process took them.
 const ATTEMPTS: usize = 5;
@@ -183,24 +183,10 @@ impl Node {
         self.folder.join("regtest/.cookie")
     }
 
-    fn pid(&self) -> u32 {
-        self.child.as_ref().expect("the node runs").id()
-    }
-
-    /// Stops it in its tracks: its sockets stay open.
-    pub fn freeze(&self) {
-        signal(self.pid(), "STOP");
-    }
-
-    /// Lets it go on.
-    pub fn thaw(&self) {
-        signal(self.pid(), "CONT");
-    }
-
     /// Ends it as a loss of power would.
     pub fn fall(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // A frozen process, too, ends by this.
+            // Ended already, perhaps.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -234,10 +220,15 @@ pub struct Miner(Option<Child>);
 impl Miner {
     /// Starts it. `None` where there is no Python.
     pub fn start(stratum: &str, user: &str, more: &[&str]) -> Option<Self> {
+        Self::start_at(&format!("stratum+tcp://{stratum}"), user, more)
+    }
+
+    /// Starts it for a pool that is named with its protocol.
+    pub fn start_at(url: &str, user: &str, more: &[&str]) -> Option<Self> {
         let python = program("python3")?;
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients/stratum_miner.py");
         let child = Command::new(python)
-            .args([script, "--url", &format!("stratum+tcp://{stratum}"), "--user", user, "--retries", "1000"])
+            .args([script, "--url", url, "--user", user, "--retries", "1000"])
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

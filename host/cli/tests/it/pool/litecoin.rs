@@ -1,19 +1,20 @@
 //! Blocks and money with Litecoin Core: what it accepts, what it confirms, what it takes back, and what a crash leaves.
 
 use super::bench::{Pool, Setup, audit};
-use super::counterparts::{Litecoin, Miner, atoms};
-use crate::adit::Place;
+use super::counterparts::{Litecoin, Miner, atoms, free_port};
+use crate::adit::{Place, wait_until};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Litecoin's own.
 const MATURITY: u64 = 100;
 
-/// A place with a pool that mines on the near node.
-fn place(litecoin: &Litecoin, maturity: u64) -> (Place, String) {
+/// A place with a pool that reaches the near node at a port.
+fn place(litecoin: &Litecoin, port: u16, maturity: u64) -> (Place, String) {
     let place = Place::new();
     let address = litecoin.pool_address();
     let cookie = litecoin.near.cookie();
-    let nodes = [(litecoin.near.port(), cookie.to_str().unwrap())];
+    let nodes = [(port, cookie.to_str().unwrap())];
     place.write("chain.toml", &Setup { address: &address, nodes: &nodes, maturity, more: "" }.text());
     (place, address)
 }
@@ -47,7 +48,7 @@ fn in_state<'a>(blocks: &'a [Value], state: &'a str) -> impl Iterator<Item = &'a
 #[test]
 fn litecoin_takes_the_pools_blocks_and_confirms_a_payment_to_three_miners() {
     let Some(litecoin) = Litecoin::start() else { return };
-    let (place, address) = place(&litecoin, MATURITY);
+    let (place, address) = place(&litecoin, litecoin.near.port(), MATURITY);
     let pool = Pool::start(&place);
     let payees = ["legacy", "p2sh-segwit", "bech32"].map(|kind| litecoin.payee(kind));
     let Some(said) = mine(&pool, &payees.clone().map(|payee| format!("{payee}.rig")), 3) else { return };
@@ -92,4 +93,98 @@ fn litecoin_takes_the_pools_blocks_and_confirms_a_payment_to_three_miners() {
     let left = litecoin.near.ask("getbalances", &[])["mine"].clone();
     let left = i128::from(atoms(&left["trusted"]) + atoms(&left["immature"]) + atoms(&left["untrusted_pending"]));
     assert_eq!(left, earned - received - sums("network_fees"));
+}
+
+#[test]
+fn an_orphaned_block_takes_its_credits_back() {
+    let Some(litecoin) = Litecoin::start() else { return };
+    let (place, _) = place(&litecoin, litecoin.near.port(), 3);
+    let pool = Pool::start(&place);
+    let users = ["legacy", "bech32"].map(|kind| litecoin.payee(kind));
+    if mine(&pool, &users, 2).is_none() {
+        return;
+    }
+    let blocks = pool.wait_for("split blocks", "/pool/blocks", |answer| {
+        let blocks = answer["blocks"].as_array()?;
+        (!blocks.is_empty() && blocks.iter().all(|block| block["split"] == true)).then(|| blocks.clone())
+    });
+    assert!(pool.owed().iter().any(|(_, owed)| *owed > 0), "{:?}", pool.owed());
+    for block in &blocks {
+        litecoin.near.ask("invalidateblock", &[block["hash"].as_str().unwrap()]);
+    }
+    litecoin.near.generate(8);
+    pool.wait_for("orphaned blocks", "/pool/blocks", |answer| {
+        (in_state(answer["blocks"].as_array()?, "orphaned").count() == blocks.len()).then_some(())
+    });
+    assert!(pool.owed().iter().all(|(_, owed)| *owed == 0), "{:?}", pool.owed());
+    let sums = audit(&place);
+    assert_eq!((sums("brought_by_blocks"), sums("owed_to_miners"), sums("foundation"), sums("operator")), (0, 0, 0, 0));
+}
+
+/// Brings all payments to their end, and compares what each user has by the node's own set of unspent outputs with what the books say.
+#[track_caller]
+fn settle(litecoin: &Litecoin, place: &Place, users: &[String]) {
+    let pool = Pool::start(place);
+    let mut seen = None;
+    let payments = wait_until("the end of all payments", || {
+        let (payments, blocks, owed) = (pool.payments(), pool.blocks(), pool.owed());
+        let is_open = |payment: &Value| ["planned", "signed", "sent"].iter().any(|state| payment["state"] == *state);
+        let done = owed.iter().all(|(_, owed)| *owed == 0) && !payments.iter().any(is_open);
+        // Whatever happens is buried: what is booked next waits for that alone.
+        let now = Some((payments.clone(), blocks, owed));
+        if seen != now {
+            litecoin.near.generate(2);
+            seen = now;
+        }
+        done.then_some(payments)
+    });
+    assert!(payments.iter().all(|payment| payment["state"] == "confirmed"), "{payments:#?}");
+    let outputs = || payments.iter().flat_map(|payment| payment["outputs"].as_array().unwrap());
+    for user in users {
+        let paid: u64 = outputs()
+            .filter(|output| output["address"] == **user)
+            .map(|output| output["amount_atoms"].as_u64().unwrap())
+            .sum();
+        assert_eq!(litecoin.near.unspent_at(user), paid, "{user}");
+    }
+    let paid: i128 = outputs().map(|output| i128::from(output["amount_atoms"].as_u64().unwrap())).sum();
+    assert_eq!(audit(place)("paid_out"), paid);
+}
+
+#[test]
+fn a_pool_killed_while_it_mines_forgets_no_block_and_pays_nobody_twice() {
+    const KILLS: u32 = 10;
+    let Some(litecoin) = Litecoin::start() else { return };
+    let (place, address) = place(&litecoin, litecoin.near.port(), 2);
+    let stratum = format!("127.0.0.1:{}", free_port());
+    let text = std::fs::read_to_string(place.path("chain.toml")).unwrap();
+    place.write("chain.toml", &text.replace("stratum = \"127.0.0.1:0\"", &format!("stratum = \"{stratum}\"")));
+    let funds = litecoin.pool_address();
+    litecoin.near.ask("generatetoaddress", &["100", &funds]);
+    litecoin.near.generate(100);
+    let users = ["legacy", "p2sh-segwit", "bech32"].map(|kind| litecoin.payee(kind));
+    let miner = |user: &String| Miner::start(&stratum, user, &["--algorithm", "scrypt", "--hash-rate", "2"]);
+    let Some(miners) = users.iter().map(miner).collect::<Option<Vec<_>>>() else { return };
+    let mut found = 0;
+    for round in 0..KILLS {
+        let pool = Pool::start(&place);
+        found = pool.wait_for("another block", "/pool/blocks?limit=1000", |answer| {
+            let count = answer["blocks"].as_array()?.len();
+            (count > found).then_some(count)
+        });
+        // Moments spread by a fixed sequence over some of the pool's rounds.
+        std::thread::park_timeout(Duration::from_millis(u64::from(round.wrapping_mul(2_654_435_761) >> 22)));
+        pool.process.kill();
+    }
+    drop(miners);
+    settle(&litecoin, &place, &users);
+    let pool = Pool::start(&place);
+    let ours = pool.ask("/pool/blocks?limit=1000").unwrap()["blocks"].as_array().unwrap().clone();
+    for height in 0..=litecoin.near.height() {
+        let hash = litecoin.near.ask("getblockhash", &[&height.to_string()]);
+        let block = litecoin.near.ask("getblock", &[hash.as_str().unwrap(), "2"]);
+        if block["tx"][0]["vout"][0]["scriptPubKey"]["addresses"] == json!([address]) {
+            assert!(ours.iter().any(|block| block["hash"] == hash), "block {hash} is not in the books: {ours:#?}");
+        }
+    }
 }
