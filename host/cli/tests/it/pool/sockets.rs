@@ -133,9 +133,9 @@ fn a_ban_holds_over_a_restart() {
             break line["params"].clone();
         }
     };
-    // One share over and over again: whatever the first is worth, the others are duplicates or as poor as it.
+    // A time long before the job: such a share is no block, so the job stays what it is.
     for share in 10..40 {
-        let parameters = json!([standing.user, job[0], "0000000000000000", job[7], "00000000"]);
+        let parameters = json!([standing.user, job[0], "0000000000000000", "00000001", "00000000"]);
         let line = json!({ "id": share, "method": "mining.submit", "params": parameters });
         bad.send(format!("{line}\n").as_bytes());
     }
