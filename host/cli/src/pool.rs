@@ -74,7 +74,7 @@ pub fn run(arguments: PoolArguments, log: &LogFormat) -> Result<ExitCode> {
             names: Names::new(address, &names),
             limits: limits.clone(),
         };
-        let router = api::standalone(prepared.router.clone(), guard);
+        let router = api::standalone(prepared.router.clone().merge(prepared.probes.clone()), guard);
         let (ending, receiver) = watch::channel(false);
         let server = tokio::spawn(Server { listener, tls: None, router, limits, ending: receiver }.run());
         tracing::info!(%address, "the pool's API listens");

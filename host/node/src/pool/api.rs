@@ -83,9 +83,15 @@ pub fn router(api: Arc<PoolApi>) -> Router {
     open.route("/pool/openapi.json", get(move || async move { (json, document) })).with_state(api)
 }
 
-/// Puts the routes of a pool that runs by itself behind a guard, with those that say whether it does.
+/// Returns the routes by which a supervisor asks a pool that runs by itself whether it does, and whether miners can be served.
+pub fn probes(api: Arc<PoolApi>) -> Router {
+    let ready = get(reads::ready);
+    Router::new().route("/healthz", get(|| async { "ok" })).route("/readyz", ready).with_state(api)
+}
+
+/// Puts the routes of a pool that runs by itself behind a guard.
 pub fn standalone(pool: Router, guard: Guard) -> Router {
-    pool.route("/healthz", get(|| async { "ok" })).fallback(no_route).layer(from_fn_with_state(Arc::new(guard), bounds))
+    pool.fallback(no_route).layer(from_fn_with_state(Arc::new(guard), bounds))
 }
 
 async fn no_route() -> ApiError {

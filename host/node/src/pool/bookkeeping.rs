@@ -150,16 +150,16 @@ impl Bookkeeping {
         if let Err(error) = recorded.await {
             return tracing::error!(block = %id, %error, "the books did not take the block: it is noted for the next start");
         }
+        if let Err(error) = &submitted {
+            tracing::error!(block = %id, %error, "no upstream took the block: it is handed in again until one does");
+        }
         let mut submitted = submitted;
-        loop {
-            match submitted {
-                Ok(verdict) => return self.take_verdict(id, verdict).await,
-                Err(error) => {
-                    tracing::error!(block = %id, %error, "no upstream took the block: it is handed in again");
-                    tokio::time::sleep(SUBMIT_PAUSE).await;
-                    submitted = self.upstreams.submit(&block.block).await;
-                }
-            }
+        while submitted.is_err() {
+            tokio::time::sleep(SUBMIT_PAUSE).await;
+            submitted = self.upstreams.submit(&block.block).await;
+        }
+        if let Ok(verdict) = submitted {
+            self.take_verdict(id, verdict).await;
         }
     }
 

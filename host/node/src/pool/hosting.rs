@@ -39,6 +39,8 @@ pub struct HostingParts {
 pub struct Prepared {
     /// Under `/pool`.
     pub router: Router,
+    /// `/healthz` and `/readyz`, for a process without a node.
+    pub probes: Router,
     mode: PoolMode,
     orders: mpsc::Receiver<Order>,
     standing: watch::Sender<Standing>,
@@ -109,9 +111,8 @@ impl Prepared {
     pub fn new(mode: PoolMode, token: Token) -> Self {
         let (order_sender, orders) = mpsc::channel(ORDERS_MAX);
         let (standing, standing_receiver) = watch::channel(Standing { mode, running: None });
-        let router =
-            api::router(Arc::new(PoolApi { token, standing: standing_receiver, orders: Orders(order_sender) }));
-        Self { router, mode, orders, standing }
+        let api = Arc::new(PoolApi { token, standing: standing_receiver, orders: Orders(order_sender) });
+        Self { router: api::router(Arc::clone(&api)), probes: api::probes(api), mode, orders, standing }
     }
 
     /// Starts. Where the mode hosts a pool, it runs when this returns.

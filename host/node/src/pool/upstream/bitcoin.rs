@@ -232,8 +232,9 @@ impl BitcoinNode {
         let wanted: Vec<Value> =
             outputs.iter().map(|output| json!({ &output.address: coins(output.amount) })).collect();
         let bare: String = self.wallet("createrawtransaction", json!([[], wanted])).await?;
-        // Our outputs keep their order: what is left goes to the last place.
-        let options = json!({ "lockUnspents": true, "changePosition": outputs.len() });
+        // Our outputs keep their order: what is left goes to the last place. Nothing is locked: payments are made one at a time, and locks would
+        // outlive a crash of the pool.
+        let options = json!({ "changePosition": outputs.len() });
         let funded: Funded = self.wallet("fundrawtransaction", json!([bare, options])).await?;
         let signed: Signed = self.wallet("signrawtransactionwithwallet", json!([funded.hex])).await?;
         if !signed.complete {
