@@ -13,4 +13,5 @@ mod settings;
 mod statistics;
 mod tls;
 mod transactions;
+mod upstreams;
 mod workers;

@@ -335,7 +335,7 @@ pub fn trusting_nobody() -> tokio_rustls::rustls::ClientConfig {
 }
 
 /// A clock that stands still: a template never expires by itself.
-fn test_clock() -> Clock {
+pub fn test_clock() -> Clock {
     Arc::new(|| Timestamp::from_secs(GENESIS_SECONDS + 3600))
 }
 
