@@ -83,18 +83,24 @@ fn up(rest: &[String]) -> Result<()> {
     run("cargo", &[&["run", "--release", "--package", "adit-cli", "--", "up", chain], &more[..]].concat())
 }
 
-/// Installs the servers that tests run the pool before, where Debian's packages may be installed. Where not, those tests say that they did not run.
+/// Installs the servers that tests run the pool before, and what their miner is written in, where Debian's packages may be installed. Where not,
+/// those tests say that they did not run.
 fn servers() {
-    const INSTALL: [&str; 6] =
-        ["-o", "DPkg::Lock::Timeout=500", "install", "--yes", "--no-install-recommends", "litecoind"];
-    if is_installed("litecoind", &["--version"]) && is_installed("litecoin-cli", &["--version"]) {
+    const INSTALL: [&str; 7] =
+        ["-o", "DPkg::Lock::Timeout=500", "install", "--yes", "--no-install-recommends", "litecoind", "python3"];
+    let wanted = ["litecoind", "litecoin-cli", "python3"];
+    if wanted.iter().all(|program| is_installed(program, &["--version"])) {
         return;
     }
-    println!("litecoind is missing: installing it");
+    println!("litecoind or python3 is missing: installing them");
     // Whoever is root may have no sudo.
-    let done = is_installed("apt-get", &INSTALL) || is_installed("sudo", &[&["-n", "apt-get"], &INSTALL[..]].concat());
+    let done = [&["apt-get"][..], &["sudo", "-n", "apt-get"]].iter().any(|apt| {
+        let (program, before) = (apt[0], &apt[1..]);
+        is_installed(program, &[before, &["update"]].concat())
+            && is_installed(program, &[before, &INSTALL[..]].concat())
+    });
     if !done {
-        println!("litecoind cannot be installed here: the tests that need it say so");
+        println!("they cannot be installed here: the tests that need them say so");
     }
 }
 
