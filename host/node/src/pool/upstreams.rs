@@ -28,6 +28,8 @@ pub struct UpstreamStatus {
 pub struct Upstreams {
     nodes: Vec<Upstream>,
     active: AtomicUsize,
+    /// Which node gave the last template.
+    mined_on: AtomicUsize,
     statuses: Mutex<Vec<UpstreamStatus>>,
     clock: Clock,
 }
@@ -43,7 +45,7 @@ impl Upstreams {
             problem: None,
         };
         let statuses = Mutex::new(nodes.iter().map(status).collect());
-        Self { nodes, active: AtomicUsize::new(0), statuses, clock }
+        Self { nodes, active: AtomicUsize::new(0), mined_on: AtomicUsize::new(0), statuses, clock }
     }
 
     /// Returns how each node has done, in order of preference.
@@ -66,9 +68,7 @@ impl Upstreams {
 
     /// Gives the turn to a node.
     pub fn choose(&self, node: usize) {
-        if self.active.swap(node, Ordering::Relaxed) != node {
-            tracing::warn!(upstream = self.nodes[node].name(), "the pool mines on this node now");
-        }
+        self.active.store(node, Ordering::Relaxed);
     }
 
     /// Returns how many nodes there are.
@@ -172,6 +172,9 @@ impl Upstreams {
         }
         if problem.is_none() {
             status.last_template = Some(now);
+            if self.mined_on.swap(node, Ordering::Relaxed) != node {
+                tracing::warn!(upstream = status.name, "the pool mines on this node now");
+            }
         }
         status.problem = problem;
     }
