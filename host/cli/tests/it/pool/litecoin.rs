@@ -129,7 +129,13 @@ fn settle(litecoin: &Litecoin, place: &Place, users: &[String]) {
     let payments = wait_until("the end of all payments", || {
         let (payments, blocks, owed) = (pool.payments(), pool.blocks(), pool.owed());
         let is_open = |payment: &Value| ["planned", "signed", "sent"].iter().any(|state| payment["state"] == *state);
-        let done = owed.iter().all(|(_, owed)| *owed == 0) && !payments.iter().any(is_open);
+        // Before a block is final its credits are not, or not yet, owed.
+        let is_final = |block: &Value| match block["state"].as_str().unwrap() {
+            "confirmed" => block["split"] == true,
+            state => ["orphaned", "refused"].contains(&state),
+        };
+        let all_owed = !blocks.is_empty() && blocks.iter().all(is_final);
+        let done = all_owed && owed.iter().all(|(_, owed)| *owed == 0) && !payments.iter().any(is_open);
         // Whatever happens is buried: what is booked next waits for that alone.
         let now = Some((payments.clone(), blocks, owed));
         if seen != now {
