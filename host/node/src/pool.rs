@@ -25,7 +25,7 @@ pub mod upstreams;
 pub mod web;
 
 use crate::clock::{Clock, Entropy, random_u32};
-use crate::settings::pool::{DifficultyBase, MoneySettings, PoolSettings};
+use crate::settings::pool::{MoneySettings, PoolSettings};
 use crate::tls::{self, TlsError};
 use adit_pool::money::fees::{BasisPoints, FeeError, Fees};
 use adit_pool::money::payments::{FeeBearer, PaymentSettings};
@@ -469,16 +469,9 @@ fn job_rules(settings: &PoolSettings) -> JobRules {
     }
 }
 
-fn base(settings: &PoolSettings) -> Base {
-    match settings.shares.base {
-        DifficultyBase::Sha256 => Base::Sha256,
-        DifficultyBase::Scrypt => Base::Scrypt,
-    }
-}
-
 fn session_settings(settings: &PoolSettings, version_mask: u32) -> SessionSettings {
     SessionSettings {
-        base: base(settings),
+        base: settings.shares.base.into(),
         version_mask,
         login_ms_max: settings.limits.login_ms,
         idle_ms_max: settings.limits.idle_ms,
@@ -489,7 +482,7 @@ fn session_settings(settings: &PoolSettings, version_mask: u32) -> SessionSettin
 fn difficulties(settings: &PoolSettings) -> Result<Difficulties, PoolStartError> {
     let read = |number: f64| {
         let decimal = Decimal::parse(&number.to_string()).ok_or(PoolStartError::Difficulty { number })?;
-        Ok::<_, PoolStartError>(base(settings).difficulty(decimal))
+        Ok::<_, PoolStartError>(Base::from(settings.shares.base).difficulty(decimal))
     };
     let least = read(settings.shares.difficulty_min)?;
     Ok(Difficulties { start: read(settings.shares.difficulty_start)?.max(least), least })

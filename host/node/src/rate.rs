@@ -1,5 +1,6 @@
 //! How often one address may ask: a token bucket for each, in a table of bounded size.
 
+use adit_pool::work::limits::network_of;
 use lru::LruCache;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -52,7 +53,7 @@ impl RateLimiter {
         const ONE: u64 = 1000;
         let full = ONE * u64::from(self.rate.burst);
         let per_milli = u64::from(self.rate.per_second);
-        let bucket = self.buckets.get_or_insert_mut(network(address), || Bucket { left: full, filled: now });
+        let bucket = self.buckets.get_or_insert_mut(network_of(address), || Bucket { left: full, filled: now });
         let elapsed = u64::try_from(now.saturating_duration_since(bucket.filled).as_millis()).unwrap_or(u64::MAX);
         if elapsed > 0 {
             bucket.left = bucket.left.saturating_add(elapsed.saturating_mul(per_milli));
@@ -71,17 +72,6 @@ impl RateLimiter {
 
 fn capacity(addresses: u32) -> NonZeroUsize {
     NonZeroUsize::new(addresses as usize).unwrap_or(NonZeroUsize::MIN)
-}
-
-/// One customer of an IPv6 provider holds a /64: its addresses count as one.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        address => address,
-    }
 }
 
 #[cfg(test)]

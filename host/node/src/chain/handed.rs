@@ -4,8 +4,8 @@
 //! that are worth least first. Where no room is left, a template goes that is stale, expired or replaced; where all are good, the next one is refused.
 //! Whoever keeps a template as such, a subscriber or this process's own miner, needs no room here.
 
-use crate::rate::network;
 use adit_chain::{TemplateRequest, WorkTemplate};
+use adit_pool::work::limits::network_of;
 use adit_primitives::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -112,7 +112,7 @@ impl Handed {
         template: &Arc<WorkTemplate>,
         moment: Moment,
     ) -> Result<(), Full> {
-        let address = network(address);
+        let address = network_of(address);
         let share = (self.templates_max / SHARES).max(1);
         let own = self.remembered.get(&address);
         if own.is_some_and(|own| own.iter().any(|held| held.template.id == template.id)) {

@@ -7,6 +7,7 @@ use super::connections::Note;
 use super::front::Front;
 use super::jobs::Current;
 use super::members::Member;
+use crate::api::shapes::Hex;
 use crate::server::ended;
 use adit_pool::work::extranonce::Extranonce;
 use adit_pool::work::job::JobId;
@@ -240,7 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             extranonce1: wire.expect("both parts have at most eight bytes"),
             extranonce2_bytes: self.front.extranonce2_bytes,
         };
-        self.session.subscribed(subscription, &hex(extranonce.as_bytes()), space, &mut self.out);
+        self.session.subscribed(subscription, &Hex(extranonce.as_bytes().to_vec()).to_string(), space, &mut self.out);
         self.tip = None;
         self.send_job();
         true
@@ -324,10 +325,6 @@ impl<S> Drop for Connection<S> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn unhex(text: &str) -> Option<Extranonce> {
-    crate::api::shapes::Hex::parse(text).and_then(|hex| Extranonce::new(&hex.0))
+    Hex::parse(text).and_then(|hex| Extranonce::new(&hex.0))
 }

@@ -4,6 +4,7 @@
 
 use super::connection::Connection;
 use super::front::Front;
+use crate::api::shapes::Hex;
 use crate::clock::{Clock, Entropy};
 use crate::server::ended;
 use adit_protocol::line::LineBuffer;
@@ -96,9 +97,9 @@ impl WebMiners {
     ) -> Result<(String, Arc<Assignment>), WebError> {
         let refused = |reason: &str| WebError::Refused { reason: reason.to_owned() };
         let place = Arc::clone(&self.front).admit(origin).ok_or_else(|| refused("too many connections, or banned"))?;
-        let mut secret = [0; 16];
+        let mut secret = vec![0; 16];
         (self.entropy)(&mut secret);
-        let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = Hex(secret).to_string();
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         {
             let mut miners = self.miners();

@@ -2,7 +2,7 @@
 //!
 //! A place is held as long as anything of its connection lives: the requests on it, and the subscription that it became.
 
-use crate::rate::network;
+use adit_pool::work::limits::network_of;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,7 +46,7 @@ impl Places {
 
     /// Gives a place to an address, unless it holds as many as it may. The addresses of one IPv6 customer count as one.
     pub fn take(&self, FreePlace(place): FreePlace, address: IpAddr) -> Option<Place> {
-        let address = network(address);
+        let address = network_of(address);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let count = held.get(&address).copied().unwrap_or_default();
         if count >= self.per_address {

@@ -4,6 +4,7 @@
 
 use super::rpc::{Rpc, RpcError, RpcSettingsError};
 use super::{Fetched, Mark, Submitted, UpstreamError, WalletError};
+use crate::api::shapes::Hex;
 use crate::settings::pool::UpstreamSettings;
 use adit_pool::money::payments::Sighting;
 use adit_pool::money::rounds::Standing;
@@ -193,7 +194,7 @@ impl BitcoinNode {
     }
 
     pub async fn submit(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
-        let answer: Option<String> = self.rpc.call("submitblock", json!([hex(block)])).await?;
+        let answer: Option<String> = self.rpc.call("submitblock", json!([Hex(block.to_vec())])).await?;
         // A block beside the tip is stored, and may yet win.
         Ok(match answer.as_deref() {
             None | Some("duplicate" | "inconclusive" | "duplicate-inconclusive") => Submitted::Taken,
@@ -249,7 +250,7 @@ impl BitcoinNode {
     }
 
     pub async fn send(&self, raw: &[u8]) -> Result<(), UpstreamError> {
-        let sent: Result<String, _> = self.rpc.call("sendrawtransaction", json!([hex(raw)])).await;
+        let sent: Result<String, _> = self.rpc.call("sendrawtransaction", json!([Hex(raw.to_vec())])).await;
         match sent {
             Ok(_) | Err(RpcError::Refused { code: ALREADY_IN_CHAIN, .. }) => Ok(()),
             Err(error) => Err(error.into()),
@@ -337,14 +338,8 @@ fn amount(text: &str) -> Option<Amount> {
     format!("{whole}{fraction:0<DECIMALS$}").parse().ok().map(Amount::from_atoms)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    crate::api::shapes::Hex::parse(text).map(|hex| hex.0)
+    Hex::parse(text).map(|hex| hex.0)
 }
 
 #[cfg(test)]
