@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("adit-kernels", &["adit-primitives"]),
     ("adit-chain", &["adit-primitives"]),
     ("adit-miner", &["adit-primitives"]),
+    ("adit-network", &["adit-primitives"]),
     ("adit-pool", &["adit-primitives"]),
     ("adit-protocol", &["adit-primitives"]),
     ("adit-store", &["adit-primitives"]),

@@ -1,6 +1,6 @@
 //! What makes two chains the same: the digest of their rules.
 
-use crate::{BlockId, Encode, Hash256};
+use crate::{BlockId, Encode, Hash256, canonical_struct};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -27,6 +27,9 @@ pub struct RulePlugin {
     /// The plugin's configuration as canonical JSON: keys sorted, no white space.
     pub config: String,
 }
+
+canonical_struct!(Rules { chain, network, genesis, consensus, hash, ledger });
+canonical_struct!(RulePlugin { name, digest, config });
 
 /// An item of the rules in which two chains differ.
 #[derive(Debug, Clone, PartialEq, Eq)]

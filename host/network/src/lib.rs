@@ -1,0 +1,26 @@
+//! What nodes say to each other: the protocols of the network as one machine without I/O.
+//!
+//! Bytes, events and the time go in; effects come out. Nothing here opens a socket, reads a clock, starts a thread or draws a
+//! random number that its seed does not determine: the node and the simulation run the same code. Blocks, transactions and
+//! shares are bytes with an id that the host computes; what they mean is the host's.
+//!
+//! Reading order: [`id`] names nodes and sessions, [`wire`] is the bytes between them, [`event`] and [`effect`] are what goes
+//! in and comes out, [`facts`] what the machine may ask, [`settings`] its bounds, [`machine`] the machine, [`view`] what
+//! people see of it.
+
+pub mod effect;
+pub mod event;
+pub mod facts;
+pub mod id;
+pub mod machine;
+pub mod settings;
+pub mod view;
+pub mod wire;
+
+pub use effect::{BanReason, CloseReason, Effect, Effects, JudgeBlock, Lane, Request};
+pub use event::{Acceptance, Event, Verdict};
+pub use facts::{BlockState, Facts};
+pub use id::{Address, Class, Direction, Moment, NodeId, RequestId, SessionId, Ticket, Tip};
+pub use machine::{Local, Machine};
+pub use settings::{Allowance, Settings, Strategies, Strategy};
+pub use view::{Counters, PeerView, Phase, SyncView};
