@@ -3,14 +3,16 @@
 //! A block's way: size, header decoded, body root, parents known, placed by the rules, time, form of the body; then it is kept, and
 //! `follow` moves the selected tip if the block is better. Faults of plugins and storage are never remembered against a block.
 //!
-//! Reading order: this file, `follow`, `open`.
+//! Reading order: this file, `bulk`, `follow`, `open`.
 
+mod bulk;
 mod follow;
 mod open;
 
 use crate::chain::follow::Fresh;
-use crate::checker::{block_size, check_block, check_unknown};
-use crate::headers::{HeaderError, Judge, Judged, second_genesis};
+use crate::checker::{check_block, check_unknown};
+use crate::gathered::Gathered;
+use crate::headers::{HeaderError, Judge, second_genesis, standing_on};
 use crate::ledger::{Law, StoredCoins, check_body, check_merging};
 use crate::mempool::Offer;
 use crate::record::{HeaderRecord, PendingRecord};
@@ -24,13 +26,12 @@ use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Requirements,
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Hash256, Height, Timestamp, TxId, Work};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A chain and its state. One owner changes it; readers go through [`Chain::reader`].
 pub struct Chain {
     config: ChainConfig,
-    storage: Arc<dyn Storage>,
+    storage: Arc<Gathered>,
     judge: Judge,
     index: Arc<BlockIndex>,
     mempool: Mempool,
@@ -118,8 +119,17 @@ pub enum HeadersError {
     Header(#[from] HeaderError),
     #[error("header {position} of the batch is too early: valid from {valid_from:?}")]
     Early { position: usize, valid_from: Timestamp },
-    #[error(transparent)]
-    Storage(#[from] StorageError),
+}
+
+/// What became of a batch of headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenHeaders {
+    /// The ids of the headers that are placed now, known ones among them, in order up to the first that is not.
+    pub ids: Vec<BlockId>,
+    /// How many were not known.
+    pub new: usize,
+    /// Why the batch was not taken to its end.
+    pub refused: Option<HeadersError>,
 }
 
 impl Chain {
@@ -130,7 +140,7 @@ impl Chain {
         rules: Arc<dyn RulesEngine>,
         hash: Box<dyn HashEngine>,
     ) -> Result<Self, OpenError> {
-        open::open(config, storage, Judge::new(rules, hash))
+        open::open(config, Arc::new(Gathered::new(storage)), Judge::new(rules, hash))
     }
 
     /// Judges a block and takes it. When this returns `Ok`, the block survives `kill -9`.
@@ -146,9 +156,9 @@ impl Chain {
         let mut followers = Vec::new();
         let mut parents = vec![id];
         while let Some(parent) = parents.pop() {
-            for child in self.waiting.take_children(parent) {
+            for (child, source) in self.waiting.take_children(parent) {
                 let checked = check_block(&mut self.judge, &self.index, &self.config.ledger, child);
-                match checked.and_then(|checked| self.take(now, checked)) {
+                match checked.and_then(|checked| self.take(now, Checked { source, ..checked })) {
                     Ok(id) => {
                         followers.push(id);
                         parents.push(id);
@@ -164,41 +174,10 @@ impl Chain {
         Ok(Accepted { id, height, work, selected: block.selected, reorg: self.reorg_since(before), followers })
     }
 
-    /// Judges headers in order and takes them, without bodies, up to the first that is refused. With many headers
-    /// in a call a plugin decodes, hashes and places them in bulk. Returns how many were new.
-    pub fn submit_headers(&mut self, now: Timestamp, headers: &[Vec<u8>]) -> Result<usize, HeadersError> {
-        self.check_whole()?;
-        let index = self.index.clone();
-        let max = self.config.ledger.header_bytes_max;
-        let sound = headers.iter().position(|header| header.len() > max).unwrap_or(headers.len());
-        let mut batch = Batch::default();
-        let (mut taken, mut early) = (0, None);
-        let stopped = self.judge.batch(&index, &headers[..sound], &mut |position, judged| {
-            let Judged { header, view, placement } = judged;
-            if placement.valid_from > now {
-                early = Some(HeadersError::Early { position, valid_from: placement.valid_from });
-                return ControlFlow::Break(());
-            }
-            let sequence = index.insert(&view, &placement, false);
-            let record = HeaderRecord { header, sequence, body: false, violation: None, view, placement };
-            batch.put(Table::Headers, record.view.id.to_bytes(), record.to_bytes());
-            taken += 1;
-            ControlFlow::Continue(())
-        });
-        // What was taken before a failure is in the index, so it is kept.
-        self.commit(batch)?;
-        let too_long = headers.get(sound).map(|header| {
-            let violation = block_size(format!("{} bytes of header, {max} are allowed", header.len()));
-            HeadersError::Header(HeaderError::Invalid { position: sound, violation })
-        });
-        let stopped = early.or(stopped.map_err(HeaderError::Fault)?.map(HeadersError::Header)).or(too_long);
-        stopped.map_or(Ok(taken), Err)
-    }
-
     /// Takes blocks that were too early and are not any more. To be called about once a second.
     pub fn advance(&mut self, now: Timestamp) -> Vec<Result<Accepted, BlockError>> {
         let due = self.early.take_due(now);
-        due.into_iter().map(|block| self.submit_block(now, block)).collect()
+        due.into_iter().map(|(block, _)| self.submit_block(now, block)).collect()
     }
 
     /// Judges a transaction and lets it wait for a block. When this returns `Ok`, it survives `kill -9`.
@@ -330,14 +309,14 @@ impl Chain {
     /// Judges one block, keeps it, and follows it if it is better. `Ok` says that it is kept and, as far as the ledger judged it, valid.
     fn take(&mut self, now: Timestamp, checked: Checked) -> Result<BlockId, BlockError> {
         self.check_whole()?;
-        let Checked { block, view, pow } = checked;
+        let Checked { block, view, pow, source } = checked;
         let id = view.id;
         check_unknown(&self.index, id)?;
         // A header that came before its body was placed then.
         let placement = self.index.indexed(id).map(|known| known.placement);
         let (placement, block) = match placement {
             Some(placement) => (placement, block),
-            None => self.place(now, block, &view, pow)?,
+            None => self.place(now, Checked { block, view: view.clone(), pow, source })?,
         };
         let rules = &self.config.ledger;
         let judged =
@@ -354,29 +333,24 @@ impl Chain {
     }
 
     /// Has the rules place a new block, or lets it wait.
-    fn place(
-        &mut self,
-        now: Timestamp,
-        block: Block,
-        view: &HeaderView,
-        pow: Hash256,
-    ) -> Result<(Placement, Block), BlockError> {
+    fn place(&mut self, now: Timestamp, checked: Checked) -> Result<(Placement, Block), BlockError> {
+        let Checked { block, view, pow, source } = checked;
         let id = view.id;
         if view.parents.is_empty() {
             return Err(BlockError::Invalid { id: Some(id), violation: second_genesis() });
         }
         for parent in &view.parents {
             if !self.index.contains(*parent) {
-                self.waiting.add(id, block, Until::Parent(*parent));
+                self.waiting.add(id, block, Until::Parent(*parent), source);
                 return Err(BlockError::Orphan { id, missing: *parent });
             }
-            if let Some(Violation { rule, detail }) = self.index.violation(*parent) {
-                let detail = format!("it stands on invalid block {parent}: {detail}");
+            if let Some(violation) = self.index.violation(*parent) {
                 self.waiting.drop_above(id);
-                return Err(BlockError::Invalid { id: Some(id), violation: Violation { rule, detail } });
+                return Err(BlockError::Invalid { id: Some(id), violation: standing_on(*parent, violation) });
             }
         }
-        let placement = match self.judge.place_one(&self.index, &block.header, view, pow)? {
+        let pow = pow.map_or_else(|| self.judge.digest_of(&view), Ok)?;
+        let placement = match self.judge.place_one(&self.index, &block.header, &view, pow)? {
             Ok(placement) => placement,
             Err(violation) => {
                 self.waiting.drop_above(id);
@@ -387,7 +361,7 @@ impl Chain {
         if valid_from > now {
             let ahead = valid_from.to_millis() - now.to_millis();
             let near = ahead <= self.config.orphans.early_ms_max;
-            let kept = near && self.early.add(id, block, Until::Time(valid_from));
+            let kept = near && self.early.add(id, block, Until::Time(valid_from), source);
             return Err(BlockError::Early { id, valid_from, kept });
         }
         Ok((placement, block))

@@ -1,14 +1,16 @@
-//! What can be said of a block before its place in the chain matters: on any thread, many at once.
+//! What can be said of blocks and headers before their place in the chain matters: on any thread, many at once.
 //!
 //! Sizes, the header's form, the body's root, the digest of the proof of work: nothing here depends on other blocks, so the chain's owner is
 //! left with placing blocks in order. Whether the digest meets the target is for the rules, which judge it with the header's place.
+//! What cannot be placed yet, or was placed before, is not hashed: a flood of either costs no more than reading it.
 
-use crate::headers::Judge;
+use crate::headers::{DecodedHeader, DecodedHeaders, HashedHeader, HeaderError, Judge};
 use crate::index::BlockStatus;
 use crate::{Block, BlockError, BlockIndex, LedgerRules};
 use adit_primitives::contract::{HeaderView, Violation};
-use adit_primitives::engine::{HashEngine, RulesEngine};
+use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
 use adit_primitives::{BlockId, Hash256};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Checks blocks one after another. Several may work beside each other.
@@ -23,7 +25,10 @@ pub struct Checker {
 pub struct Checked {
     pub(crate) block: Block,
     pub(crate) view: HeaderView,
-    pub(crate) pow: Hash256,
+    /// `None` where the header was placed before, or could not be placed yet.
+    pub(crate) pow: Option<Hash256>,
+    /// Who offered it, as far as that was said.
+    pub(crate) source: Option<u64>,
 }
 
 impl Checked {
@@ -35,6 +40,11 @@ impl Checked {
     /// Returns how many payments the block holds.
     pub fn payments(&self) -> usize {
         self.block.body.len().saturating_sub(1)
+    }
+
+    /// Says who offered the block: what waits for a parent is bounded for each source.
+    pub fn from_source(self, source: u64) -> Self {
+        Self { source: Some(source), ..self }
     }
 }
 
@@ -52,6 +62,40 @@ impl Checker {
     pub fn check(&mut self, block: Block) -> Result<Checked, BlockError> {
         check_block(&mut self.judge, &self.index, &self.ledger, block)
     }
+
+    /// The same for many, whose headers are read and hashed in bulk. One answer for each.
+    pub fn check_all(&mut self, blocks: Vec<Block>) -> Vec<Result<Checked, BlockError>> {
+        check_blocks(&mut self.judge, &self.index, &self.ledger, blocks)
+    }
+
+    /// Reads headers up to the first that cannot be placed: one that is invalid by itself or stands on an invalid or unknown block.
+    pub fn decode_headers(&self, headers: Vec<Vec<u8>>) -> Result<DecodedHeaders, Fault> {
+        decode_headers(&self.judge, &self.index, &self.ledger, headers)
+    }
+
+    /// Hashes what the headers' proofs of work are about.
+    pub fn hash_headers(&mut self, headers: Vec<DecodedHeader>) -> Result<Vec<HashedHeader>, Fault> {
+        self.judge.hash_headers(headers)
+    }
+}
+
+/// Reads headers up to the first that cannot be placed, or is too long.
+pub(crate) fn decode_headers(
+    judge: &Judge,
+    index: &BlockIndex,
+    ledger: &LedgerRules,
+    mut headers: Vec<Vec<u8>>,
+) -> Result<DecodedHeaders, Fault> {
+    let max = ledger.header_bytes_max;
+    let sound = headers.iter().position(|header| header.len() > max);
+    let too_long = sound.map(|position| {
+        let detail = format!("{} bytes of header, {max} are allowed", headers[position].len());
+        HeaderError::Invalid { position, violation: block_size(detail) }
+    });
+    headers.truncate(sound.unwrap_or(headers.len()));
+    let mut decoded = judge.decode_headers(index, headers)?;
+    decoded.stopped = decoded.stopped.or(too_long);
+    Ok(decoded)
 }
 
 /// Checks a block by these plugins.
@@ -63,10 +107,53 @@ pub(crate) fn check_block(
 ) -> Result<Checked, BlockError> {
     check_size(&block, ledger)?;
     let view = judge.decode_one(&block.header)?.map_err(|violation| BlockError::Invalid { id: None, violation })?;
+    let mut checked = check_decoded(index, block, view)?;
+    if needs_digest(index, &BTreeSet::new(), &checked.view) {
+        checked.pow = Some(judge.digest_of(&checked.view)?);
+    }
+    Ok(checked)
+}
+
+/// Checks blocks whose headers are read and hashed in bulk. Where that comes to no end, each is checked by itself, so that one block's fault
+/// says nothing about the others.
+fn check_blocks(
+    judge: &mut Judge,
+    index: &BlockIndex,
+    ledger: &LedgerRules,
+    blocks: Vec<Block>,
+) -> Vec<Result<Checked, BlockError>> {
+    let sized = |block: &Block| check_size(block, ledger).map_or_else(|_| Vec::new(), |()| block.header.clone());
+    let headers: Vec<Vec<u8>> = blocks.iter().map(sized).collect();
+    let Ok(views) = judge.decode_all(&headers) else {
+        return blocks.into_iter().map(|block| check_block(judge, index, ledger, block)).collect();
+    };
+    let check = |(block, view): (Block, Result<HeaderView, Violation>)| {
+        check_size(&block, ledger)?;
+        check_decoded(index, block, view.map_err(|violation| BlockError::Invalid { id: None, violation })?)
+    };
+    let mut answers: Vec<Result<Checked, BlockError>> = std::iter::zip(blocks, views).map(check).collect();
+    let beside: BTreeSet<BlockId> = answers.iter().flatten().map(Checked::id).collect();
+    let mut open: Vec<&mut Checked> =
+        answers.iter_mut().flatten().filter(|checked| needs_digest(index, &beside, &checked.view)).collect();
+    let views: Vec<&HeaderView> = open.iter().map(|checked| &checked.view).collect();
+    // Without an answer, each is hashed when it is placed.
+    if let Ok(digests) = judge.digests(views.iter().copied()) {
+        open.iter_mut().zip(digests).for_each(|(checked, pow)| checked.pow = Some(pow));
+    }
+    answers
+}
+
+/// Checks what needs neither a hash nor the rules.
+fn check_decoded(index: &BlockIndex, block: Block, view: HeaderView) -> Result<Checked, BlockError> {
     check_unknown(index, view.id)?;
     check_root(&block, &view)?;
-    let pow = judge.digest_of(&view)?;
-    Ok(Checked { block, view, pow })
+    Ok(Checked { block, view, pow: None, source: None })
+}
+
+/// Tells whether a header is to be placed, and can be once the blocks `beside` it are.
+fn needs_digest(index: &BlockIndex, beside: &BTreeSet<BlockId>, view: &HeaderView) -> bool {
+    let known = |parent: &BlockId| index.contains(*parent) || beside.contains(parent);
+    !index.contains(view.id) && view.parents.iter().all(known)
 }
 
 /// Refuses a block whose body is kept, or which is invalid.

@@ -37,6 +37,41 @@ pub(crate) struct Judged {
     pub(crate) placement: Placement,
 }
 
+/// Headers of a batch that have been read, up to the first that cannot be placed.
+#[derive(Debug)]
+pub struct DecodedHeaders {
+    /// Of all those headers, known ones among them.
+    pub(crate) ids: Vec<BlockId>,
+    /// Those that were not known.
+    pub(crate) fresh: Vec<DecodedHeader>,
+    /// Why the batch ended before its end.
+    pub(crate) stopped: Option<HeaderError>,
+}
+
+/// A header that was not known, and has been read.
+#[derive(Debug)]
+pub struct DecodedHeader {
+    position: usize,
+    header: Vec<u8>,
+    view: HeaderView,
+}
+
+/// A header that has been read and hashed: whether the digest is good enough is for the rules.
+#[derive(Debug)]
+pub struct HashedHeader {
+    position: usize,
+    candidate: Candidate,
+    view: HeaderView,
+}
+
+/// Headers that are ready to be placed.
+#[derive(Debug)]
+pub struct CheckedHeaders {
+    pub(crate) ids: Vec<BlockId>,
+    pub(crate) fresh: Vec<HashedHeader>,
+    pub(crate) stopped: Option<HeaderError>,
+}
+
 /// A header's place in its batch, and what it says.
 type Decoded = (usize, HeaderView);
 
@@ -54,6 +89,21 @@ struct Taking<'a> {
 pub(crate) struct Judge {
     pub(crate) rules: Arc<dyn RulesEngine>,
     hash: Box<dyn HashEngine>,
+}
+
+impl DecodedHeaders {
+    /// Takes the headers that are to be hashed out, in parts of about equal size. What remains takes them back by [`Self::hashed`].
+    pub fn split(&mut self, parts: usize) -> Vec<Vec<DecodedHeader>> {
+        let each = self.fresh.len().div_ceil(parts.max(1)).max(1);
+        let mut left = std::mem::take(&mut self.fresh).into_iter();
+        let part = || Some(left.by_ref().take(each).collect::<Vec<_>>()).filter(|part| !part.is_empty());
+        std::iter::from_fn(part).collect()
+    }
+
+    /// Puts the hashed parts together again, in their order.
+    pub fn hashed(self, parts: Vec<Vec<HashedHeader>>) -> CheckedHeaders {
+        CheckedHeaders { ids: self.ids, fresh: parts.into_iter().flatten().collect(), stopped: self.stopped }
+    }
 }
 
 impl HeaderChain {
@@ -212,11 +262,29 @@ impl Judge {
         headers: &[Vec<u8>],
         take: &mut dyn FnMut(usize, Judged) -> ControlFlow<()>,
     ) -> Result<Option<HeaderError>, Fault> {
-        let (decoded, stopped) = self.decode_batch(index, headers)?;
-        let digests = self.digests(decoded.iter().map(|(_, view)| view))?;
-        let candidates: Vec<Candidate> = std::iter::zip(&decoded, digests)
-            .map(|((position, _), pow)| Candidate { header: headers[*position].clone(), pow })
-            .collect();
+        let checked = self.check_headers(index, headers.to_vec())?;
+        self.place_headers(index, checked, take)
+    }
+
+    /// Reads and hashes headers.
+    pub(crate) fn check_headers(&mut self, index: &BlockIndex, headers: Vec<Vec<u8>>) -> Result<CheckedHeaders, Fault> {
+        let mut decoded = self.decode_headers(index, headers)?;
+        let fresh = self.hash_headers(std::mem::take(&mut decoded.fresh))?;
+        Ok(decoded.hashed(vec![fresh]))
+    }
+
+    /// Places headers that have been read and hashed, as [`Self::batch`] does.
+    pub(crate) fn place_headers(
+        &self,
+        index: &Arc<BlockIndex>,
+        checked: CheckedHeaders,
+        take: &mut dyn FnMut(usize, Judged) -> ControlFlow<()>,
+    ) -> Result<Option<HeaderError>, Fault> {
+        let CheckedHeaders { fresh, stopped, .. } = checked;
+        // Others may have brought them in the meantime.
+        let fresh = fresh.into_iter().filter(|header| !index.contains(header.view.id));
+        let (decoded, candidates): (Vec<Decoded>, Vec<Candidate>) =
+            fresh.map(|HashedHeader { position, candidate, view }| ((position, view), candidate)).unzip();
         let mut batch = Taking { index, decoded: decoded.into_iter(), take, ended: None };
         let shared: SharedView = index.clone();
         if candidates.is_empty() {
@@ -242,42 +310,61 @@ impl Judge {
         }
     }
 
-    /// Decodes up to the first header that cannot be placed, leaving out known ones.
-    fn decode_batch(
-        &self,
-        index: &BlockIndex,
-        headers: &[Vec<u8>],
-    ) -> Result<(Vec<Decoded>, Option<HeaderError>), Fault> {
+    /// Reads headers, in order and in one call. One answer for each.
+    pub(crate) fn decode_all(&self, headers: &[Vec<u8>]) -> Result<Vec<Result<HeaderView, Violation>>, Fault> {
         let views = self.rules.decode(headers)?;
         if views.len() != headers.len() {
             return Err(broken("decode", "the number of answers is not that of the headers"));
         }
-        let mut decoded: Vec<Decoded> = Vec::with_capacity(views.len());
+        views.iter().flatten().try_for_each(check_view)?;
+        Ok(views)
+    }
+
+    /// Reads headers up to the first that cannot be placed. Headers that are known are not to be hashed again.
+    pub(crate) fn decode_headers(&self, index: &BlockIndex, headers: Vec<Vec<u8>>) -> Result<DecodedHeaders, Fault> {
+        let views = self.rules.decode(&headers)?;
+        if views.len() != headers.len() {
+            return Err(broken("decode", "the number of answers is not that of the headers"));
+        }
+        let mut decoded = DecodedHeaders { ids: Vec::new(), fresh: Vec::new(), stopped: None };
         let mut fresh = BTreeSet::new();
-        for (position, view) in views.into_iter().enumerate() {
+        for (position, (header, view)) in std::iter::zip(headers, views).enumerate() {
             let view = match view {
                 Ok(view) => view,
-                Err(violation) => return Ok((decoded, Some(HeaderError::Invalid { position, violation }))),
+                Err(violation) => {
+                    decoded.stopped = Some(HeaderError::Invalid { position, violation });
+                    break;
+                }
             };
             check_view(&view)?;
-            if index.contains(view.id) || fresh.contains(&view.id) {
-                continue;
+            if !fresh.contains(&view.id) {
+                decoded.stopped = unplaceable(index, &fresh, position, &view);
             }
-            if view.parents.is_empty() {
-                return Ok((decoded, Some(HeaderError::Invalid { position, violation: second_genesis() })));
+            if decoded.stopped.is_some() {
+                break;
             }
-            let unknown = view.parents.iter().find(|id| !fresh.contains(*id) && !index.contains(**id));
-            if let Some(parent) = unknown {
-                return Ok((decoded, Some(HeaderError::Orphan { position, parent: *parent })));
+            decoded.ids.push(view.id);
+            if !index.contains(view.id) && fresh.insert(view.id) {
+                decoded.fresh.push(DecodedHeader { position, header, view });
             }
-            fresh.insert(view.id);
-            decoded.push((position, view));
         }
-        Ok((decoded, None))
+        Ok(decoded)
+    }
+
+    /// Hashes what each header's proof of work is about.
+    pub(crate) fn hash_headers(&mut self, headers: Vec<DecodedHeader>) -> Result<Vec<HashedHeader>, Fault> {
+        let digests = self.digests(headers.iter().map(|header| &header.view))?;
+        let hashed = std::iter::zip(headers, digests);
+        let hashed = hashed.map(|(DecodedHeader { position, header, view }, pow)| HashedHeader {
+            position,
+            candidate: Candidate { header, pow },
+            view,
+        });
+        Ok(hashed.collect())
     }
 
     /// Hashes what each header's proof of work is about: in one call where all inputs are equally long.
-    fn digests<'v>(
+    pub(crate) fn digests<'v>(
         &mut self,
         views: impl ExactSizeIterator<Item = &'v HeaderView> + Clone,
     ) -> Result<Vec<Hash256>, Fault> {
@@ -324,6 +411,36 @@ impl ChainView for Nothing {
     fn selected_ancestor(&self, _: BlockId, _: Height) -> Option<KnownBlock> {
         None
     }
+}
+
+/// Tells why a header cannot be placed over the index and the headers before it in its batch.
+fn unplaceable(
+    index: &BlockIndex,
+    fresh: &BTreeSet<BlockId>,
+    position: usize,
+    view: &HeaderView,
+) -> Option<HeaderError> {
+    if let Some(violation) = index.violation(view.id) {
+        return Some(HeaderError::Invalid { position, violation });
+    }
+    if index.contains(view.id) {
+        return None;
+    }
+    if view.parents.is_empty() {
+        return Some(HeaderError::Invalid { position, violation: second_genesis() });
+    }
+    let unknown = view.parents.iter().find(|id| !fresh.contains(*id) && !index.contains(**id));
+    if let Some(parent) = unknown {
+        return Some(HeaderError::Orphan { position, parent: *parent });
+    }
+    let invalid = view.parents.iter().find_map(|parent| Some((*parent, index.violation(*parent)?)));
+    invalid.map(|(parent, violation)| HeaderError::Invalid { position, violation: standing_on(parent, violation) })
+}
+
+/// The rule that a block breaks by standing on one that breaks it.
+pub(crate) fn standing_on(parent: BlockId, violation: Violation) -> Violation {
+    let Violation { rule, detail } = violation;
+    Violation { rule, detail: format!("it stands on invalid block {parent}: {detail}") }
 }
 
 /// Checks what the host relies on in a decoded header. A plugin that breaks it has a fault; the block may be right.

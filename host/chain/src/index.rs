@@ -4,7 +4,9 @@
 //! found in O(log n) steps wherever the block stands. Blocks are never removed.
 
 mod by_id;
+mod heads;
 mod order;
+mod sync;
 mod tips;
 
 use crate::reachability::{Place, Reachability};
@@ -16,6 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use order::{Colour, Standing};
+pub(crate) use sync::Lacked;
 
 use by_id::ById;
 
@@ -84,6 +87,8 @@ pub(crate) struct Node {
     children: Vec<Place>,
     /// How many of the children can be built upon.
     usable_children: u32,
+    /// How many of the children are not invalid.
+    sound_children: u32,
     /// The selected parent; the root's is itself.
     parent: Place,
     jump: Place,
@@ -105,6 +110,8 @@ pub(crate) struct Dag {
     candidates: BTreeSet<Rank>,
     /// Blocks that can be built upon, of whose children none can.
     tips: BTreeSet<Rank>,
+    /// Blocks that are not invalid, of whose children none is sound.
+    heads: BTreeSet<Rank>,
     version: Version,
     /// The bytes of the nodes' lists.
     lists: usize,
@@ -129,12 +136,14 @@ impl BlockIndex {
             parents: Vec::new(),
             children: Vec::new(),
             usable_children: 0,
+            sound_children: 0,
             parent: 0,
             jump: 0,
             depth: 0,
             order: 0,
         });
         dag.tips.insert(dag.rank(0));
+        dag.heads.insert(dag.rank(0));
         Self { dag: RwLock::new(dag), horizon }
     }
 
@@ -442,6 +451,7 @@ impl Dag {
         // Found here, not taken from the placement: answers about the past must not rest on a plugin's word.
         let merged = self.merge_set(parent, &parents, usize::MAX).expect("no set is larger than that");
         let violation = parents.iter().find_map(|at| self.node(*at).violation.clone());
+        let sound = violation.is_none();
         self.nodes.push(Node {
             known: KnownBlock {
                 id: view.id,
@@ -466,6 +476,7 @@ impl Dag {
             connectable: false,
             children: Vec::new(),
             usable_children: 0,
+            sound_children: 0,
             parent,
             jump: self.jump_above(parent),
             depth: self.node(parent).depth + 1,
@@ -479,6 +490,9 @@ impl Dag {
             let before = self.node(at).lists();
             self.node_mut(at).children.push(place);
             self.lists += self.node(at).lists() - before;
+        }
+        if sound {
+            self.add_head(place);
         }
         self.connect_upwards(place);
         place
@@ -524,6 +538,7 @@ impl Dag {
             node.status = BlockStatus::Invalid;
             node.violation = Some(violation.clone());
             open.extend_from_slice(&node.children);
+            self.remove_head(place);
             if usable {
                 self.remove_tip(place);
             }

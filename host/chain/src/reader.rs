@@ -1,4 +1,8 @@
 //! Questions about the chain, answered from the index and the storage by any thread.
+//!
+//! Reading order: this file, then `sync`, what other nodes ask for.
+
+mod sync;
 
 use crate::index::{IndexedBlock, Standing};
 use crate::record::{self, Location};
@@ -8,6 +12,8 @@ use adit_primitives::engine::ChainView;
 use adit_primitives::storage::{Storage, StorageError, Table};
 use adit_primitives::{Amount, BlockId, Decode, Encode, Height, TxId};
 use std::sync::Arc;
+
+pub use sync::HeadersPage;
 
 /// A handle for questions. Between two of them the chain may have gone on.
 #[derive(Clone)]

@@ -1,7 +1,11 @@
-//! Blocks that cannot be judged yet: their parent is missing, or their time has not come. Bounded; the oldest go first.
+//! Blocks that cannot be judged yet: their parent is missing, or their time has not come.
+//!
+//! Bounded: where there is no room, the oldest block of the source that takes the most room goes, so that no source pushes out more than its own
+//! once all have equal shares.
 
 use crate::{Block, OrphanLimits};
 use adit_primitives::{BlockId, Timestamp};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The blocks that wait.
@@ -13,6 +17,8 @@ pub(crate) struct Waiting {
     ids: BTreeMap<BlockId, u64>,
     for_parent: BTreeSet<(BlockId, u64)>,
     for_time: BTreeSet<(Timestamp, u64)>,
+    /// Those that nobody named are of one source. No more sources than blocks.
+    sources: BTreeMap<Option<u64>, Share>,
     bytes: usize,
     arrivals: u64,
 }
@@ -23,6 +29,14 @@ struct WaitingBlock {
     block: Block,
     bytes: usize,
     until: Until,
+    source: Option<u64>,
+}
+
+/// What waits of one source.
+#[derive(Debug, Default)]
+struct Share {
+    arrivals: BTreeSet<u64>,
+    bytes: usize,
 }
 
 /// What a block waits for.
@@ -40,13 +54,14 @@ impl Waiting {
             ids: BTreeMap::new(),
             for_parent: BTreeSet::new(),
             for_time: BTreeSet::new(),
+            sources: BTreeMap::new(),
             bytes: 0,
             arrivals: 0,
         }
     }
 
     /// Lets a block wait. One that waits already, or is larger than all the room, is left out. Returns whether it waits.
-    pub(crate) fn add(&mut self, id: BlockId, block: Block, until: Until) -> bool {
+    pub(crate) fn add(&mut self, id: BlockId, block: Block, until: Until, source: Option<u64>) -> bool {
         let bytes = block.size();
         if bytes > self.limits.bytes_max || self.limits.blocks_max == 0 {
             return false;
@@ -61,13 +76,16 @@ impl Waiting {
             Until::Time(time) => self.for_time.insert((time, arrival)),
         };
         self.ids.insert(id, arrival);
-        self.blocks.insert(arrival, WaitingBlock { id, block, bytes, until });
+        let share = self.sources.entry(source).or_default();
+        share.arrivals.insert(arrival);
+        share.bytes += bytes;
+        self.blocks.insert(arrival, WaitingBlock { id, block, bytes, until, source });
         self.bytes += bytes;
         self.make_room();
-        true
+        self.ids.contains_key(&id)
     }
 
-    /// Changes how much may wait; the oldest go where there is no room any more.
+    /// Changes how much may wait.
     pub(crate) fn set_limits(&mut self, limits: OrphanLimits) {
         self.limits = limits;
         self.make_room();
@@ -75,24 +93,34 @@ impl Waiting {
 
     fn make_room(&mut self) {
         while self.blocks.len() > self.limits.blocks_max || self.bytes > self.limits.bytes_max {
-            let oldest = self.blocks.keys().next().copied();
+            let many = self.blocks.len() > self.limits.blocks_max;
+            let room = |share: &Share| if many { share.arrivals.len() } else { share.bytes };
+            // Of equals, the one whose oldest is the oldest of all.
+            let greediest =
+                self.sources.values().max_by_key(|share| (room(share), Reverse(share.arrivals.first().copied())));
+            let oldest = greediest.and_then(|share| share.arrivals.first().copied());
             if oldest.and_then(|oldest| self.take(oldest)).is_none() {
                 break;
             }
         }
     }
 
-    /// Takes the blocks that waited for a parent, oldest first.
-    pub(crate) fn take_children(&mut self, parent: BlockId) -> Vec<Block> {
+    /// Takes the blocks that waited for a parent, oldest first, with who offered them.
+    pub(crate) fn take_children(&mut self, parent: BlockId) -> Vec<(Block, Option<u64>)> {
         let arrivals: Vec<u64> =
             self.for_parent.range((parent, 0)..=(parent, u64::MAX)).map(|(_, arrival)| *arrival).collect();
-        arrivals.into_iter().filter_map(|arrival| self.take(arrival)).map(|waiting| waiting.block).collect()
+        self.take_all(arrivals)
     }
 
-    /// Takes the blocks whose time has come, earliest first.
-    pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<Block> {
+    /// Takes the blocks whose time has come, earliest first, with who offered them.
+    pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<(Block, Option<u64>)> {
         let arrivals: Vec<u64> = self.for_time.range(..=(now, u64::MAX)).map(|(_, arrival)| *arrival).collect();
-        arrivals.into_iter().filter_map(|arrival| self.take(arrival)).map(|waiting| waiting.block).collect()
+        self.take_all(arrivals)
+    }
+
+    fn take_all(&mut self, arrivals: Vec<u64>) -> Vec<(Block, Option<u64>)> {
+        let taken = arrivals.into_iter().filter_map(|arrival| self.take(arrival));
+        taken.map(|waiting| (waiting.block, waiting.source)).collect()
     }
 
     /// Drops what waits for a block that turned out invalid, and what waits for that.
@@ -118,6 +146,13 @@ impl Waiting {
         };
         self.ids.remove(&waiting.id);
         self.bytes -= waiting.bytes;
+        if let Some(share) = self.sources.get_mut(&waiting.source) {
+            share.arrivals.remove(&arrival);
+            share.bytes -= waiting.bytes;
+            if share.arrivals.is_empty() {
+                self.sources.remove(&waiting.source);
+            }
+        }
         Some(waiting)
     }
 }
@@ -135,15 +170,23 @@ mod tests {
     }
 
     fn add(waiting: &mut Waiting, byte: u8, until: Until) {
+        add_from(waiting, byte, until, None);
+    }
+
+    fn add_from(waiting: &mut Waiting, byte: u8, until: Until, source: Option<u64>) {
         let (id, block) = block(byte);
-        assert!(waiting.add(id, block, until));
+        assert!(waiting.add(id, block, until, source));
+    }
+
+    fn blocks(taken: Vec<(Block, Option<u64>)>) -> Vec<Block> {
+        taken.into_iter().map(|(block, _)| block).collect()
     }
 
     #[test]
     fn the_oldest_goes_when_there_is_no_room() {
         let mut waiting = waiting(2);
         (1..=3).for_each(|byte| add(&mut waiting, byte, Until::Parent(BlockId([9; 32]))));
-        assert_eq!(waiting.take_children(BlockId([9; 32])), [block(2).1, block(3).1]);
+        assert_eq!(blocks(waiting.take_children(BlockId([9; 32]))), [block(2).1, block(3).1]);
         assert_eq!(waiting.size(), (0, 0));
     }
 
@@ -153,7 +196,7 @@ mod tests {
         (1..=50).for_each(|byte| add(&mut waiting, byte, Until::Parent(BlockId([99; 32]))));
         assert!(waiting.size().1 <= 1000);
         let huge = Block { header: vec![0; 2000], body: Vec::new() };
-        assert!(!waiting.add(BlockId([77; 32]), huge, Until::Time(Timestamp::from_millis(1))));
+        assert!(!waiting.add(BlockId([77; 32]), huge, Until::Time(Timestamp::from_millis(1)), None));
     }
 
     #[test]
@@ -161,7 +204,7 @@ mod tests {
         let mut waiting = waiting(5);
         add(&mut waiting, 1, Until::Time(Timestamp::from_millis(10)));
         assert!(waiting.take_due(Timestamp::from_millis(9)).is_empty());
-        assert_eq!(waiting.take_due(Timestamp::from_millis(10)), [block(1).1]);
+        assert_eq!(blocks(waiting.take_due(Timestamp::from_millis(10))), [block(1).1]);
     }
 
     #[test]
@@ -171,5 +214,29 @@ mod tests {
         add(&mut waiting, 2, Until::Parent(BlockId([1; 32])));
         waiting.drop_above(BlockId([9; 32]));
         assert_eq!(waiting.size(), (0, 0));
+    }
+
+    #[test]
+    fn a_flood_pushes_out_its_own_blocks_and_no_others() {
+        let mut waiting = waiting(6);
+        let parent = Until::Parent(BlockId([99; 32]));
+        add_from(&mut waiting, 1, parent, Some(1));
+        add_from(&mut waiting, 2, parent, None);
+        (10..40).for_each(|byte| add_from(&mut waiting, byte, parent, Some(7)));
+        let left = waiting.take_children(BlockId([99; 32]));
+        let want: Vec<(Block, Option<u64>)> =
+            [(1, Some(1)), (2, None)].map(|(byte, from)| (block(byte).1, from)).into();
+        assert_eq!(left[..2], want);
+        assert_eq!(blocks(left[2..].to_vec()), (36..40).map(|byte| block(byte).1).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn bytes_are_taken_from_the_source_with_the_most() {
+        let mut waiting = waiting(100);
+        let parent = Until::Parent(BlockId([99; 32]));
+        add_from(&mut waiting, 1, parent, Some(1));
+        let large = |byte: u8| Block { header: vec![byte; 400], body: Vec::new() };
+        (2..6).for_each(|byte| assert!(waiting.add(BlockId([byte; 32]), large(byte), parent, Some(2))));
+        assert_eq!(blocks(waiting.take_children(BlockId([99; 32]))), [block(1).1, large(4), large(5)]);
     }
 }

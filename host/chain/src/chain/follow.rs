@@ -10,7 +10,7 @@ use crate::mempool::Offer;
 use crate::record::{self, HeaderRecord, PendingRecord, meta};
 use crate::{Conflicts, MempoolError, Transaction};
 use adit_primitives::contract::{MergedBlock, Violation};
-use adit_primitives::storage::{Batch, StorageError, Table};
+use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Height, Timestamp, TxId};
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 //! Opening a chain: from nothing, or from what the storage holds.
 
 use super::{Chain, OpenError};
+use crate::gathered::Gathered;
 use crate::headers::{Judge, Judged};
 use crate::record::{self, FORMAT, HeaderRecord, meta};
 use crate::template::TemplateCache;
@@ -10,7 +11,7 @@ use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Hash256, Height};
 use std::sync::Arc;
 
-pub(super) fn open(config: ChainConfig, storage: Arc<dyn Storage>, mut judge: Judge) -> Result<Chain, OpenError> {
+pub(super) fn open(config: ChainConfig, storage: Arc<Gathered>, mut judge: Judge) -> Result<Chain, OpenError> {
     let genesis = judge.genesis()?.map_err(|violation| OpenError::Genesis { violation })?;
     let (index, state_version) = match record::read::<u32>(&*storage, Table::Meta, meta::FORMAT)? {
         None => {

@@ -3,7 +3,8 @@
 use crate::rules::{AHEAD_MS, BAD_NONCE, TestHash, TestRules};
 use crate::world::{Made, NOW, World, config, key, plain};
 use adit_chain::{
-    Block, BlockError, BlockStatus, Chain, HeaderChain, HeadersError, IndexedBlock, OpenError, PageLimits, Transaction,
+    Block, BlockError, BlockStatus, Chain, HeaderChain, HeaderError, HeadersError, IndexedBlock, OpenError, PageLimits,
+    TakenHeaders, Transaction,
 };
 use adit_primitives::engine::ChainView;
 use adit_primitives::{Hash256, Height, Timestamp};
@@ -222,8 +223,10 @@ fn headers_may_come_before_bodies() {
     let mut world = World::new();
     let line = line(&world, 4);
     let headers: Vec<Vec<u8>> = line.iter().map(|made| made.block.header.clone()).collect();
-    assert_eq!(world.chain.submit_headers(NOW, &headers), Ok(4));
-    assert_eq!(world.chain.submit_headers(NOW, &headers), Ok(0));
+    let ids: Vec<_> = line.iter().map(|made| made.id).collect();
+    let taken = |new| TakenHeaders { ids: ids.clone(), new, refused: None };
+    assert_eq!(world.chain.submit_headers(NOW, &headers), Ok(taken(4)));
+    assert_eq!(world.chain.submit_headers(NOW, &headers), Ok(taken(0)));
     assert_eq!(world.chain.tip().height, Height(0), "the ledger waits for bodies");
     world.submit(&line[1]).unwrap();
     assert_eq!(world.chain.tip().height, Height(0), "a body is missing below");
@@ -240,8 +243,9 @@ fn headers_are_taken_up_to_the_first_bad_one() {
     bad.nonce = BAD_NONCE;
     line[2] = bad.make();
     let headers: Vec<Vec<u8>> = line.iter().map(|made| made.block.header.clone()).collect();
-    let answer = world.chain.submit_headers(NOW, &headers);
-    assert!(matches!(answer, Err(HeadersError::Header(_))), "{answer:?}");
+    let TakenHeaders { ids, new, refused } = world.chain.submit_headers(NOW, &headers).unwrap();
+    assert_eq!((ids, new), (vec![line[0].id, line[1].id], 2));
+    assert!(matches!(refused, Some(HeadersError::Header(HeaderError::Invalid { position: 2, .. }))), "{refused:?}");
     assert!(world.chain.index().block(line[1].id).is_some());
     assert!(world.chain.index().block(line[2].id).is_none());
 }

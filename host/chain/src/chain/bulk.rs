@@ -1,0 +1,97 @@
+//! Headers and blocks in bulk, as a node takes them that has been away.
+//!
+//! Headers come first and are judged in batches; their bodies need no rule any more. A group of blocks is one durable commit: each block is judged
+//! exactly as by itself, and none of the answers goes out before all of the group is kept.
+
+use super::{Accepted, BlockError, Chain, HeadersError, TakenHeaders};
+use crate::Checked;
+use crate::checker::decode_headers;
+use crate::headers::{CheckedHeaders, HeaderError, Judged};
+use crate::record::HeaderRecord;
+use adit_primitives::engine::ChainView;
+use adit_primitives::storage::{Batch, StorageError, Table};
+use adit_primitives::{Encode, Timestamp};
+use std::ops::ControlFlow;
+
+/// What a group may gather before it is committed: what comes after is another commit.
+const GATHERED_BYTES_MAX: usize = 32 << 20;
+
+impl Chain {
+    /// Judges headers in order and takes them, without bodies, up to the first that is refused. With many headers
+    /// in a call a plugin decodes, hashes and places them in bulk. When this returns, what was taken survives `kill -9`.
+    pub fn submit_headers(&mut self, now: Timestamp, headers: &[Vec<u8>]) -> Result<TakenHeaders, StorageError> {
+        self.check_whole()?;
+        let decoded = decode_headers(&self.judge, &self.index, &self.config.ledger, headers.to_vec());
+        let checked = decoded.and_then(|mut decoded| {
+            let fresh = decoded.split(1).into_iter().map(|part| self.judge.hash_headers(part));
+            fresh.collect::<Result<_, _>>().map(|parts| decoded.hashed(parts))
+        });
+        match checked {
+            Ok(checked) => self.submit_checked_headers(now, checked),
+            Err(fault) => Ok(TakenHeaders { ids: Vec::new(), new: 0, refused: Some(HeaderError::Fault(fault).into()) }),
+        }
+    }
+
+    /// The same for headers that [`Checker`](crate::Checker)s have read and hashed.
+    pub fn submit_checked_headers(
+        &mut self,
+        now: Timestamp,
+        mut checked: CheckedHeaders,
+    ) -> Result<TakenHeaders, StorageError> {
+        self.check_whole()?;
+        let index = self.index.clone();
+        let mut ids = std::mem::take(&mut checked.ids);
+        let mut batch = Batch::default();
+        let (mut new, mut early) = (0, None);
+        let stopped = self.judge.place_headers(&index, checked, &mut |position, judged| {
+            let Judged { header, view, placement } = judged;
+            if placement.valid_from > now {
+                early = Some(HeadersError::Early { position, valid_from: placement.valid_from });
+                return ControlFlow::Break(());
+            }
+            let sequence = index.insert(&view, &placement, false);
+            let record = HeaderRecord { header, sequence, body: false, violation: None, view, placement };
+            batch.put(Table::Headers, record.view.id.to_bytes(), record.to_bytes());
+            new += 1;
+            ControlFlow::Continue(())
+        });
+        // What was taken before a failure is in the index, so it is kept.
+        self.commit(batch)?;
+        let stopped = stopped.unwrap_or_else(|fault| Some(HeaderError::Fault(fault)));
+        let placed = ids.iter().take_while(|id| index.block(**id).is_some()).count();
+        ids.truncate(placed);
+        Ok(TakenHeaders { ids, new, refused: early.or(stopped.map(HeadersError::Header)) })
+    }
+
+    /// Judges blocks in order, each as [`Self::submit_checked`] does, and keeps them by one commit, or by several in order where they are very large.
+    /// One answer for each; when this returns, blocks with `Ok` survive `kill -9`.
+    pub fn submit_blocks(&mut self, now: Timestamp, blocks: Vec<Checked>) -> Vec<Result<Accepted, BlockError>> {
+        let mut answers = Vec::with_capacity(blocks.len());
+        let mut durable = 0;
+        self.storage.begin();
+        for checked in blocks {
+            answers.push(self.submit_checked(now, checked));
+            if self.storage.bytes() >= GATHERED_BYTES_MAX {
+                self.end_group(&mut answers[durable..]);
+                durable = answers.len();
+                self.storage.begin();
+            }
+        }
+        self.end_group(&mut answers[durable..]);
+        answers
+    }
+
+    /// Commits what a group of blocks has gathered. Where that fails, none of them is kept as far as anybody can tell.
+    fn end_group(&mut self, answers: &mut [Result<Accepted, BlockError>]) {
+        let ended = match self.check_whole() {
+            Ok(()) => self.storage.end(),
+            Err(error) => {
+                self.storage.abandon();
+                Err(error)
+            }
+        };
+        if let Err(error) = self.note(ended) {
+            answers.iter_mut().for_each(|answer| *answer = Err(error.clone().into()));
+        }
+    }
+}
