@@ -132,6 +132,16 @@ pub struct TakenHeaders {
     pub refused: Option<HeadersError>,
 }
 
+impl HeadersError {
+    /// Returns the same error for a batch that began so many headers earlier.
+    pub fn after(self, headers: usize) -> Self {
+        match self {
+            Self::Header(error) => Self::Header(error.after(headers)),
+            Self::Early { position, valid_from } => Self::Early { position: position + headers, valid_from },
+        }
+    }
+}
+
 impl Chain {
     /// Opens the chain that the storage holds, or begins one with the rules' genesis. What a crash left half-way is brought to an end.
     pub fn open(

@@ -42,6 +42,11 @@ impl Checked {
         self.block.body.len().saturating_sub(1)
     }
 
+    /// Returns who offered the block, as far as that was said.
+    pub fn source(&self) -> Option<u64> {
+        self.source
+    }
+
     /// Says who offered the block: what waits for a parent is bounded for each source.
     pub fn from_source(self, source: u64) -> Self {
         Self { source: Some(source), ..self }

@@ -91,6 +91,17 @@ pub(crate) struct Judge {
     hash: Box<dyn HashEngine>,
 }
 
+impl HeaderError {
+    /// Returns the same error for a batch that began so many headers earlier.
+    pub fn after(self, headers: usize) -> Self {
+        match self {
+            Self::Invalid { position, violation } => Self::Invalid { position: position + headers, violation },
+            Self::Orphan { position, parent } => Self::Orphan { position: position + headers, parent },
+            Self::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
+
 impl DecodedHeaders {
     /// Takes the headers that are to be hashed out, in parts of about equal size. What remains takes them back by [`Self::hashed`].
     pub fn split(&mut self, parts: usize) -> Vec<Vec<DecodedHeader>> {

@@ -3,7 +3,7 @@
 //! What most readers want stands in a [`Snapshot`] that the thread publishes after every change, so that nobody waits for it. The thread ends, and
 //! the node with it, when the database fails: it does not go on with a state that it cannot keep.
 //!
-//! Reading order: this file is what others see, `checks` what is done beside the thread, `owner` what the thread does, `outlook` what the rules say
+//! Reading order: this file is what others see, `peers` what the network does, `checks` what is done beside the thread, `owner` what the thread does, `outlook` what the rules say
 //! about the next block, `foresight` which templates are made before anybody asks, `handed` which stay known.
 
 mod checks;
@@ -11,27 +11,30 @@ mod foresight;
 mod handed;
 mod outlook;
 mod owner;
+mod peers;
 
 pub use handed::Client;
+pub use peers::{NEWS_MAX, News, TURNS};
 
 use crate::audit::Deed;
 use crate::clock::Clock;
 use crate::statistics::timed::Stopwatch;
 use crate::statistics::{Colours, StatisticsReport};
 use adit_chain::{
-    Accepted, Block, BlockError, Chain, ChainReader, Checked, MempoolError, MempoolLimits, OrphanLimits, Pending,
-    Solution, TemplateError, TemplateLimits, TemplateRequest, Transaction, WorkTemplate,
+    Accepted, Block, BlockError, Chain, ChainReader, Checked, CheckedHeaders, MempoolError, MempoolLimits,
+    OrphanLimits, Pending, Solution, TakenHeaders, TemplateError, TemplateLimits, TemplateRequest, Transaction,
+    WorkTemplate,
 };
 use adit_primitives::contract::{KnownBlock, PowInput, Requirements, Violation};
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
 use adit_primitives::storage::{Storage, StorageError};
-use adit_primitives::{BlockId, Height, TxId};
+use adit_primitives::{BlockId, Height, TxId, Work};
 use checks::Checks;
 use owner::Owner;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 /// Requests that may wait for the chain; the next one is refused as "busy".
 pub const MAILBOX: usize = 1024;
@@ -51,6 +54,8 @@ pub struct Snapshot {
     /// See [`Chain::state_version`].
     pub state_version: u64,
     pub tip: KnownBlock,
+    /// The block with the most work, whether or not its body has come: the tip, where nothing is to be fetched.
+    pub best_header: BestHeader,
     pub difficulty: DifficultyLayers,
     /// What the next block must have, with the difficulty in force.
     pub next: Requirements,
@@ -60,6 +65,14 @@ pub struct Snapshot {
     pub counts: Counts,
     /// How the newest blocks lie, on a chain that merges blocks.
     pub dag: Option<DagStanding>,
+}
+
+/// Where the headers lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BestHeader {
+    pub id: BlockId,
+    pub height: Height,
+    pub work: Work,
 }
 
 /// How the newest blocks of a chain that merges blocks lie. Its blue score is the tip's height.
@@ -235,6 +248,8 @@ type Reply<T> = oneshot::Sender<T>;
 
 enum Request {
     Block { checked: Box<Result<Checked, BlockError>>, reply: Reply<Result<Taken, SubmitError>> },
+    Blocks { checked: Vec<Result<Checked, BlockError>>, reply: Reply<Vec<Result<Taken, SubmitError>>> },
+    Headers { checked: Result<CheckedHeaders, Fault>, reply: Reply<TakenHeaders> },
     Parts { parts: Box<BlockParts>, reply: Reply<Result<Taken, SubmitError>> },
     Proof { template: Solved, proof: Proof, reply: Reply<Result<Taken, SubmitError>> },
     Transaction { transaction: Transaction, reply: Reply<Result<TxId, MempoolError>> },
@@ -256,6 +271,9 @@ pub struct ChainHandle {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     reader: ChainReader,
     checks: Checks,
+    news: broadcast::Sender<News>,
+    /// For turns of what peers send.
+    turns: Arc<Semaphore>,
 }
 
 /// What the thread is started with.
@@ -311,7 +329,7 @@ impl ChainThread {
         let checking = std::mem::take(&mut parts.checking);
         let checks = Checks::new(checking.into_iter().map(|hash| parts.chain.checker(hash)).collect());
         let owner = Owner::new(parts)?;
-        let snapshot = owner.watch();
+        let (snapshot, news) = (owner.watch(), owner.news());
         let (mailbox, requests) = mpsc::channel(MAILBOX);
         let thread = std::thread::Builder::new()
             .name("adit-chain".to_owned())
@@ -329,7 +347,8 @@ impl ChainThread {
                 }
             }
         });
-        Ok(Self { handle: ChainHandle { mailbox, snapshot, reader, checks }, thread })
+        let turns = Arc::new(Semaphore::new(TURNS));
+        Ok(Self { handle: ChainHandle { mailbox, snapshot, reader, checks, news, turns }, thread })
     }
 
     /// Asks the thread to end after what waits already, and waits for it.

@@ -1,6 +1,6 @@
 //! What the rules say about the next block, and how the chain stands in all.
 
-use super::{Counts, DagStanding, DifficultyLayers, PoolSize, Snapshot, TIPS_MAX};
+use super::{BestHeader, Counts, DagStanding, DifficultyLayers, PoolSize, Snapshot, TIPS_MAX};
 use crate::statistics::Statistics;
 use adit_chain::index::Version;
 use adit_chain::{Chain, Conflicts, TemplateError};
@@ -54,9 +54,11 @@ impl Outlook {
     /// Puts everything together that readers see.
     pub fn snapshot(&self, chain: &Chain, counts: Counts, statistics: &Statistics) -> Snapshot {
         let pool = chain.mempool();
+        let best = chain.index().best_header();
         Snapshot {
             state_version: chain.state_version(),
             tip: chain.tip(),
+            best_header: BestHeader { id: best.id, height: best.height, work: best.work },
             difficulty: self.difficulty.clone(),
             next: self.next.clone(),
             pool: PoolSize { transactions: pool.count(), bytes: pool.bytes(), version: pool.version() },

@@ -5,7 +5,7 @@ use super::handed::{Client, Full, Handed, Moment};
 use super::outlook::{Basis, Outlook, merges};
 use super::{
     BlockParts, ChainChoice, ChainFailure, ChainParts, Counts, DifficultyChange, DifficultyError, DifficultyOrder,
-    Proof, Reply, Request, Snapshot, Solved, SubmitError, TRANSACTIONS_PER_COMMIT, Taken, WorkError,
+    NEWS_MAX, News, Proof, Reply, Request, Snapshot, Solved, SubmitError, TRANSACTIONS_PER_COMMIT, Taken, WorkError,
 };
 use crate::audit::{AuditLog, Deed};
 use crate::clock::Clock;
@@ -13,17 +13,17 @@ use crate::freshness::SAME_STATE_INTERVAL;
 use crate::statistics::timed::Stopwatch;
 use crate::statistics::{AcceptedBlock, Served, Statistics};
 use adit_chain::{
-    Accepted, Block, BlockError, Chain, Checked, MempoolError, Solution, TemplateError, TemplateRequest, Transaction,
-    WorkTemplate,
+    Accepted, Block, BlockError, Chain, Checked, CheckedHeaders, HeaderError, HeadersError, MempoolError, Solution,
+    TakenHeaders, TemplateError, TemplateRequest, Transaction, WorkTemplate,
 };
 use adit_primitives::contract::{Draft, Requirements, Violation};
-use adit_primitives::engine::{ChainView, RulesEngine, SharedView};
+use adit_primitives::engine::{ChainView, Fault, RulesEngine, SharedView};
 use adit_primitives::storage::StorageError;
 use adit_primitives::{BlockId, Height, TxId};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 /// How often a refused find is written to the log.
 const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(1);
@@ -46,6 +46,9 @@ pub struct Owner {
     /// What was looked ahead from: the blocks with the difficulty asked for, and the mempool.
     foreseen: (Basis, u64),
     snapshots: watch::Sender<Arc<Snapshot>>,
+    news: broadcast::Sender<News>,
+    /// News that go out with the next snapshot: whoever hears of a block and looks, finds it.
+    untold: Vec<News>,
 }
 
 /// Where a block came from.
@@ -55,6 +58,21 @@ struct Origin {
     found: bool,
     /// Its payments, where they are known.
     transactions: Option<usize>,
+    /// Who offered it, where that was said.
+    source: Option<u64>,
+}
+
+impl Origin {
+    /// Of a block that had waited.
+    const UNKNOWN: Self = Self { found: false, transactions: None, source: None };
+
+    fn of(checked: Result<&Checked, &BlockError>) -> Self {
+        checked.map_or(Self::UNKNOWN, |checked| Self {
+            found: false,
+            transactions: Some(checked.payments()),
+            source: checked.source(),
+        })
+    }
 }
 
 impl Owner {
@@ -86,6 +104,8 @@ impl Owner {
             refusal_logged: None,
             foreseen: (basis, chain.mempool().version()),
             snapshots,
+            news: broadcast::Sender::new(NEWS_MAX),
+            untold: Vec::new(),
             outlook,
             chain,
         })
@@ -112,8 +132,10 @@ impl Owner {
     fn next(&mut self, ahead: Option<Request>, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
         let waiting = ahead.or_else(|| requests.try_recv().ok());
         let more = |request: &Request| {
-            use Request::{Block, Parts, Proof, Transaction};
-            matches!(request, Block { .. } | Parts { .. } | Proof { .. } | Transaction { .. })
+            use Request::{Block, Blocks, Headers, Parts, Proof, Transaction};
+            let of_blocks =
+                matches!(request, Block { .. } | Blocks { .. } | Headers { .. } | Parts { .. } | Proof { .. });
+            of_blocks || matches!(request, Transaction { .. })
         };
         if !waiting.as_ref().is_some_and(more) {
             self.foresee();
@@ -126,6 +148,11 @@ impl Owner {
         self.snapshots.subscribe()
     }
 
+    /// Returns the sender of news, from which receivers are made.
+    pub fn news(&self) -> broadcast::Sender<News> {
+        self.news.clone()
+    }
+
     /// Publishes a snapshot where something changed. Before the answer goes out: whoever has it and looks, sees what it says.
     fn publish(&mut self) {
         self.look_ahead();
@@ -135,14 +162,28 @@ impl Owner {
             *before = now;
             changed
         });
+        for news in self.untold.drain(..) {
+            // Nobody may listen.
+            drop(self.news.send(news));
+        }
     }
 
     fn answer(&mut self, request: Request) -> Result<(), StorageError> {
         match request {
             Request::Block { checked, reply } => {
-                let transactions = checked.as_ref().as_ref().ok().map(Checked::payments);
+                let origin = Origin::of(checked.as_ref().as_ref());
                 let outcome = checked.and_then(|checked| self.chain.submit_checked((self.clock)(), checked));
-                let taken = self.taken(None, outcome, Origin { found: false, transactions })?;
+                let taken = self.taken(None, outcome, origin)?;
+                self.publish();
+                send(reply, taken);
+            }
+            Request::Blocks { checked, reply } => {
+                let taken = self.take_blocks(checked)?;
+                self.publish();
+                send(reply, taken);
+            }
+            Request::Headers { checked, reply } => {
+                let taken = self.take_headers(checked)?;
                 self.publish();
                 send(reply, taken);
             }
@@ -193,7 +234,7 @@ impl Owner {
             }
             Request::Tick => {
                 for outcome in self.chain.advance((self.clock)()) {
-                    self.count(&outcome, Origin { found: false, transactions: None })?;
+                    self.count(&outcome, Origin::UNKNOWN)?;
                 }
                 self.publish();
             }
@@ -210,7 +251,38 @@ impl Owner {
     ) -> Result<Result<Taken, SubmitError>, StorageError> {
         let transactions = Some(block.body.len().saturating_sub(1));
         let outcome = self.chain.submit_block((self.clock)(), block);
-        self.taken(made_for, outcome, Origin { found, transactions })
+        self.taken(made_for, outcome, Origin { found, transactions, source: None })
+    }
+
+    /// Takes blocks with one commit. One answer for each.
+    fn take_blocks(
+        &mut self,
+        checked: Vec<Result<Checked, BlockError>>,
+    ) -> Result<Vec<Result<Taken, SubmitError>>, StorageError> {
+        let origins: Vec<Origin> = checked.iter().map(|checked| Origin::of(checked.as_ref())).collect();
+        let refused: Vec<Option<BlockError>> = checked.iter().map(|checked| checked.as_ref().err().cloned()).collect();
+        let mut taken = self.chain.submit_blocks((self.clock)(), checked.into_iter().flatten().collect()).into_iter();
+        let answers = std::iter::zip(refused, origins).map(|(refused, origin)| {
+            let outcome = refused.map_or_else(|| taken.next().expect("each checked block has one answer"), Err);
+            self.taken(None, outcome, origin)
+        });
+        answers.collect()
+    }
+
+    fn take_headers(&mut self, checked: Result<CheckedHeaders, Fault>) -> Result<TakenHeaders, StorageError> {
+        let taken = match checked {
+            Ok(checked) => self.chain.submit_checked_headers((self.clock)(), checked)?,
+            Err(fault) => TakenHeaders { ids: Vec::new(), new: 0, refused: Some(HeaderError::Fault(fault).into()) },
+        };
+        if let Some(HeadersError::Header(HeaderError::Fault(fault))) = &taken.refused {
+            self.fault(fault);
+        }
+        Ok(taken)
+    }
+
+    fn fault(&mut self, fault: &Fault) {
+        tracing::warn!(%fault, "a plugin gave no answer");
+        self.counts.faults += 1;
     }
 
     /// Counts what became of a block.
@@ -358,6 +430,10 @@ impl Owner {
         let accepted = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
         self.counts.transactions_accepted += accepted;
         self.counts.transactions_refused += outcomes.len() as u64 - accepted;
+        let admitted: Arc<[TxId]> = outcomes.iter().flatten().copied().collect();
+        if !admitted.is_empty() {
+            self.untold.push(News::Transactions(admitted));
+        }
         self.publish();
         outcomes.into_iter().zip(replies).for_each(|(outcome, reply)| send(reply, outcome));
         Ok(())
@@ -371,13 +447,10 @@ impl Owner {
                 counts.blocks_aside += u64::from(!accepted.selected);
                 let reorganised = accepted.reorg.as_ref().is_some_and(|reorg| !reorg.disconnected.is_empty());
                 counts.reorgs += u64::from(reorganised);
-                self.note_accepted(accepted, origin);
+                self.note_accepted(accepted, origin)?;
             }
             Err(BlockError::Storage(error)) => return Err(error.clone()),
-            Err(BlockError::Fault(fault)) => {
-                tracing::warn!(%fault, "a plugin gave no answer");
-                counts.faults += 1;
-            }
+            Err(BlockError::Fault(fault)) => self.fault(fault),
             Err(error) => {
                 counts.blocks_refused += 1;
                 if let Some(rule) = broken_rule(error) {
@@ -389,19 +462,32 @@ impl Owner {
     }
 
     /// Notes a block and those that had waited for it.
-    fn note_accepted(&mut self, accepted: &Accepted, origin: Origin) {
-        let index = self.chain.index();
+    fn note_accepted(&mut self, accepted: &Accepted, origin: Origin) -> Result<(), StorageError> {
+        let index = self.chain.index().clone();
         let placement = self.placing.take();
         let merge_set = |id: BlockId| index.block(id).map(|known| known.merge_set).unwrap_or_default();
-        let waited = Origin { found: false, transactions: None };
+        let waited = Origin::UNKNOWN;
         let blocks = std::iter::once((accepted.id, origin)).chain(accepted.followers.iter().map(|id| (*id, waited)));
-        for (id, Origin { found, transactions }) in blocks {
+        for (id, Origin { found, transactions, source }) in blocks {
             let merged = merge_set(id).len();
             self.statistics.accepted(&AcceptedBlock { id, found, transactions, merged, placement });
+            self.tell(id, source)?;
         }
         if let Some(reorg) = &accepted.reorg {
             self.statistics.moved(reorg, merge_set);
         }
+        Ok(())
+    }
+
+    /// Notes that a block is to be told of, where anybody listens.
+    fn tell(&mut self, id: BlockId, source: Option<u64>) -> Result<(), StorageError> {
+        if self.news.receiver_count() == 0 {
+            return Ok(());
+        }
+        if let Some(header) = self.chain.reader().header(id)? {
+            self.untold.push(News::Block { id, header: header.into(), source });
+        }
+        Ok(())
     }
 
     fn order_difficulty(&mut self, order: DifficultyOrder) -> Result<DifficultyChange, DifficultyError> {

@@ -1,0 +1,125 @@
+//! What the network asks of the chain: headers and blocks in bulk, and news of what was taken.
+//!
+//! What comes from peers is checked beside the chain's thread and taken in turns: each turn is one durable commit, short enough that miners do not
+//! wait for it, and no more than [`TURNS`] of them stand in the mailbox at once.
+
+use super::checks::Checks;
+use super::{ChainHandle, Request, SubmitError, Taken, Unavailable};
+use adit_chain::{Block, Checked, TakenHeaders};
+use adit_primitives::{BlockId, TxId};
+use std::sync::Arc;
+use tokio::sync::{broadcast, oneshot};
+
+/// News that wait for a slow reader; the oldest go, and the reader is told how many.
+pub const NEWS_MAX: usize = 4096;
+
+/// Turns of peers that are checked or wait for the chain at once: while one is placed, the next is made ready.
+pub const TURNS: usize = 2;
+
+/// The most headers of a turn.
+const HEADERS_PER_TURN: usize = 1000;
+
+/// The most blocks of a turn.
+const BLOCKS_PER_TURN: usize = 256;
+
+/// Bytes of blocks after which a turn is full.
+const BYTES_PER_TURN: usize = 4 << 20;
+
+/// What the chain has taken, whoever offered it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A block with its body: from a miner, the API, a pool, a peer, or one that had waited.
+    Block {
+        id: BlockId,
+        header: Arc<[u8]>,
+        /// Who offered it, where that was said: see [`ChainHandle::submit_blocks`].
+        source: Option<u64>,
+    },
+    /// Transactions that wait for a block now.
+    Transactions(Arc<[TxId]>),
+}
+
+impl ChainHandle {
+    /// Returns a receiver of what is taken from now on. A reader that falls behind loses the oldest news and is told how many: what it
+    /// missed, tips and mempool tell.
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    /// Submits headers without bodies, parents before children. Read and hashed by all cores, placed in order, up to the first that is refused.
+    /// It waits for its turn instead of being refused as busy.
+    pub async fn submit_headers(&self, headers: Vec<Vec<u8>>) -> Result<TakenHeaders, Unavailable> {
+        let mut taken = TakenHeaders { ids: Vec::new(), new: 0, refused: None };
+        let mut left = headers.into_iter();
+        loop {
+            let turn: Vec<Vec<u8>> = left.by_ref().take(HEADERS_PER_TURN).collect();
+            if turn.is_empty() || taken.refused.is_some() {
+                return Ok(taken);
+            }
+            let before = taken.ids.len();
+            let _permit = self.turns.acquire().await.map_err(|_| Unavailable::Stopped)?;
+            let checked = self.checks.check_headers(turn).await;
+            let TakenHeaders { ids, new, refused } =
+                self.ask_in_turn(|reply| Request::Headers { checked, reply }).await?;
+            taken.ids.extend(ids);
+            taken.new += new;
+            taken.refused = refused.map(|error| error.after(before));
+        }
+    }
+
+    /// Submits whole blocks, parents before children: checked by all cores, placed in order, with few durable commits. One answer for each. `source` is
+    /// any number that stands for who offered them: what waits for a parent is bounded for each. It waits for its turn instead of being refused
+    /// as busy; blocks of calls that run at once may be placed in any order.
+    pub async fn submit_blocks(
+        &self,
+        blocks: Vec<Block>,
+        source: Option<u64>,
+    ) -> Result<Vec<Result<Taken, SubmitError>>, Unavailable> {
+        let mut answers = Vec::with_capacity(blocks.len());
+        let mut turns = turns_of(blocks).into_iter();
+        let check =
+            |turn: Option<Vec<Block>>| turn.map(|turn| tokio::spawn(check_turn(self.checks.clone(), turn, source)));
+        let _permit = self.turns.acquire().await.map_err(|_| Unavailable::Stopped)?;
+        let mut ahead = check(turns.next());
+        while let Some(checking) = ahead {
+            let checked = checking.await.map_err(|_| Unavailable::Stopped)?;
+            ahead = check(turns.next());
+            answers.extend(self.ask_in_turn(|reply| Request::Blocks { checked, reply }).await?);
+        }
+        Ok(answers)
+    }
+
+    /// Waits for room in the mailbox.
+    async fn ask_in_turn<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.send(request(reply)).await.map_err(|_| Unavailable::Stopped)?;
+        answer.await.map_err(|_| Unavailable::Stopped)
+    }
+}
+
+async fn check_turn(
+    checks: Checks,
+    blocks: Vec<Block>,
+    source: Option<u64>,
+) -> Vec<Result<Checked, adit_chain::BlockError>> {
+    let checked = checks.check_all(blocks).await.into_iter();
+    match source {
+        Some(source) => checked.map(|checked| checked.map(|checked| checked.from_source(source))).collect(),
+        None => checked.collect(),
+    }
+}
+
+/// Splits blocks into turns.
+fn turns_of(blocks: Vec<Block>) -> Vec<Vec<Block>> {
+    let (mut turns, mut turn, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for block in blocks {
+        bytes += block.size();
+        turn.push(block);
+        if turn.len() == BLOCKS_PER_TURN || bytes >= BYTES_PER_TURN {
+            turns.push(std::mem::take(&mut turn));
+            bytes = 0;
+        }
+    }
+    turns.extend((!turn.is_empty()).then_some(turn));
+    turns
+}
