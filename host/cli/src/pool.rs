@@ -15,6 +15,7 @@ use adit_node::chain::ChainHandle;
 use adit_node::client::NodeClient;
 use adit_node::pool::api::{self, Guard};
 use adit_node::pool::hosting::{HostingParts, Prepared};
+use adit_node::pool::solved::Notes;
 use adit_node::pool::upstream::Upstream;
 use adit_node::pool::upstream::adit::{AditNode, Purse};
 use adit_node::pool::upstream::bitcoin::{BitcoinNode, CoinbaseShape};
@@ -139,6 +140,8 @@ pub fn parts(opened: &Opened, own: Option<ChainHandle>) -> Result<PoolParts> {
     let store = Store::open(&Options { path: log.clone(), cache_bytes: LOG_CACHE_BYTES })
         .with_context(|| format!("failed to open the log of shares in {}", log.display()))?;
     let books = Books::open(&books_path(chain)).context("failed to open the pool's books")?;
+    let notes = folder.join("solved");
+    let notes = Notes::open(notes.clone()).with_context(|| format!("failed to make {}", notes.display()))?;
     let genesis = genesis(chain)?;
     let info = chain.payout.plugin.info();
     let name = format!("{} {} {} {}", info.name, info.version, info.digest, chain.payout.config);
@@ -148,6 +151,7 @@ pub fn parts(opened: &Opened, own: Option<ChainHandle>) -> Result<PoolParts> {
         checks: checks(chain, &folder)?,
         retargets: Box::new(chain.shares.plugin.shares(&chain.shares.config)?),
         scheme: Scheme { name, engine: Box::new(chain.payout.plugin.payout(&chain.payout.config)?) },
+        notes,
         storage: Arc::new(store),
         books: Arc::new(books) as Arc<dyn Accounts>,
         version_mask: if genesis.pow.roll_offset == 0 { genesis.pow.roll_mask } else { 0 },

@@ -53,6 +53,7 @@ use front::{Difficulties, Front, Port};
 use jobs::{Current, Following};
 use members::Members;
 use metrics::PoolMetrics;
+use solved::Notes;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -132,6 +133,8 @@ pub struct PoolParts {
     /// The share validator that sets difficulties.
     pub retargets: Box<dyn ShareEngine>,
     pub scheme: Scheme,
+    /// Blocks that were solved and are not in the books.
+    pub notes: Notes,
     /// Where the log of shares is kept.
     pub storage: Arc<dyn Storage>,
     pub books: Arc<dyn Accounts>,
@@ -218,14 +221,14 @@ struct Shared {
 impl Pool {
     /// Opens log and books, takes up what a crash left, and listens.
     pub async fn start(parts: PoolParts) -> Result<Self, PoolStartError> {
-        let PoolParts { settings, upstreams, checks, retargets, mut scheme, storage, books, .. } = parts;
+        let PoolParts { settings, upstreams, checks, retargets, mut scheme, notes, storage, books, .. } = parts;
         let ports = ports(&settings).await?;
         let stratum = ports[0].listener.local_addr().unwrap_or(settings.stratum);
         let now = (parts.clock)();
         let shared = Shared {
             metrics: Arc::new(PoolMetrics::new()),
             upstreams: Arc::new(Upstreams::new(upstreams, Arc::clone(&parts.clock))),
-            log: Arc::new(ShareLog::open(Arc::clone(&storage))?),
+            log: Arc::new(ShareLog::open(storage)?),
             bans: Arc::new(Mutex::new(Bans::new(ban_rules(&settings), books.bans(now)?, now))),
             jobs: Arc::new(JobBook::new(job_rules(&settings), random_u32(&parts.entropy) >> 1)),
             workers: Arc::new(Workers::new(worker_rules(&settings))),
@@ -239,7 +242,7 @@ impl Pool {
         };
         shared.put_in_force(&mut scheme).await?;
         let scheme_name = scheme.name.clone();
-        let bookkeeping = Arc::new(shared.bookkeeping(scheme, storage, &settings));
+        let bookkeeping = Arc::new(shared.bookkeeping(scheme, notes, &settings));
         bookkeeping.recover()?;
 
         let (solved, solved_receiver) = mpsc::unbounded_channel();
@@ -326,11 +329,11 @@ impl Shared {
         Ok(())
     }
 
-    fn bookkeeping(&self, scheme: Scheme, storage: Arc<dyn Storage>, settings: &PoolSettings) -> Bookkeeping {
+    fn bookkeeping(&self, scheme: Scheme, notes: Notes, settings: &PoolSettings) -> Bookkeeping {
         Bookkeeping {
             books: Arc::clone(&self.books),
             log: Arc::clone(&self.log),
-            storage,
+            notes: Arc::new(notes),
             schemes: Arc::new(Mutex::new(BTreeMap::from([(scheme.name, scheme.engine)]))),
             terms: Arc::clone(&self.terms),
             payment_interval: Duration::from_millis(settings.money.payment_ms),

@@ -30,13 +30,11 @@ pub enum Table {
     Audit,
     /// Number of a segment → shares that a pool credited.
     Shares,
-    /// Block id → a block that a pool found and that is not in its books yet.
-    Solved,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Headers,
         Self::Bodies,
@@ -48,7 +46,6 @@ impl Table {
         Self::Mempool,
         Self::Audit,
         Self::Shares,
-        Self::Solved,
     ];
 
     /// Returns the name under which the table is stored.
@@ -65,7 +62,6 @@ impl Table {
             Self::Mempool => "mempool",
             Self::Audit => "audit",
             Self::Shares => "shares",
-            Self::Solved => "solved",
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A guard against waiting for ever: no test passes or fails by how long something takes below it.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long to wait before looking again.
 const GLANCE: Duration = Duration::from_millis(20);

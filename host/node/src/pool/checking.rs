@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// Parcels that may wait for one checker. A connection whose parcel finds no room waits, and reads no further.
@@ -52,6 +53,8 @@ pub struct Claimed {
 pub struct Solved {
     pub block: SolvedBlock,
     pub shares_end: oneshot::Receiver<ShareSequence>,
+    /// When the checker had its hash.
+    pub hashed: Instant,
 }
 
 /// What checking needs besides the checkers.
@@ -157,10 +160,11 @@ impl CheckerThread {
         let shares: Vec<_> = parcels.iter().flat_map(|parcel| &parcel.shares).map(|share| share.submission).collect();
         let (solved, mut blocks) = (&self.solved, Vec::new());
         let checked = self.checker.check(&shares, (self.clock)(), &mut |block| {
+            let hashed = Instant::now();
             let (sender, shares_end) = oneshot::channel();
             blocks.push(sender);
             // Without anyone to take it the pool is at its end, and the find is in the checker's log line alone.
-            if solved.send(Solved { block, shares_end }).is_err() {
+            if solved.send(Solved { block, shares_end, hashed }).is_err() {
                 tracing::error!("a block was found while the pool ended");
             }
         });

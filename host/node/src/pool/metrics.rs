@@ -8,8 +8,13 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Limits, in seconds, between which a block's wait is counted.
+const BLOCK_WAITS: [f64; 10] = [0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.1, 0.5, 1.0];
 
 /// Why a share does not count.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -31,6 +36,7 @@ pub struct PoolMetrics {
     pub templates: Counter,
     pub jobs: Counter,
     pub blocks_found: Counter,
+    block_wait: Histogram,
     pub blocks_accepted: Counter,
     pub blocks_refused: Counter,
     pub blocks_orphaned: Counter,
@@ -67,6 +73,7 @@ impl PoolMetrics {
             templates: Counter::default(),
             jobs: Counter::default(),
             blocks_found: Counter::default(),
+            block_wait: Histogram::new(BLOCK_WAITS),
             blocks_accepted: Counter::default(),
             blocks_refused: Counter::default(),
             blocks_orphaned: Counter::default(),
@@ -92,6 +99,12 @@ impl PoolMetrics {
         registry.register("templates", "Templates that upstreams gave", metrics.templates.clone());
         registry.register("jobs", "Jobs that miners were given", metrics.jobs.clone());
         registry.register("blocks_found", "Blocks found", metrics.blocks_found.clone());
+        registry.register_with_unit(
+            "block_wait",
+            "From a block's hash to its way to the upstreams, with its note written",
+            Unit::Seconds,
+            metrics.block_wait.clone(),
+        );
         registry.register("blocks_accepted", "Blocks that the upstream took", metrics.blocks_accepted.clone());
         registry.register("blocks_refused", "Blocks that the upstream refused", metrics.blocks_refused.clone());
         registry.register("blocks_orphaned", "Blocks that lost their place for good", metrics.blocks_orphaned.clone());
@@ -107,6 +120,12 @@ impl PoolMetrics {
         registry.register("upstream_up", "Whether an upstream gives templates", metrics.upstream_up.clone());
         registry.register("jobs_sent", "Jobs sent to connections", metrics.jobs_sent.clone());
         metrics
+    }
+
+    /// Counts a block, and how long after its hash it was on its way.
+    pub fn block_found(&self, waited: Duration) {
+        self.blocks_found.inc();
+        self.block_wait.observe(waited.as_secs_f64());
     }
 
     /// Counts a share.

@@ -13,7 +13,6 @@ pub mod rpc;
 use adit::AditNode;
 use adit_pool::money::payments::Sighting;
 use adit_pool::money::rounds::Standing;
-use adit_pool::work::share::SolvedBlock;
 use adit_pool::work::template::{BlockTemplate, TemplateError};
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
 use adit_primitives::{BlockId, Height, TxId};
@@ -107,12 +106,7 @@ impl Upstream {
     }
 
     /// Hands a block in.
-    pub async fn submit(&self, solved: &SolvedBlock) -> Result<Submitted, UpstreamError> {
-        self.submit_bytes(&solved.block).await
-    }
-
-    /// Hands in a block's bytes, as they stand in the books.
-    pub async fn submit_bytes(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
+    pub async fn submit(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
         match self {
             Self::Adit(node) => node.submit(block).await,
             Self::Remote(node) => node.submit(block).await,

@@ -7,8 +7,10 @@ use adit_pool::money::rounds::Standing;
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
 use adit_primitives::contract::payout::Economics;
 use adit_primitives::{BlockId, Height, Timestamp, TxId};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How a node has done.
@@ -24,9 +26,22 @@ pub struct UpstreamStatus {
     pub problem: Option<String>,
 }
 
+/// What the nodes make of a block together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// One at least has it.
+    Taken,
+    /// Of those that answer, none takes it.
+    Refused {
+        reason: String,
+        /// How many gave no answer.
+        silent: usize,
+    },
+}
+
 /// The nodes.
 pub struct Upstreams {
-    nodes: Vec<Upstream>,
+    nodes: Vec<Arc<Upstream>>,
     active: AtomicUsize,
     /// Which node gave the last template.
     mined_on: AtomicUsize,
@@ -45,6 +60,7 @@ impl Upstreams {
             problem: None,
         };
         let statuses = Mutex::new(nodes.iter().map(status).collect());
+        let nodes = nodes.into_iter().map(Arc::new).collect();
         Self { nodes, active: AtomicUsize::new(0), mined_on: AtomicUsize::new(0), statuses, clock }
     }
 
@@ -107,24 +123,37 @@ impl Upstreams {
         None
     }
 
-    /// Hands a block to every node, the one that is asked first: the sooner the network has it the better. Returns what the first says that
-    /// gives a verdict.
-    pub async fn submit(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
+    /// Hands a block to every node at once, and returns as soon as one takes it: the others are waited for by nobody, and are given it all the
+    /// same. An error where none gives a verdict.
+    pub async fn submit(&self, block: &Arc<[u8]>) -> Result<Verdict, UpstreamError> {
         let first = self.active();
         let others = (0..self.nodes.len()).filter(|node| *node != first);
-        let mut outcome = self.nodes[first].submit_bytes(block).await;
-        for node in others {
-            let answer = self.nodes[node].submit_bytes(block).await;
-            if let Err(error) = &answer {
-                tracing::warn!(upstream = self.nodes[node].name(), %error, "a block was not handed in here");
-            }
-            let better =
-                matches!((&outcome, &answer), (Err(_), Ok(_)) | (Ok(Submitted::Refused { .. }), Ok(Submitted::Taken)));
-            if better {
-                outcome = answer;
+        let hand_in = |node: usize| {
+            let (node, was_up, block) = (Arc::clone(&self.nodes[node]), self.is_up(node), Arc::clone(block));
+            tokio::spawn(async move {
+                let answer = node.submit(&block).await;
+                // That a node is down is said once, elsewhere.
+                if was_up && !matches!(answer, Ok(Submitted::Taken)) {
+                    tracing::warn!(upstream = node.name(), ?answer, "a block was not taken here");
+                }
+                answer
+            })
+        };
+        let mut answers: FuturesUnordered<_> = std::iter::once(first).chain(others).map(hand_in).collect();
+        let (mut refused, mut silent, mut failed) = (None, 0, None);
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(Ok(Submitted::Taken)) => return Ok(Verdict::Taken),
+                Ok(Ok(Submitted::Refused { reason })) => refused = refused.or(Some(reason)),
+                Ok(Err(error)) => (silent, failed) = (silent + 1, failed.or(Some(error))),
+                Err(_) => silent += 1,
             }
         }
-        outcome
+        match (refused, failed) {
+            (Some(reason), _) => Ok(Verdict::Refused { reason, silent }),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(UpstreamError::Chain { detail: "handing in panicked".to_owned() }),
+        }
     }
 
     /// See [`Upstream::standing`].
@@ -150,6 +179,10 @@ impl Upstreams {
     /// See [`Upstream::sighting`].
     pub async fn sighting(&self, id: TxId, raw: &[u8]) -> Result<Sighting, UpstreamError> {
         self.nodes[0].sighting(id, raw).await
+    }
+
+    fn is_up(&self, node: usize) -> bool {
+        self.lock()[node].up
     }
 
     fn asked(&self) -> &Upstream {

@@ -3,8 +3,8 @@
 use crate::support::test_clock;
 use adit_node::pool::upstream::bitcoin::{BitcoinNode, CoinbaseShape};
 use adit_node::pool::upstream::rpc::RpcError;
-use adit_node::pool::upstream::{Submitted, Upstream, UpstreamError};
-use adit_node::pool::upstreams::Upstreams;
+use adit_node::pool::upstream::{Upstream, UpstreamError};
+use adit_node::pool::upstreams::{Upstreams, Verdict};
 use adit_node::settings::pool::{UpstreamKind, UpstreamSettings};
 use adit_primitives::BlockId;
 use serde_json::{Value, json};
@@ -27,21 +27,26 @@ struct Scripted {
 
 impl Scripted {
     async fn start(script: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self::start_after(Arc::new(AtomicUsize::new(1)), script).await
+    }
+
+    /// Starts one that answers nothing before a count is above nought.
+    async fn start_after(count: Arc<AtomicUsize>, script: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (script, asked): (Script, _) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
-        let count = Arc::clone(&asked);
+        let counts = (count, Arc::clone(&asked));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, Arc::clone(&script), Arc::clone(&count)));
+                tokio::spawn(answer(stream, Arc::clone(&script), counts.clone()));
             }
         });
         Self { url, asked }
     }
 }
 
-/// Answers the requests of one connection.
-async fn answer(mut stream: TcpStream, script: Script, asked: Arc<AtomicUsize>) {
+/// Answers the requests of one connection, once the first count is above nought; the second counts them.
+async fn answer(mut stream: TcpStream, script: Script, (before, asked): (Arc<AtomicUsize>, Arc<AtomicUsize>)) {
     let mut held = Vec::new();
     loop {
         let mut input = [0; 4096];
@@ -52,6 +57,9 @@ async fn answer(mut stream: TcpStream, script: Script, asked: Arc<AtomicUsize>) 
         let Ok(call) = serde_json::from_str::<Value>(body) else { continue };
         held.clear();
         asked.fetch_add(1, Ordering::Relaxed);
+        while before.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
         let body = script(call["method"].as_str().unwrap());
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         if stream.write_all(answer.as_bytes()).await.is_err() {
@@ -117,7 +125,7 @@ async fn a_node_that_is_well_gives_a_template_and_takes_a_block() {
     let fetched = upstreams.template(0, None, Duration::ZERO).await.unwrap();
     assert_eq!(fetched.template.height.0, 9);
     assert!(upstreams.are_ready(Duration::from_secs(3600)));
-    assert_eq!(upstreams.submit(&[1, 2, 3]).await.unwrap(), Submitted::Taken);
+    assert_eq!(upstreams.submit(&block()).await.unwrap(), Verdict::Taken);
 }
 
 #[tokio::test]
@@ -172,17 +180,51 @@ async fn a_nodes_own_refusal_is_passed_on_with_its_code() {
     assert!(matches!(error.await, UpstreamError::Rpc(RpcError::Refused { code: -9, .. })));
 }
 
+fn refusing(method: &str) -> String {
+    match method {
+        "submitblock" => result(&json!("high-hash")),
+        method => sound(9)(method),
+    }
+}
+
+fn block() -> Arc<[u8]> {
+    Arc::new([1, 2, 3])
+}
+
 #[tokio::test]
 async fn a_block_goes_to_every_node_and_counts_where_one_takes_it() {
     let folder = tempfile::tempdir().unwrap();
-    let refusing = Scripted::start(|method| match method {
-        "submitblock" => result(&json!("high-hash")),
-        method => sound(9)(method),
-    });
-    let (refusing, taking) = (refusing.await, Scripted::start(sound(9)).await);
+    let (refusing, taking) = (Scripted::start(refusing).await, Scripted::start(sound(9)).await);
     let both = upstreams(&[&refusing.url, &taking.url], &folder);
-    assert_eq!(both.submit(&[1]).await.unwrap(), Submitted::Taken);
-    assert_eq!((refusing.asked.load(Ordering::Relaxed), taking.asked.load(Ordering::Relaxed)), (1, 1));
+    assert_eq!(both.submit(&block()).await.unwrap(), Verdict::Taken);
+    // Whoever is not waited for is asked all the same.
+    while refusing.asked.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
     let alone = upstreams(&[&refusing.url], &folder);
-    assert_eq!(alone.submit(&[1]).await.unwrap(), Submitted::Refused { reason: "high-hash".to_owned() });
+    let refused = Verdict::Refused { reason: "high-hash".to_owned(), silent: 0 };
+    assert_eq!(alone.submit(&block()).await.unwrap(), refused);
+}
+
+#[tokio::test]
+async fn a_node_that_is_slow_to_answer_holds_no_block_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let quick = Scripted::start(refusing).await;
+    // It answers only when the other was asked: one after the other, it would give no answer in time.
+    let slow = Scripted::start_after(Arc::clone(&quick.asked), refusing).await;
+    let refused = Verdict::Refused { reason: "high-hash".to_owned(), silent: 0 };
+    assert_eq!(upstreams(&[&slow.url, &quick.url], &folder).submit(&block()).await.unwrap(), refused);
+}
+
+#[tokio::test]
+async fn a_refusal_says_how_many_nodes_are_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", dead.local_addr().unwrap());
+    drop(dead);
+    let refusing = Scripted::start(refusing).await;
+    let both = upstreams(&[&url, &refusing.url], &folder);
+    let refused = Verdict::Refused { reason: "high-hash".to_owned(), silent: 1 };
+    assert_eq!(both.submit(&block()).await.unwrap(), refused);
+    assert!(upstreams(&[&url], &folder).submit(&block()).await.is_err());
 }

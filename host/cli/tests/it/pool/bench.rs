@@ -3,6 +3,10 @@
 use crate::adit::{Place, Running, get, wait_until};
 use serde_json::Value;
 
+/// More blocks and payments than a test makes.
+pub const ALL_BLOCKS: &str = "/pool/blocks?limit=1000";
+const ALL_PAYMENTS: &str = "/pool/payments?limit=1000";
+
 /// What a pool before Litecoin nodes is set to.
 pub struct Setup<'a> {
     /// Whom its blocks pay.
@@ -108,12 +112,12 @@ impl Pool {
 
     /// Returns the blocks that it found.
     pub fn blocks(&self) -> Vec<Value> {
-        self.wait_for("the blocks", "/pool/blocks", |answer| answer["blocks"].as_array().cloned())
+        self.wait_for("the blocks", ALL_BLOCKS, |answer| answer["blocks"].as_array().cloned())
     }
 
     /// Returns the payments.
     pub fn payments(&self) -> Vec<Value> {
-        self.wait_for("the payments", "/pool/payments", |answer| answer["payments"].as_array().cloned())
+        self.wait_for("the payments", ALL_PAYMENTS, |answer| answer["payments"].as_array().cloned())
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -31,9 +32,17 @@ pub fn program(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// Returns a port that nobody has now.
+/// Returns a port that nobody has now, below those that the system gives to connections: so nobody takes it while its process restarts.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const PORTS: std::ops::Range<u16> = 12_000..32_000;
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    // Test processes side by side begin at different places.
+    let first = std::process::id().wrapping_mul(997);
+    let port = |_| {
+        let number = first.wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed));
+        PORTS.start + u16::try_from(number % u32::from(PORTS.end - PORTS.start)).unwrap()
+    };
+    (0..PORTS.len()).map(port).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 /// Sends a signal by its name.
