@@ -7,6 +7,8 @@ mod by_id;
 mod heads;
 mod order;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod tips;
 
 use crate::reachability::{Place, Reachability};

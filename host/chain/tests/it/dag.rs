@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How one block of a random DAG is made.
 #[derive(Debug, Clone)]
-struct Plan {
+pub struct Plan {
     /// Which of the newest blocks it names.
     parents: Vec<usize>,
     work: u32,
@@ -39,7 +39,7 @@ fn payment() -> impl Strategy<Value = Payment> {
     ]
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
+pub fn plan() -> impl Strategy<Value = Plan> {
     let parents = prop::collection::vec(0usize..5, 1..4);
     let payments = prop::collection::vec(payment(), 0..4);
     (parents, 1u32..20, 0u64..2, 0u64..120, payments).prop_map(|(parents, work, nonce, claim, payments)| Plan {
@@ -53,8 +53,8 @@ fn plan() -> impl Strategy<Value = Plan> {
 
 /// A block as the rules place it.
 #[derive(Debug, Clone)]
-struct Node {
-    made: Made,
+pub struct Node {
+    pub made: Made,
     past: BTreeSet<usize>,
     selected: usize,
     /// In order; whether each is blue.
@@ -79,7 +79,7 @@ fn owner(output: &Output) -> u8 {
 }
 
 /// Grows a DAG. Only the newest blocks are named, so that branches get long.
-fn grow(genesis: Made, plans: &[Plan]) -> Vec<Node> {
+pub fn grow(genesis: Made, plans: &[Plan]) -> Vec<Node> {
     let root = Node { made: genesis, past: BTreeSet::new(), selected: 0, merged: Vec::new(), own_work: 1, work: 1 };
     let mut nodes = vec![root];
     for plan in plans {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How one block of a random forest is made.
 #[derive(Debug, Clone)]
-struct Plan {
+pub struct Plan {
     parent: usize,
     work: u32,
     /// Which outputs it spends, to whom.
@@ -21,7 +21,7 @@ struct Plan {
     greedy: bool,
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
+pub fn plan() -> impl Strategy<Value = Plan> {
     let payments = prop::collection::vec((any::<usize>(), 1u8..5), 0..3);
     (any::<usize>(), 1u32..20, payments, prop::bool::weighted(0.08)).prop_map(|(parent, work, payments, greedy)| Plan {
         parent,
@@ -33,8 +33,8 @@ fn plan() -> impl Strategy<Value = Plan> {
 
 /// A block with the ledger that it leads to, found without undo and without a database.
 #[derive(Debug, Clone)]
-struct Modelled {
-    made: Made,
+pub struct Modelled {
+    pub made: Made,
     unspent: BTreeMap<OutPoint, Unspent>,
     work: u64,
     valid: bool,
@@ -53,7 +53,7 @@ fn apply(unspent: &mut BTreeMap<OutPoint, Unspent>, transaction: &Transaction, h
 }
 
 /// Grows a forest. Parents are chosen among the newest blocks, so that branches get long.
-fn forest(genesis: Made, plans: &[Plan]) -> Vec<Modelled> {
+pub fn forest(genesis: Made, plans: &[Plan]) -> Vec<Modelled> {
     let mut blocks = vec![Modelled { made: genesis, unspent: BTreeMap::new(), work: 1, valid: true }];
     for (nonce, plan) in (0u64..).zip(plans) {
         let newest = blocks.len().min(6);
@@ -117,9 +117,9 @@ fn check_ledger(world: &World, want: &Modelled) {
 }
 
 /// Storage that fails from some commit on, as if the machine stopped there.
-struct Mortal {
-    inner: MemoryStorage,
-    commits_left: AtomicUsize,
+pub struct Mortal {
+    pub inner: MemoryStorage,
+    pub commits_left: AtomicUsize,
 }
 
 impl Storage for Mortal {

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod blocks;
+mod bulk;
 mod dag;
 mod forks;
 mod ledger;
 mod mempool;
 mod rules;
+mod sync;
 mod templates;
 mod world;

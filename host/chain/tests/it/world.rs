@@ -129,6 +129,11 @@ impl World {
         tables.into_iter().map(|table| (table, self.storage.scan(table, &[], usize::MAX).unwrap())).collect()
     }
 
+    /// Returns every byte that is kept.
+    pub fn kept(&self) -> Vec<(Table, Entries)> {
+        Table::ALL.into_iter().map(|table| (table, self.storage.scan(table, &[], usize::MAX).unwrap())).collect()
+    }
+
     /// Returns the sum of all unspent outputs.
     pub fn money(&self) -> u128 {
         use adit_primitives::Decode;

@@ -1,0 +1,321 @@
+//! Blocks in groups lead to the same state as blocks one by one, and headers without bodies are never taken for blocks.
+
+use crate::dag;
+use crate::forks::{self, Mortal};
+use crate::rules::{BAD_NONCE, TestHash, TestRules};
+use crate::world::{Made, NOW, World, config, key, merging, plain};
+use adit_chain::{
+    Accepted, Block, BlockError, BlockStatus, Chain, ChainConfig, Checked, Checker, HeaderError, HeadersError,
+    PageLimits, TemplateRequest,
+};
+use adit_primitives::contract::{Scan, SearchJob};
+use adit_primitives::engine::{Fault, HashEngine};
+use adit_primitives::storage::{MemoryStorage, StorageError};
+use adit_primitives::{Hash256, Height, Timestamp};
+use proptest::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn checker(world: &World) -> Checker {
+    world.chain.checker(Box::new(TestHash))
+}
+
+/// Checks blocks together and submits them as one group.
+fn submit_group(world: &mut World, checker: &mut Checker, group: &[Made]) -> Vec<Result<Accepted, BlockError>> {
+    let blocks: Vec<Block> = group.iter().map(|made| made.block.clone()).collect();
+    let checked: Vec<Result<Checked, BlockError>> = checker.check_all(blocks);
+    let sound = checked.iter().flatten().cloned().collect();
+    let mut answers = world.chain.submit_blocks(NOW, sound).into_iter();
+    checked.into_iter().map(|checked| checked.and_then(|_| answers.next().unwrap())).collect()
+}
+
+/// Takes some headers first, then all blocks in groups and one by one: answers and every byte kept must be the same.
+fn check_groups(config: &ChainConfig, blocks: &[Made], headers: &[usize], groups: &[usize]) {
+    let mut grouped = World::with(config.clone(), TestRules::default());
+    let mut single = World::with(config.clone(), TestRules::default());
+    for world in [&mut grouped, &mut single] {
+        for at in headers.iter().filter(|at| **at < blocks.len()) {
+            world.chain.submit_headers(NOW, &[blocks[*at].block.header.clone()]).unwrap();
+        }
+    }
+    let mut checker = checker(&grouped);
+    let (mut left, mut sizes) = (blocks, groups.iter().cycle());
+    while !left.is_empty() {
+        let (group, after) = left.split_at(left.len().min(*sizes.next().unwrap()));
+        left = after;
+        let answers = submit_group(&mut grouped, &mut checker, group);
+        for (made, answer) in std::iter::zip(group, answers) {
+            assert_eq!(answer, single.submit(made));
+        }
+        assert_eq!(grouped.kept(), single.kept());
+    }
+    assert_eq!(grouped.chain.waiting(), single.chain.waiting());
+    assert_eq!(grouped.reopened().kept(), single.kept());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_split_into_groups_keeps_the_same_bytes_where_branches_fork(
+        plans in prop::collection::vec(forks::plan(), 1..30),
+        order in Just((1..=30usize).collect::<Vec<_>>()).prop_shuffle(),
+        straight: bool,
+        headers in prop::collection::vec(0usize..30, 0..10),
+        groups in prop::collection::vec(1usize..12, 1..6),
+    ) {
+        let forest = forks::forest(World::new().genesis(), &plans);
+        let mut order: Vec<usize> = order.into_iter().filter(|at| *at < forest.len()).collect();
+        if straight {
+            order.sort_unstable();
+        }
+        let blocks: Vec<Made> = order.iter().map(|at| forest[*at].made.clone()).collect();
+        check_groups(&config(), &blocks, &headers, &groups);
+    }
+
+    #[test]
+    fn any_split_into_groups_keeps_the_same_bytes_where_blocks_merge(
+        plans in prop::collection::vec(dag::plan(), 1..24),
+        order in Just((1..=24usize).collect::<Vec<_>>()).prop_shuffle(),
+        straight: bool,
+        headers in prop::collection::vec(0usize..24, 0..10),
+        groups in prop::collection::vec(1usize..12, 1..6),
+    ) {
+        let nodes = dag::grow(World::with(merging(), TestRules::default()).genesis(), &plans);
+        let mut order: Vec<usize> = order.into_iter().filter(|at| *at < nodes.len()).collect();
+        if straight {
+            order.sort_unstable();
+        }
+        let blocks: Vec<Made> = order.iter().map(|at| nodes[*at].made.clone()).collect();
+        check_groups(&merging(), &blocks, &headers, &groups);
+    }
+
+    #[test]
+    fn a_machine_that_stops_between_groups_has_kept_those_that_were_answered(
+        plans in prop::collection::vec(forks::plan(), 1..30),
+        size in 1usize..8,
+        commits in 1usize..8,
+    ) {
+        let mortal = Arc::new(Mortal { inner: MemoryStorage::default(), commits_left: AtomicUsize::new(commits) });
+        let mut world = World::over(config(), TestRules::default(), mortal.clone());
+        let blocks: Vec<Made> = forks::forest(world.genesis(), &plans).into_iter().map(|block| block.made).collect();
+        let (mut checker, mut kept) = (checker(&world), Vec::new());
+        let mut groups = 0;
+        for group in blocks[1..].chunks(size) {
+            let answers = submit_group(&mut world, &mut checker, group);
+            if answers.iter().any(|answer| matches!(answer, Err(BlockError::Storage(_)))) {
+                prop_assert!(!answers.iter().any(Result::is_ok), "a group is answered that is not kept");
+                break;
+            }
+            groups += usize::from(answers.iter().any(Result::is_ok));
+            kept.extend(answers.into_iter().flatten().map(|accepted| accepted.id));
+        }
+        prop_assert!(groups < commits, "a group that is kept costs a commit");
+        mortal.commits_left.store(usize::MAX, Ordering::Relaxed);
+        let mut world = world.reopened();
+        for id in kept {
+            prop_assert!(world.chain.reader().block(id).unwrap().is_some(), "an acknowledged block is gone");
+        }
+        blocks[1..].iter().for_each(|made| drop(world.submit(made)));
+        let mut straight = World::new();
+        blocks[1..].iter().for_each(|made| drop(straight.submit(made)));
+        prop_assert_eq!(world.ledger(), straight.ledger());
+    }
+}
+
+/// Blocks on the genesis, one on the other, not submitted.
+fn line(world: &World, blocks: usize) -> Vec<Made> {
+    let mut line = vec![world.genesis()];
+    for _ in 0..blocks {
+        line.push(plain(line.last().unwrap(), 1).make());
+    }
+    line.split_off(1)
+}
+
+fn headers(line: &[Made]) -> Vec<Vec<u8>> {
+    line.iter().map(|made| made.block.header.clone()).collect()
+}
+
+#[test]
+fn a_group_is_one_commit() {
+    let mortal = Arc::new(Mortal { inner: MemoryStorage::default(), commits_left: AtomicUsize::new(100) });
+    let mut world = World::over(config(), TestRules::default(), mortal.clone());
+    let line = line(&world, 50);
+    mortal.commits_left.store(1, Ordering::Relaxed);
+    let mut checker = checker(&world);
+    let answers = submit_group(&mut world, &mut checker, &line);
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(world.chain.tip().id, line[49].id);
+}
+
+#[test]
+fn after_a_group_that_could_not_be_kept_nothing_is_taken() {
+    let mortal = Arc::new(Mortal { inner: MemoryStorage::default(), commits_left: AtomicUsize::new(100) });
+    let mut world = World::over(config(), TestRules::default(), mortal.clone());
+    let line = line(&world, 4);
+    mortal.commits_left.store(0, Ordering::Relaxed);
+    let mut checker = checker(&world);
+    let lost = |answer: &Result<Accepted, BlockError>| matches!(answer, Err(BlockError::Storage(StorageError { .. })));
+    assert!(submit_group(&mut world, &mut checker, &line[..2]).iter().all(lost));
+    mortal.commits_left.store(100, Ordering::Relaxed);
+    assert!(lost(&world.submit(&line[2])), "memory is ahead of what is kept");
+    assert_eq!(world.reopened().chain.tip().height, Height(0));
+}
+
+/// A fault of one block's answer is no verdict on the others of its group.
+#[test]
+fn a_fault_in_a_group_is_not_held_against_its_blocks() {
+    let mut world = World::new();
+    let line = line(&world, 3);
+    let mut checker = checker(&world);
+    world.rules.faulty.store(true, Ordering::Relaxed);
+    let answers = submit_group(&mut world, &mut checker, &line);
+    assert!(answers.iter().all(|answer| matches!(answer, Err(BlockError::Fault(_)))), "{answers:?}");
+    world.rules.faulty.store(false, Ordering::Relaxed);
+    assert!(submit_group(&mut world, &mut checker, &line).iter().all(Result::is_ok));
+}
+
+#[test]
+fn headers_alone_are_neither_tips_nor_mined_on_nor_shown() {
+    let mut world = World::with(merging(), TestRules { dag: true, ..TestRules::default() });
+    let mined = world.mine(1, 1).remove(0);
+    let mut above = vec![plain(&mined, 2).make()];
+    above.push(plain(&above[0], 2).make());
+    let taken = world.chain.submit_headers(NOW, &headers(&above)).unwrap();
+    assert_eq!((taken.new, taken.refused), (2, None));
+    let mut world = world.reopened();
+    let reader = world.chain.reader();
+    assert_eq!(reader.best_header().id, above[1].id);
+    assert_eq!(reader.status(above[1].id), Some(BlockStatus::Header));
+    assert_eq!((reader.tip().id, reader.tips(10).len()), (mined.id, 1));
+    assert_eq!(reader.block(above[0].id), Ok(None));
+    assert_eq!(reader.blocks(&[above[0].id, mined.id], 1 << 20).unwrap()[0], None);
+    assert_eq!(reader.page(Height(0), PageLimits { blocks_max: 10, bytes_max: 1 << 20 }).unwrap().len(), 2);
+    let request = TemplateRequest { pay_to: key(4).public(), extra: Vec::new(), difficulty: None };
+    assert_eq!(world.chain.template(NOW, &request).unwrap().requirements.parents, [mined.id]);
+    assert_eq!(reader.lacking_bodies(above[1].id, 10), [above[0].id, above[1].id]);
+}
+
+#[test]
+fn headers_whose_bodies_never_come_hold_nothing_up() {
+    let mut world = World::new();
+    let mut withheld = plain(&world.genesis(), 3);
+    withheld.work = 35;
+    let withheld = withheld.make();
+    let line = line(&world, 4);
+    world.chain.submit_headers(NOW, &headers(std::slice::from_ref(&withheld))).unwrap();
+    world.chain.submit_headers(NOW, &headers(&line[..3])).unwrap();
+    let reader = world.chain.reader();
+    let heads: Vec<_> = reader.heads_ahead(10).iter().map(|head| head.id).collect();
+    assert_eq!(heads, [withheld.id, line[2].id], "the next best can be fetched");
+    assert_eq!(reader.lacking_bodies(line[2].id, 2), [line[0].id, line[1].id]);
+    line.iter().for_each(|made| drop(world.submit(made).unwrap()));
+    assert_eq!((world.chain.tip().id, reader.heads_ahead(10).len()), (line[3].id, 0));
+    let world = world.reopened();
+    assert_eq!((world.chain.tip().id, world.chain.reader().best_header().id), (line[3].id, line[3].id));
+}
+
+#[test]
+fn a_body_that_breaks_a_rule_turns_the_search_to_the_next_best_header() {
+    let mut world = World::new();
+    let mut greedy = plain(&world.genesis(), 1);
+    greedy.reward += 1;
+    let greedy = greedy.make();
+    let above = plain(&greedy, 1).make();
+    let other = plain(&world.genesis(), 2).make();
+    world.chain.submit_headers(NOW, &headers(&[greedy.clone(), above.clone(), other.clone()])).unwrap();
+    assert_eq!(world.chain.reader().best_header().id, above.id);
+    assert!(matches!(world.submit(&greedy), Err(BlockError::Invalid { .. })));
+    assert_eq!(world.chain.reader().best_header().id, other.id);
+    assert!(world.chain.reader().lacking_bodies(above.id, 10).is_empty());
+    let mut world = world.reopened();
+    assert_eq!(world.chain.reader().best_header().id, other.id);
+    let next = plain(&above, 1).make();
+    for refused in [&above, &next] {
+        let taken = world.chain.submit_headers(NOW, &headers(std::slice::from_ref(refused))).unwrap();
+        assert!(matches!(taken.refused, Some(HeadersError::Header(HeaderError::Invalid { position: 0, .. }))));
+        assert_eq!(taken.new, 0, "what stands on an invalid block is not kept");
+    }
+}
+
+#[test]
+fn headers_are_taken_up_to_one_without_a_parent_or_one_too_early() {
+    let mut world = World::new();
+    let line = line(&world, 5);
+    let mut gap = headers(&line);
+    gap.remove(2);
+    let taken = world.chain.submit_headers(NOW, &gap).unwrap();
+    let orphan = HeaderError::Orphan { position: 2, parent: line[2].id };
+    assert_eq!((taken.new, taken.refused), (2, Some(HeadersError::Header(orphan))));
+    // The test's rules let a header come a second before its time.
+    let now = Timestamp::from_millis(3000);
+    let taken = world.chain.submit_headers(now, &headers(&line)).unwrap();
+    let early = HeadersError::Early { position: 4, valid_from: Timestamp::from_millis(4000) };
+    assert_eq!((taken.new, taken.ids.len(), taken.refused), (2, 4, Some(early)));
+    let mut bad = plain(&line[0], 9);
+    bad.nonce = BAD_NONCE;
+    let batch = headers(&[line[0].clone(), bad.make(), line[4].clone()]);
+    let taken = world.chain.submit_headers(NOW, &batch).unwrap();
+    assert_eq!((taken.new, taken.ids), (0, vec![line[0].id]));
+    let long = [line[4].block.header.clone(), vec![0; 2000]];
+    let taken = world.chain.submit_headers(NOW, &long).unwrap();
+    assert!(matches!(taken.refused, Some(HeadersError::Header(HeaderError::Invalid { position: 1, .. }))));
+    assert_eq!(taken.new, 1);
+}
+
+/// A hash engine that counts.
+struct Counting(Arc<AtomicUsize>);
+
+impl HashEngine for Counting {
+    fn digest_many(&mut self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) -> Result<(), Fault> {
+        self.0.fetch_add(inputs.len() / each, Ordering::Relaxed);
+        TestHash.digest_many(inputs, each, digests)
+    }
+
+    fn search(&mut self, job: &SearchJob, first: u64, count: u64) -> Result<Scan, Fault> {
+        TestHash.search(job, first, count)
+    }
+}
+
+#[test]
+fn orphans_and_bodies_of_placed_headers_are_not_hashed() {
+    let hashed = Arc::new(AtomicUsize::new(0));
+    let (storage, rules) = (Arc::new(MemoryStorage::default()), Arc::new(TestRules::default()));
+    let chain = Chain::open(config(), storage.clone(), rules.clone(), Box::new(Counting(hashed.clone()))).unwrap();
+    let mut world = World { chain, storage, rules };
+    let line = line(&world, 4);
+    let count = |want: usize| assert_eq!(hashed.swap(0, Ordering::Relaxed), want);
+    count(1);
+    assert!(matches!(world.submit(&line[3]), Err(BlockError::Orphan { .. })));
+    count(0);
+    world.chain.submit_headers(NOW, &headers(&line[..2])).unwrap();
+    count(2);
+    world.chain.submit_headers(NOW, &headers(&line[..2])).unwrap();
+    count(0);
+    let mut checker = world.chain.checker(Box::new(Counting(hashed.clone())));
+    let answers = submit_group(&mut world, &mut checker, &line[..3]);
+    assert_eq!(answers[2].as_ref().unwrap().followers, [line[3].id]);
+    count(2);
+}
+
+#[test]
+fn an_orphan_is_bounded_by_its_source() {
+    let mut config = config();
+    config.orphans.blocks_max = 4;
+    let mut world = World::with(config, TestRules::default());
+    let line = line(&world, 3);
+    let mut checker = checker(&world);
+    let mut offer = |world: &mut World, made: &Made, source: u64| {
+        let checked = checker.check(made.block.clone()).unwrap().from_source(source);
+        assert!(matches!(world.chain.submit_checked(NOW, checked), Err(BlockError::Orphan { .. })));
+    };
+    offer(&mut world, &line[1], 1);
+    offer(&mut world, &line[2], 1);
+    for nonce in 0..20 {
+        let mut junk = plain(&line[2], 1);
+        junk.nonce = 1 + nonce;
+        offer(&mut world, &junk.make(), 2);
+    }
+    assert_eq!(world.chain.waiting().0, 4);
+    assert_eq!(world.submit(&line[0]).unwrap().followers[..2], [line[1].id, line[2].id]);
+}
