@@ -58,6 +58,18 @@ pub struct Tip {
     pub height: Height,
 }
 
+impl Encode for NodeId {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
+impl Decode for NodeId {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.array("node").map(Self)
+    }
+}
+
 impl Encode for Tip {
     fn encode(&self, out: &mut Vec<u8>) {
         self.id.encode(out);

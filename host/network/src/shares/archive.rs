@@ -1,0 +1,56 @@
+//! Certified rounds as they are kept and sent: how a node that was away catches up.
+//!
+//! Bounded questions and answers; a certified round proves itself to whoever knows the validators of the round before.
+
+use super::batch::BatchId;
+use super::record::{Base, PoolId};
+use super::votes::{Certificate, Content, Message};
+use adit_primitives::canonical_struct;
+use bytes::Bytes;
+
+/// The most batches that one question asks for.
+pub const WANTED_MAX: usize = 100;
+/// The most bytes of an answer.
+pub const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// The most rounds in an answer.
+pub const ANSWER_ROUNDS_MAX: usize = 64;
+
+/// A round that more than two thirds of the weight signed, with its shares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertifiedRound {
+    pub content: Content,
+    pub certificate: Certificate,
+    /// The batches as they travelled, in the content's order.
+    pub batches: Vec<Vec<u8>>,
+}
+
+/// Where the host keeps certified rounds.
+pub trait Archive {
+    /// Returns the canonical bytes of a [`CertifiedRound`], as [`super::rounds::Effect::Certified`] gave it.
+    fn round(&self, number: u64) -> Option<Bytes>;
+}
+
+/// What a node asks another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    pub pool: PoolId,
+    /// The newest round that the asker has.
+    pub base: Base,
+    /// Batches of the open round that it lacks, at most [`WANTED_MAX`].
+    pub wanted: Vec<BatchId>,
+}
+
+/// What it hears.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// Canonical bytes of the rounds after the asker's, in order; the asker's own number first, where its root is another.
+    pub rounds: Vec<Vec<u8>>,
+    /// What was said in the open round.
+    pub messages: Vec<Vec<u8>>,
+    /// Batches that were asked for.
+    pub batches: Vec<Vec<u8>>,
+}
+
+canonical_struct!(CertifiedRound { content, certificate, batches });
+canonical_struct!(Ask { pool, base, wanted });
+canonical_struct!(Answer { rounds, messages, batches });
