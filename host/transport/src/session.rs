@@ -1,0 +1,344 @@
+//! One stream between two nodes: frames out of two queues into it, and out of it into whoever reads.
+//!
+//! On the wire a frame is the number of bytes that follow (4 bytes, big-endian), a byte that names its kind, and its payload.
+
+use crate::SessionNumber;
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{AsyncReadExt, AsyncWriteExt};
+use libp2p::swarm::Stream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// Bytes that may wait in a session's live queue.
+const LIVE_MAX: usize = 4 << 20;
+
+/// Bytes that may wait in its bulk queue: some answers of the largest size.
+const BULK_MAX: usize = 16 << 20;
+
+/// What a waiting frame costs besides its bytes.
+const FRAME_COST: usize = 64;
+
+/// Bytes that were read and not looked at yet.
+const UNREAD_MAX: u32 = 2 << 20;
+
+/// Bytes that go into the stream together.
+const WRITE_AT_ONCE: usize = 64 << 10;
+
+/// Bytes that are read at once.
+const READ_AT_ONCE: usize = 64 << 10;
+
+/// How long a peer may leave a write where it is.
+const WRITE_TIME: Duration = Duration::from_secs(30);
+
+/// Bytes of a frame's length.
+const LENGTH: usize = 4;
+
+/// Which frames go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// What is new, and questions.
+    Live,
+    /// Answers that may be large.
+    Bulk,
+}
+
+/// A frame as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub kind: u8,
+    pub payload: Bytes,
+}
+
+/// Frames that came together. What they hold of their session's room is given back when this is dropped.
+#[derive(Debug)]
+pub struct Frames {
+    pub session: SessionNumber,
+    pub frames: Vec<Frame>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The queue is full, or the session has ended: the frame was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// The way into a session. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Outbox(Arc<Queues>);
+
+#[derive(Debug)]
+struct Queues {
+    live: Queue,
+    bulk: Queue,
+    ended: AtomicBool,
+    end: Notify,
+    /// Bytes that went into the stream.
+    sent: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Queue {
+    sender: UnboundedSender<Bytes>,
+    bytes: AtomicUsize,
+    max: usize,
+}
+
+/// The other ends of an outbox.
+pub(crate) struct Drain {
+    live: UnboundedReceiver<Bytes>,
+    bulk: UnboundedReceiver<Bytes>,
+    queues: Arc<Queues>,
+}
+
+/// Returns a frame as it goes over the wire.
+pub fn frame(kind: u8, payload: &[u8]) -> Bytes {
+    let length = u32::try_from(payload.len() + 1).expect("a frame is far smaller than 4 GiB");
+    let mut bytes = Vec::with_capacity(LENGTH + 1 + payload.len());
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.push(kind);
+    bytes.extend_from_slice(payload);
+    bytes.into()
+}
+
+impl Outbox {
+    pub(crate) fn new() -> (Self, Drain) {
+        let (live_sender, live) = unbounded_channel();
+        let (bulk_sender, bulk) = unbounded_channel();
+        let queue = |sender, max| Queue { sender, bytes: AtomicUsize::new(0), max };
+        let queues = Arc::new(Queues {
+            live: queue(live_sender, LIVE_MAX),
+            bulk: queue(bulk_sender, BULK_MAX),
+            ended: AtomicBool::new(false),
+            end: Notify::new(),
+            sent: AtomicU64::new(0),
+        });
+        (Self(Arc::clone(&queues)), Drain { live, bulk, queues })
+    }
+
+    /// Lets a whole [`frame`] wait for its turn. Never waits itself.
+    pub fn send(&self, lane: Lane, frame: Bytes) -> Result<(), Full> {
+        let queue = match lane {
+            Lane::Live => &self.0.live,
+            Lane::Bulk => &self.0.bulk,
+        };
+        let cost = frame.len() + FRAME_COST;
+        if queue.bytes.fetch_add(cost, Ordering::Relaxed) + cost > queue.max || self.is_ended() {
+            queue.bytes.fetch_sub(cost, Ordering::Relaxed);
+            return Err(Full);
+        }
+        queue.sender.send(frame).map_err(|_| Full)
+    }
+
+    /// Returns the bytes that wait.
+    pub fn waiting(&self) -> usize {
+        self.0.live.bytes.load(Ordering::Relaxed) + self.0.bulk.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Returns the bytes that went into the stream.
+    pub fn sent(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed)
+    }
+
+    /// Ends the session once what waits is sent, or after a moment.
+    pub fn end(&self) {
+        self.0.ended.store(true, Ordering::Release);
+        self.0.end.notify_waiters();
+        self.0.end.notify_one();
+    }
+
+    fn is_ended(&self) -> bool {
+        self.0.ended.load(Ordering::Acquire)
+    }
+}
+
+/// Writes what waits until the session ends. Returns why it did.
+pub(crate) async fn write(mut stream: impl futures_util::AsyncWrite + Unpin, mut drain: Drain) -> String {
+    let mut buffer = Vec::with_capacity(WRITE_AT_ONCE);
+    loop {
+        let ended = drain.queues.ended.load(Ordering::Acquire);
+        if !drain.fill(&mut buffer) {
+            if ended {
+                drop(tokio::time::timeout(WRITE_TIME, stream.close()).await);
+                return "closed here".to_owned();
+            }
+            let ended = drain.queues.end.notified();
+            tokio::select! {
+                biased;
+                Some(frame) = drain.live.recv() => drain.queues.live.take(&frame, &mut buffer),
+                Some(frame) = drain.bulk.recv() => drain.queues.bulk.take(&frame, &mut buffer),
+                () = ended => continue,
+            }
+            drain.fill(&mut buffer);
+        }
+        let written = async {
+            stream.write_all(&buffer).await?;
+            stream.flush().await
+        };
+        match tokio::time::timeout(WRITE_TIME, written).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error.to_string(),
+            Err(_) => return "it reads nothing".to_owned(),
+        }
+        drain.queues.sent.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        buffer.clear();
+        buffer.shrink_to(WRITE_AT_ONCE);
+    }
+}
+
+impl Drain {
+    /// Takes as much as goes into the stream together. Tells whether there is anything.
+    fn fill(&mut self, buffer: &mut Vec<u8>) -> bool {
+        while buffer.len() < WRITE_AT_ONCE {
+            if let Ok(frame) = self.live.try_recv() {
+                self.queues.live.take(&frame, buffer);
+            } else if let Ok(frame) = self.bulk.try_recv() {
+                self.queues.bulk.take(&frame, buffer);
+            } else {
+                break;
+            }
+        }
+        !buffer.is_empty()
+    }
+}
+
+impl Queue {
+    fn take(&self, frame: &Bytes, buffer: &mut Vec<u8>) {
+        buffer.extend_from_slice(frame);
+        self.bytes.fetch_sub(frame.len() + FRAME_COST, Ordering::Relaxed);
+    }
+}
+
+/// Reads frames and hands them on until the session ends. Returns why it did.
+pub(crate) async fn read(
+    mut stream: impl futures_util::AsyncRead + Unpin,
+    session: SessionNumber,
+    frame_max: fn(u8) -> usize,
+    take: impl Fn(Frames),
+) -> String {
+    let room = Arc::new(Semaphore::new(UNREAD_MAX as usize));
+    let mut buffer = BytesMut::with_capacity(READ_AT_ONCE);
+    let mut chunk = vec![0; READ_AT_ONCE];
+    loop {
+        let count = match stream.read(&mut chunk).await {
+            Ok(0) => return "closed there".to_owned(),
+            Ok(count) => count,
+            Err(error) => return error.to_string(),
+        };
+        buffer.extend_from_slice(&chunk[..count]);
+        let before = buffer.len();
+        let mut frames = Vec::new();
+        let refused = loop {
+            match cut(&mut buffer, frame_max) {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break None,
+                Err(reason) => break Some(reason),
+            }
+        };
+        let cost = u32::try_from(before - buffer.len() + frames.len() * FRAME_COST).unwrap_or(UNREAD_MAX);
+        let Ok(held) = Arc::clone(&room).acquire_many_owned(cost.min(UNREAD_MAX)).await else {
+            return "closed here".to_owned();
+        };
+        if !frames.is_empty() {
+            take(Frames { session, frames, _room: held });
+        }
+        if let Some(reason) = refused {
+            return reason;
+        }
+    }
+}
+
+/// Cuts the first frame off, where it is whole.
+fn cut(buffer: &mut BytesMut, frame_max: fn(u8) -> usize) -> Result<Option<Frame>, String> {
+    let Some(length) = buffer.first_chunk::<LENGTH>().map(|bytes| u32::from_be_bytes(*bytes) as usize) else {
+        return Ok(None);
+    };
+    let Some(kind) = buffer.get(LENGTH).copied() else {
+        return if length == 0 { Err("an empty frame".to_owned()) } else { Ok(None) };
+    };
+    let max = frame_max(kind);
+    if length == 0 || length > max {
+        return Err(format!("a frame of kind {kind} with {length} bytes, {max} are allowed"));
+    }
+    if buffer.len() < LENGTH + length {
+        return Ok(None);
+    }
+    buffer.advance(LENGTH + 1);
+    Ok(Some(Frame { kind, payload: buffer.split_to(length - 1).freeze() }))
+}
+
+/// Splits a stream and runs both halves; the first that ends, ends the session. Returns why.
+pub(crate) async fn run(
+    stream: Stream,
+    session: SessionNumber,
+    outbox: Outbox,
+    drain: Drain,
+    frame_max: fn(u8) -> usize,
+    take: impl Fn(Frames) + Send + 'static,
+) -> String {
+    let (reader, writer) = stream.split();
+    let why = tokio::select! {
+        why = read(reader, session, frame_max, take) => why,
+        why = write(writer, drain) => why,
+    };
+    outbox.end();
+    why
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use tokio_test::block_on;
+
+    fn any(_: u8) -> usize {
+        1_000_000
+    }
+
+    fn read_all(bytes: &[u8], frame_max: fn(u8) -> usize) -> (Vec<Frame>, String) {
+        let taken = Mutex::new(Vec::new());
+        let why = block_on(read(bytes, SessionNumber(1), frame_max, |mut frames| {
+            taken.lock().unwrap().append(&mut frames.frames);
+        }));
+        (taken.into_inner().unwrap(), why)
+    }
+
+    #[test]
+    fn frames_come_as_they_were_sent_live_ones_first() {
+        let (outbox, drain) = Outbox::new();
+        let large = vec![7; 200_000];
+        outbox.send(Lane::Bulk, frame(2, &large)).unwrap();
+        outbox.send(Lane::Live, frame(1, b"")).unwrap();
+        outbox.send(Lane::Live, frame(3, b"x")).unwrap();
+        outbox.end();
+        let mut wire = Vec::new();
+        assert_eq!(block_on(write(&mut wire, drain)), "closed here");
+        assert_eq!(outbox.waiting(), 0);
+        assert_eq!(outbox.sent(), wire.len() as u64);
+        let (frames, why) = read_all(&wire, any);
+        let seen: Vec<_> = frames.iter().map(|frame| (frame.kind, frame.payload.len())).collect();
+        assert_eq!((seen, why.as_str()), (vec![(1, 0), (3, 1), (2, 200_000)], "closed there"));
+    }
+
+    #[test]
+    fn a_frame_longer_than_its_kind_ends_the_session_before_it_is_there() {
+        let mut wire = frame(9, b"fits").to_vec();
+        wire.extend_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF, 9]);
+        let (frames, why) = read_all(&wire, |_| 10);
+        assert_eq!(frames.len(), 1);
+        assert!(why.contains("10 are allowed"), "{why}");
+        assert!(read_all(&[0, 0, 0, 0], any).1.contains("empty"));
+    }
+
+    #[test]
+    fn a_full_queue_takes_no_more() {
+        let (outbox, _drain) = Outbox::new();
+        let big = frame(1, &vec![0; LIVE_MAX / 4]);
+        let taken = (0..10).filter(|_| outbox.send(Lane::Live, big.clone()).is_ok()).count();
+        assert_eq!(taken, 3);
+        assert!(outbox.send(Lane::Bulk, big).is_ok());
+        outbox.end();
+        assert_eq!(outbox.send(Lane::Live, frame(1, b"")), Err(Full));
+    }
+}

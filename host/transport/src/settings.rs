@@ -1,0 +1,45 @@
+//! What the transport is told.
+
+use crate::Address;
+
+/// How a node listens and is found.
+#[derive(Debug, Clone)]
+pub struct TransportSettings {
+    /// Where it listens. A port of 0 is chosen by the system.
+    pub listen: Vec<Address>,
+    /// Where others reach it, where an operator knows: a forwarded port, a public address.
+    pub announce: Vec<Address>,
+    /// Distinguishes chains: the distributed table, and the topics, of nodes with another are not this node's. At most 32 letters and digits.
+    pub realm: String,
+    /// What the node says of itself to whoever asks, at most 64 bytes.
+    pub agent: String,
+    /// Whether nodes of the same local network are found by multicast.
+    pub lan: bool,
+    /// Whether nodes are found through a distributed table.
+    pub table: bool,
+    /// Whether the router is asked for a port, and others whether they reach this node.
+    pub traversal: bool,
+    /// Relays through which this node may be reached where nothing else helps, each with its node's key.
+    pub relays: Vec<Address>,
+    /// Whether this node relays for others.
+    pub relay: bool,
+    /// Sessions that others may open.
+    pub inbound_max: u32,
+    /// Sessions that this node opens.
+    pub outbound_max: u32,
+    /// Memory of the whole process, in bytes, above which no connection is taken.
+    pub memory_max: usize,
+    /// The most bytes that a frame of a kind may have, kind byte included. A longer one ends its session before it is read.
+    pub frame_max: fn(kind: u8) -> usize,
+    /// Topics by which outsiders hear of what is new, with the most bytes of an item: taken part in by gossip.
+    pub topics: Vec<Topic>,
+}
+
+/// A topic.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    /// Its name within the realm.
+    pub name: &'static str,
+    /// The most bytes of an item.
+    pub bytes_max: usize,
+}
