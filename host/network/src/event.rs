@@ -26,9 +26,9 @@ pub enum Event {
     /// An [`crate::Effect::Serve`] is done: so many bytes were queued, none where the session went away.
     Served { session: SessionId, request: RequestId, bytes: usize },
 
-    /// Of the headers, the first `taken` are placed (or were before); `verdict` is about the next one, and
-    /// [`Verdict::Valid`] where there is none.
-    HeadersJudged { ticket: Ticket, taken: usize, verdict: Verdict },
+    /// `verdict` is [`Verdict::Valid`] where all headers are placed, else it is about the first that is not. `new` were not
+    /// placed before; `last` is the last that is placed.
+    HeadersJudged { ticket: Ticket, new: usize, last: Option<BlockId>, verdict: Verdict },
     /// One verdict for each block, in their order.
     BlocksJudged { ticket: Ticket, verdicts: Vec<Verdict> },
     /// One verdict for each transaction, in their order.

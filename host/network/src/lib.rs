@@ -8,11 +8,14 @@
 //! in and comes out, [`facts`] what the machine may ask, [`settings`] its bounds, [`machine`] the machine, [`view`] what
 //! people see of it.
 
+mod bucket;
 pub mod effect;
 pub mod event;
 pub mod facts;
 pub mod id;
+mod known;
 pub mod machine;
+mod random;
 pub mod settings;
 pub mod view;
 pub mod wire;

@@ -81,3 +81,33 @@ pub struct Counters {
     pub timeouts: u64,
     pub bans: u64,
 }
+
+/// Events counted over the last seconds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rate {
+    /// By second, modulo their number.
+    seconds: [(u64, u64); RATE_SECONDS],
+}
+
+/// Seconds over which a rate is taken.
+const RATE_SECONDS: usize = 8;
+
+impl Rate {
+    /// Counts events.
+    pub fn count(&mut self, now: Moment, events: usize) {
+        let second = now.to_millis() / 1000;
+        let place = &mut self.seconds[usize::try_from(second % RATE_SECONDS as u64).expect("below eight")];
+        *place = if place.0 == second { (second, place.1 + events as u64) } else { (second, events as u64) };
+    }
+
+    /// Returns the events of a second, over the whole seconds that have passed and the one that runs.
+    pub fn per_second(&self, now: Moment) -> f64 {
+        let second = now.to_millis() / 1000;
+        let lately = |at: u64| at <= second && second - at < RATE_SECONDS as u64;
+        let events: u64 = self.seconds.iter().filter(|(at, _)| lately(*at)).map(|(_, events)| events).sum();
+        let millis = now.to_millis().min((RATE_SECONDS as u64 - 1) * 1000 + now.to_millis() % 1000).max(1);
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        let rate = events as f64 * 1000.0 / millis as f64;
+        rate
+    }
+}

@@ -124,8 +124,8 @@ pub struct BlockNotice {
 /// A share batch or a vote on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// In a structured broadcast: the number of buckets, by XOR distance to the receiver, that the receiver still serves.
-    /// 255 where the receiver serves all. Other strategies carry it on and read nothing from it.
+    /// In a structured broadcast: in how many buckets, from the farthest by XOR distance to the receiver, others pass it on;
+    /// the receiver serves the nearer ones. 0: it serves all.
     pub level: u8,
     pub bytes: Bytes,
 }

@@ -1,0 +1,180 @@
+//! Announcements of blocks: a header is judged before anything is fetched, and passed on when the chain took the block.
+
+use super::receive::Judging;
+use super::score::{FALSE_ID, INVALID_ANNOUNCED};
+use super::session::{bit, slots};
+use super::{Machine, Turn};
+use crate::effect::{BanReason, Effect, JudgeBlock};
+use crate::event::Verdict;
+use crate::facts::BlockState;
+use crate::id::{SessionId, Ticket};
+use crate::known::{IdHashing, Known, Slots, Stage};
+use crate::wire::{BlockNotice, HEADER_BYTES_MAX};
+use adit_primitives::BlockId;
+use bytes::Bytes;
+
+/// Blocks remembered in each of two generations.
+const KNOWN_MAX: usize = 4096;
+
+/// Who has which of the latest blocks.
+#[derive(Debug)]
+pub(super) struct BlockTable {
+    known: Known<BlockId>,
+}
+
+impl BlockTable {
+    pub fn new(hashing: &IdHashing) -> Self {
+        Self { known: Known::new(KNOWN_MAX, hashing) }
+    }
+
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub fn forget_holder(&mut self, slot: Slots) {
+        self.known.forget_holder(slot);
+    }
+
+    pub fn holders(&self, id: &BlockId) -> Slots {
+        self.known.get(id).map_or(0, |record| record.holders)
+    }
+
+    /// Notes that a peer has a block.
+    pub fn note(&mut self, id: BlockId, slot: Slots) {
+        self.known.touch(id).holders |= slot;
+    }
+
+    /// Forgets that a block is being judged.
+    pub fn heard(&mut self, id: &BlockId) {
+        if let Some(record) = self.known.get_mut(id)
+            && record.stage == Stage::Judging
+        {
+            record.stage = Stage::Heard;
+        }
+    }
+
+    fn stage(&mut self, id: &BlockId, stage: Stage) {
+        if let Some(record) = self.known.get_mut(id) {
+            record.stage = stage;
+        }
+    }
+}
+
+impl Machine {
+    /// A peer announced blocks.
+    pub(super) fn announced(&mut self, turn: &mut Turn<'_>, slot: usize, notices: Vec<BlockNotice>) {
+        for notice in notices {
+            let record = self.blocks.known.touch(notice.id);
+            record.holders |= bit(slot);
+            match turn.facts.block(&notice.id) {
+                BlockState::Whole => self.counters.notices_again += 1,
+                BlockState::Invalid => self.penalize(turn, slot, INVALID_ANNOUNCED),
+                BlockState::Header => self.sync.bodies.want_live(notice.id),
+                BlockState::Unknown if record.stage == Stage::Judging => self.counters.notices_again += 1,
+                BlockState::Unknown => {
+                    record.level = notice.level;
+                    self.judge_notice(turn, slot, notice);
+                }
+            }
+            self.sync.wanted = true;
+        }
+    }
+
+    /// Has the host judge an announced block that it does not know: its header, or all of it where it came along.
+    fn judge_notice(&mut self, turn: &mut Turn<'_>, slot: usize, notice: BlockNotice) {
+        let bytes = notice.header.len() + notice.block.as_ref().map_or(0, Bytes::len);
+        if !self.make_room(slot, bytes) {
+            return;
+        }
+        let Some(session) = self.sessions.get(slot).map(|session| session.id) else { return };
+        self.blocks.stage(&notice.id, Stage::Judging);
+        let ticket = self.next_ticket();
+        let id = notice.id;
+        if let Some(block) = notice.block {
+            let blocks = vec![(session, id, block.clone())];
+            self.judging.insert(ticket, Judging::Blocks { blocks, live: true, room: Some((session, bytes)) });
+            turn.effects.push(Effect::JudgeBlocks { ticket, blocks: vec![JudgeBlock { session, id, bytes: block }] });
+        } else {
+            let headers = vec![notice.header.clone()];
+            self.judging.insert(ticket, Judging::Notice { session, notice, bytes });
+            turn.effects.push(Effect::JudgeHeaders { ticket, session, headers });
+        }
+    }
+
+    /// The host judged headers: of an announcement, or a page that was asked for.
+    pub(super) fn headers_judged(
+        &mut self,
+        turn: &mut Turn<'_>,
+        ticket: Ticket,
+        new: usize,
+        last: Option<BlockId>,
+        verdict: Verdict,
+    ) {
+        match self.judging.remove(&ticket) {
+            Some(Judging::Notice { session, notice, bytes }) => {
+                self.give_room(session, bytes);
+                self.notice_judged(turn, session, &notice, verdict);
+            }
+            Some(Judging::Headers { session, claim, more }) => {
+                let page = super::sync::Page { claim, more, new, last };
+                self.page_judged(turn, session, page, verdict);
+            }
+            _ => {}
+        }
+    }
+
+    fn notice_judged(&mut self, turn: &mut Turn<'_>, session: SessionId, notice: &BlockNotice, verdict: Verdict) {
+        self.blocks.stage(&notice.id, Stage::Heard);
+        self.sync.wanted = true;
+        match verdict {
+            Verdict::Valid | Verdict::Known => match turn.facts.block(&notice.id) {
+                BlockState::Header => self.sync.bodies.want_live(notice.id),
+                BlockState::Unknown => self.penalize_session(turn, session, FALSE_ID),
+                BlockState::Whole | BlockState::Invalid => {}
+            },
+            Verdict::Orphan { .. } => self.announced_orphan(session, notice.id),
+            Verdict::Invalid { rule } => self.ban_session(turn, session, BanReason::InvalidHeader { rule }),
+            // The peer's pings will tell of it again.
+            Verdict::Early | Verdict::Declined | Verdict::Fault | Verdict::Busy => {}
+        }
+    }
+
+    /// What is between the block and what is known here is asked of whoever announced it.
+    pub(super) fn announced_orphan(&mut self, session: SessionId, id: BlockId) {
+        if let Some(session) = self.sessions.slot(session).and_then(|slot| self.sessions.get_mut(slot)) {
+            session.follow.orphan = Some(id);
+        }
+    }
+
+    /// The chain took a block: it is announced, unless this node only catches up.
+    pub(super) fn block_accepted(&mut self, turn: &mut Turn<'_>, id: BlockId, header: Bytes, block: Option<Bytes>) {
+        self.sync.bodies.arrived(&id);
+        self.sync.wanted = true;
+        let record = self.blocks.known.touch(id);
+        record.stage = Stage::Here;
+        let (level, holders) = (record.level, record.holders);
+        if header.len() > HEADER_BYTES_MAX {
+            return;
+        }
+        let block = block.filter(|block| block.len() <= self.settings.inline_block_bytes_max);
+        let notice = BlockNotice { id, level, header, block };
+        if self.sync.catching_up() {
+            self.sync.unannounced = Some(notice);
+        } else {
+            self.pass_block(turn, notice, level, holders);
+        }
+    }
+
+    /// Announces the last block that was not, once this node has caught up.
+    pub(super) fn announce_caught_up(&mut self, turn: &mut Turn<'_>) {
+        if let Some(notice) = self.sync.unannounced.take() {
+            let holders = self.blocks.holders(&notice.id);
+            self.pass_block(turn, notice, 0, holders);
+        }
+    }
+
+    /// Returns the peers, ready to be asked, that have a block.
+    pub(super) fn ready_holders(&self, id: &BlockId) -> Slots {
+        slots(self.blocks.holders(id)).filter(|slot| self.is_ready(*slot)).map(bit).sum()
+    }
+}

@@ -1,0 +1,344 @@
+//! To whom something new goes, and when: the strategies, what waits to be sent together, what is told late.
+
+use super::session::{Session, bit, slots};
+use super::{Machine, Turn};
+use crate::effect::Lane;
+use crate::id::{Class, Moment};
+use crate::known::Slots;
+use crate::settings::Strategy;
+use crate::wire::{
+    BlockNotice, Features, Frame, ITEM_IDS_MAX, ITEMS_BYTES_MAX, ITEMS_MAX, Item, ItemId, TRANSACTION_IDS_MAX,
+};
+use adit_primitives::TxId;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Ids that wait to be told late; the oldest is told early where there are more.
+const LATE_MAX: usize = 16_384;
+/// Peers who are told an id late.
+const LATE_PEERS_MAX: usize = 6;
+/// Between two looks at which links bring what came before.
+const ADAPT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is to be sent, and over which links.
+#[derive(Debug, Default)]
+pub(super) struct Spread {
+    /// Sessions for whom something waits.
+    waiting: Slots,
+    flush_due: Option<Moment>,
+    late: VecDeque<(Moment, Late)>,
+    /// Peers to whom gossip passes on at once, by class.
+    mesh: [Slots; 4],
+    /// Peers who may be sent a class.
+    eligible: [Slots; 4],
+    stale: bool,
+    adapt_due: Option<Moment>,
+}
+
+/// Something whose id is told late to those who were not sent it.
+#[derive(Debug)]
+enum Late {
+    Item(Class, ItemId),
+    Transaction(TxId),
+    Block(BlockNotice),
+}
+
+/// To whom something is passed on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Targets {
+    pub eager: Slots,
+    /// Others are told its id late.
+    pub late: bool,
+}
+
+impl Spread {
+    /// Returns when something is due.
+    pub fn due(&self) -> Option<Moment> {
+        let late = self.late.front().map(|(due, _)| *due);
+        [self.flush_due, late, self.adapt_due].into_iter().flatten().min()
+    }
+
+    /// Items come: how useful each link is will be looked at.
+    pub fn look_at_links(&mut self, now: Moment) {
+        self.adapt_due.get_or_insert(now.after(ADAPT_INTERVAL));
+    }
+
+    /// Returns how much waits.
+    pub fn len(&self) -> usize {
+        self.late.len()
+    }
+}
+
+impl Session {
+    /// Returns how much waits to be sent.
+    pub(super) fn waiting(&self) -> usize {
+        let outbound = &self.outbound;
+        let items = outbound.items.iter().chain(&outbound.have).map(Vec::len).sum::<usize>();
+        outbound.notices.len() + outbound.transactions.len() + items + self.asked.len()
+    }
+}
+
+impl Machine {
+    /// Sessions came or went: who may be sent what is seen anew.
+    pub(super) fn membership_changed(&mut self) {
+        self.spread.stale = true;
+    }
+
+    fn refresh(&mut self) {
+        if !std::mem::take(&mut self.spread.stale) {
+            return;
+        }
+        for class in Class::ALL {
+            let needs = match class {
+                Class::Blocks | Class::Transactions => Features::default(),
+                Class::Shares | Class::Votes => Features::SHARES,
+            };
+            let eligible = self.sessions.ready().filter(|(_, session)| session.offers(needs));
+            let eligible = eligible.fold(0, |set, (slot, _)| set | bit(slot));
+            let kept = self.spread.mesh[class as usize] & eligible;
+            self.spread.eligible[class as usize] = eligible;
+            self.spread.mesh[class as usize] = self.fill(kept, eligible, self.settings.mesh);
+        }
+    }
+
+    /// Adds members of `from` at random until the set has `count`.
+    fn fill(&mut self, mut set: Slots, from: Slots, count: usize) -> Slots {
+        while (set.count_ones() as usize) < count {
+            let Some(slot) = self.pick(from & !set) else { break };
+            set |= bit(slot);
+        }
+        set
+    }
+
+    /// Returns a member of a set at random.
+    pub(super) fn pick(&mut self, set: Slots) -> Option<usize> {
+        let place = self.random.below(set.count_ones() as usize);
+        slots(set).nth(place)
+    }
+
+    /// Chooses to whom something goes that came with `level` and that `holders` have.
+    pub(super) fn targets(&mut self, class: Class, level: u8, holders: Slots) -> Targets {
+        self.refresh();
+        let others = self.spread.eligible[class as usize] & !holders;
+        match self.settings.strategies.of(class) {
+            Strategy::Flood => Targets { eager: others, late: false },
+            Strategy::Gossip => Targets { eager: self.spread.mesh[class as usize] & others, late: true },
+            Strategy::Structured => Targets { eager: self.delegates(level, others), late: true },
+            Strategy::Adaptive => Targets { eager: self.pushed(class, others), late: true },
+        }
+    }
+
+    /// Chooses one peer of each bucket that is ours to serve.
+    fn delegates(&mut self, level: u8, others: Slots) -> Slots {
+        let bucket = |machine: &Self, slot: usize| machine.sessions.get(slot).map_or(0, |session| session.bucket);
+        let mut left: Slots = slots(others).filter(|slot| bucket(self, *slot) >= level).map(bit).sum();
+        let mut chosen = 0;
+        while left != 0 {
+            let first = left.trailing_zeros() as usize;
+            let wanted = bucket(self, first);
+            let same: Slots = slots(left).filter(|slot| bucket(self, *slot) == wanted).map(bit).sum();
+            chosen |= self.pick(same).map_or(0, bit);
+            left &= !same;
+        }
+        chosen
+    }
+
+    fn pushed(&self, class: Class, others: Slots) -> Slots {
+        let wants = |slot: &usize| match (self.sessions.get(*slot), link_of(class)) {
+            (Some(session), Some(link)) => session.links[link].push,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        slots(others).filter(wants).map(bit).sum()
+    }
+
+    /// Returns the level with which something goes to a peer: the receiver serves the buckets nearer to it than this node.
+    fn level_for(&self, class: Class, slot: usize) -> u8 {
+        match self.settings.strategies.of(class) {
+            Strategy::Structured => self.sessions.get(slot).map_or(0, |session| session.bucket.saturating_add(1)),
+            Strategy::Flood | Strategy::Gossip | Strategy::Adaptive => 0,
+        }
+    }
+
+    /// Passes an item on.
+    pub(super) fn pass_item(&mut self, turn: &mut Turn<'_>, class: Class, id: ItemId, level: u8, holders: Slots) {
+        let Some(link) = link_of(class) else { return };
+        let targets = self.targets(class, level, holders);
+        for slot in slots(targets.eager) {
+            if let Some(session) = self.sessions.get_mut(slot) {
+                session.outbound.items[link].push(id);
+            }
+        }
+        self.wait(turn, targets.eager);
+        if targets.late {
+            self.tell_late(turn, Late::Item(class, id));
+        }
+    }
+
+    /// Passes a transaction's id on.
+    pub(super) fn pass_transaction(&mut self, turn: &mut Turn<'_>, id: TxId, level: u8, holders: Slots) {
+        let targets = self.targets(Class::Transactions, level, holders);
+        for slot in slots(targets.eager) {
+            if let Some(session) = self.sessions.get_mut(slot) {
+                session.outbound.transactions.push(id);
+            }
+        }
+        self.wait(turn, targets.eager);
+        if targets.late {
+            self.tell_late(turn, Late::Transaction(id));
+        }
+    }
+
+    /// Announces a block, at once: it waits for nothing.
+    pub(super) fn pass_block(&mut self, turn: &mut Turn<'_>, notice: BlockNotice, level: u8, holders: Slots) {
+        let targets = self.targets(Class::Blocks, level, holders);
+        for slot in slots(targets.eager) {
+            let notice = BlockNotice { level: self.level_for(Class::Blocks, slot), ..notice.clone() };
+            self.announce(turn, slot, notice);
+        }
+        if targets.late {
+            self.tell_late(turn, Late::Block(notice));
+        }
+    }
+
+    fn announce(&mut self, turn: &mut Turn<'_>, slot: usize, notice: BlockNotice) {
+        self.blocks.note(notice.id, bit(slot));
+        self.send(turn, slot, Lane::Live, &Frame::Announce { blocks: vec![notice] }, false);
+    }
+
+    /// Has a session sent an item that it asked for.
+    pub(super) fn resend(&mut self, turn: &mut Turn<'_>, slot: usize, class: Class, ids: Vec<ItemId>) {
+        let (Some(session), Some(link)) = (self.sessions.get_mut(slot), link_of(class)) else { return };
+        session.outbound.items[link].extend(ids);
+        self.wait(turn, bit(slot));
+    }
+
+    fn wait(&mut self, turn: &mut Turn<'_>, set: Slots) {
+        if set != 0 {
+            self.spread.waiting |= set;
+            let due = turn.now.after(self.settings.flush_interval);
+            self.spread.flush_due.get_or_insert(due);
+        }
+    }
+
+    fn tell_late(&mut self, turn: &mut Turn<'_>, late: Late) {
+        if self.spread.late.len() >= LATE_MAX
+            && let Some((_, first)) = self.spread.late.pop_front()
+        {
+            self.told_late(turn, first);
+        }
+        self.spread.late.push_back((turn.now.after(self.settings.lazy_interval), late));
+    }
+
+    /// Tells late what is due, and asks for items whose ids came without them.
+    pub(super) fn spread_due(&mut self, turn: &mut Turn<'_>) {
+        while let Some((_, late)) = self.spread.late.pop_front_if(|(due, _)| *due <= turn.now) {
+            self.told_late(turn, late);
+        }
+        self.repair(turn);
+        if self.spread.adapt_due.is_some_and(|due| due <= turn.now) {
+            self.spread.adapt_due = None;
+            self.adapt(turn);
+        }
+    }
+
+    fn told_late(&mut self, turn: &mut Turn<'_>, late: Late) {
+        self.refresh();
+        let (class, holders) = match &late {
+            Late::Item(class, id) => (*class, self.items.holders(*class, id)),
+            Late::Transaction(id) => (Class::Transactions, self.transactions.holders(id)),
+            Late::Block(notice) => (Class::Blocks, self.blocks.holders(&notice.id)),
+        };
+        let others = self.spread.eligible[class as usize] & !holders;
+        let chosen = self.fill(0, others, LATE_PEERS_MAX);
+        for slot in slots(chosen) {
+            let level = self.level_for(class, slot);
+            let Some(session) = self.sessions.get_mut(slot) else { continue };
+            match &late {
+                Late::Item(class, id) => {
+                    link_of(*class).into_iter().for_each(|link| session.outbound.have[link].push(*id))
+                }
+                Late::Transaction(id) => session.outbound.transactions.push(*id),
+                Late::Block(notice) => self.announce(turn, slot, BlockNotice { level, ..notice.clone() }),
+            }
+        }
+        self.wait(turn, chosen);
+    }
+
+    /// Sends what waits.
+    pub(super) fn flush(&mut self, turn: &mut Turn<'_>) {
+        let waiting = std::mem::take(&mut self.spread.waiting);
+        self.spread.flush_due = None;
+        for slot in slots(waiting) {
+            for class in [Class::Shares, Class::Votes] {
+                self.flush_items(turn, slot, class);
+                self.flush_ids(turn, slot, class);
+            }
+            self.flush_transactions(turn, slot);
+        }
+    }
+
+    fn flush_items(&mut self, turn: &mut Turn<'_>, slot: usize, class: Class) {
+        let (level, link) = (self.level_for(class, slot), link_of(class).expect("shares and votes have links"));
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let mut ids = std::mem::take(&mut session.outbound.items[link]);
+        let droppable = class == Class::Shares;
+        if droppable && session.slow_since.is_some() {
+            session.dropped += ids.len() as u64;
+            self.counters.dropped += ids.len() as u64;
+            ids.clear();
+        }
+        let (mut items, mut bytes) = (Vec::with_capacity(ids.len().min(ITEMS_MAX)), 0);
+        for id in ids.drain(..) {
+            let Some(found) = self.items.for_peer(class, &id, bit(slot)) else { continue };
+            if items.len() >= ITEMS_MAX || (!items.is_empty() && bytes + found.len() > ITEMS_BYTES_MAX) {
+                self.send(
+                    turn,
+                    slot,
+                    Lane::Live,
+                    &Frame::Items { class, items: std::mem::take(&mut items) },
+                    droppable,
+                );
+                bytes = 0;
+            }
+            bytes += found.len();
+            items.push(Item { level, bytes: found });
+        }
+        if !items.is_empty() {
+            self.send(turn, slot, Lane::Live, &Frame::Items { class, items }, droppable);
+        }
+        // The room is used again: nothing is allocated for each flush.
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.outbound.items[link] = ids;
+        }
+    }
+
+    fn flush_ids(&mut self, turn: &mut Turn<'_>, slot: usize, class: Class) {
+        let link = link_of(class).expect("shares and votes have links");
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let mut ids = std::mem::take(&mut session.outbound.have[link]);
+        ids.retain(|id| self.items.holders(class, id) & bit(slot) == 0);
+        for ids in ids.chunks(ITEM_IDS_MAX) {
+            self.send(turn, slot, Lane::Live, &Frame::Have { class, ids: ids.to_vec() }, true);
+        }
+    }
+
+    fn flush_transactions(&mut self, turn: &mut Turn<'_>, slot: usize) {
+        let level = self.level_for(Class::Transactions, slot);
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let mut ids = std::mem::take(&mut session.outbound.transactions);
+        ids.retain(|id| self.transactions.tell(id, bit(slot)));
+        for ids in ids.chunks(TRANSACTION_IDS_MAX) {
+            self.send(turn, slot, Lane::Live, &Frame::AnnounceTransactions { level, ids: ids.to_vec() }, true);
+        }
+    }
+}
+
+/// Returns the place of a class among those whose items have links.
+pub(super) fn link_of(class: Class) -> Option<usize> {
+    match class {
+        Class::Shares => Some(0),
+        Class::Votes => Some(1),
+        Class::Blocks | Class::Transactions => None,
+    }
+}
