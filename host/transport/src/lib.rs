@@ -19,9 +19,9 @@ pub mod swarm;
 
 pub use address::{Address, AddressError};
 pub use identity::{NodeKey, SecretKey};
-pub use session::{Frame, Frames, Full, Lane, Outbox, frame};
+pub use session::{Ended, Frame, Frames, Full, Head, Lane, Outbox};
 pub use settings::TransportSettings;
-pub use swarm::{Acceptance, Happening, StartError, Transport, TransportHandle};
+pub use swarm::{Acceptance, GossipNumber, Happening, Source, StartError, Transport, TransportHandle};
 
 /// Names a session. Never used again while the process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
 //! One stream between two nodes: frames out of two queues into it, and out of it into whoever reads.
 //!
-//! On the wire a frame is the number of bytes that follow (4 bytes, big-endian), a byte that names its kind, and its payload.
+//! On the wire a frame is a head of five bytes, the number of bytes of its body (4 bytes, little-endian) and its kind, and then its body.
 
 use crate::SessionNumber;
 use bytes::{Buf, Bytes, BytesMut};
@@ -33,8 +33,11 @@ const READ_AT_ONCE: usize = 64 << 10;
 /// How long a peer may leave a write where it is.
 const WRITE_TIME: Duration = Duration::from_secs(30);
 
-/// Bytes of a frame's length.
-const LENGTH: usize = 4;
+/// Bytes of a frame's head.
+pub const HEAD: usize = 5;
+
+/// A frame's head.
+pub type Head = [u8; HEAD];
 
 /// Which frames go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +52,7 @@ pub enum Lane {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     pub kind: u8,
-    pub payload: Bytes,
+    pub body: Bytes,
 }
 
 /// Frames that came together. What they hold of their session's room is given back when this is dropped.
@@ -92,16 +95,6 @@ pub(crate) struct Drain {
     queues: Arc<Queues>,
 }
 
-/// Returns a frame as it goes over the wire.
-pub fn frame(kind: u8, payload: &[u8]) -> Bytes {
-    let length = u32::try_from(payload.len() + 1).expect("a frame is far smaller than 4 GiB");
-    let mut bytes = Vec::with_capacity(LENGTH + 1 + payload.len());
-    bytes.extend_from_slice(&length.to_be_bytes());
-    bytes.push(kind);
-    bytes.extend_from_slice(payload);
-    bytes.into()
-}
-
 impl Outbox {
     pub(crate) fn new() -> (Self, Drain) {
         let (live_sender, live) = unbounded_channel();
@@ -117,7 +110,7 @@ impl Outbox {
         (Self(Arc::clone(&queues)), Drain { live, bulk, queues })
     }
 
-    /// Lets a whole [`frame`] wait for its turn. Never waits itself.
+    /// Lets a whole frame, head and body, wait for its turn. Never waits itself.
     pub fn send(&self, lane: Lane, frame: Bytes) -> Result<(), Full> {
         let queue = match lane {
             Lane::Live => &self.0.live,
@@ -153,15 +146,28 @@ impl Outbox {
     }
 }
 
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// On this node's word.
+    Here,
+    /// The other side closed it.
+    There,
+    /// What came is no frame that may be there: its head.
+    Broken(Head),
+    /// The connection failed, or nothing was read there for long.
+    Failed(String),
+}
+
 /// Writes what waits until the session ends. Returns why it did.
-pub(crate) async fn write(mut stream: impl futures_util::AsyncWrite + Unpin, mut drain: Drain) -> String {
+pub(crate) async fn write(mut stream: impl futures_util::AsyncWrite + Unpin, mut drain: Drain) -> Ended {
     let mut buffer = Vec::with_capacity(WRITE_AT_ONCE);
     loop {
         let ended = drain.queues.ended.load(Ordering::Acquire);
         if !drain.fill(&mut buffer) {
             if ended {
                 drop(tokio::time::timeout(WRITE_TIME, stream.close()).await);
-                return "closed here".to_owned();
+                return Ended::Here;
             }
             let ended = drain.queues.end.notified();
             tokio::select! {
@@ -178,8 +184,8 @@ pub(crate) async fn write(mut stream: impl futures_util::AsyncWrite + Unpin, mut
         };
         match tokio::time::timeout(WRITE_TIME, written).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return error.to_string(),
-            Err(_) => return "it reads nothing".to_owned(),
+            Ok(Err(error)) => return Ended::Failed(error.to_string()),
+            Err(_) => return Ended::Failed("it reads nothing".to_owned()),
         }
         drain.queues.sent.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         buffer.clear();
@@ -214,58 +220,54 @@ impl Queue {
 pub(crate) async fn read(
     mut stream: impl futures_util::AsyncRead + Unpin,
     session: SessionNumber,
-    frame_max: fn(u8) -> usize,
+    body_max: fn(u8) -> Option<usize>,
     take: impl Fn(Frames),
-) -> String {
+) -> Ended {
     let room = Arc::new(Semaphore::new(UNREAD_MAX as usize));
     let mut buffer = BytesMut::with_capacity(READ_AT_ONCE);
     let mut chunk = vec![0; READ_AT_ONCE];
     loop {
         let count = match stream.read(&mut chunk).await {
-            Ok(0) => return "closed there".to_owned(),
+            Ok(0) => return Ended::There,
             Ok(count) => count,
-            Err(error) => return error.to_string(),
+            Err(error) => return Ended::Failed(error.to_string()),
         };
         buffer.extend_from_slice(&chunk[..count]);
         let before = buffer.len();
         let mut frames = Vec::new();
         let refused = loop {
-            match cut(&mut buffer, frame_max) {
+            match cut(&mut buffer, body_max) {
                 Ok(Some(frame)) => frames.push(frame),
                 Ok(None) => break None,
-                Err(reason) => break Some(reason),
+                Err(head) => break Some(head),
             }
         };
         let cost = u32::try_from(before - buffer.len() + frames.len() * FRAME_COST).unwrap_or(UNREAD_MAX);
         let Ok(held) = Arc::clone(&room).acquire_many_owned(cost.min(UNREAD_MAX)).await else {
-            return "closed here".to_owned();
+            return Ended::Here;
         };
         if !frames.is_empty() {
             take(Frames { session, frames, _room: held });
         }
-        if let Some(reason) = refused {
-            return reason;
+        if let Some(head) = refused {
+            return Ended::Broken(head);
         }
     }
 }
 
-/// Cuts the first frame off, where it is whole.
-fn cut(buffer: &mut BytesMut, frame_max: fn(u8) -> usize) -> Result<Option<Frame>, String> {
-    let Some(length) = buffer.first_chunk::<LENGTH>().map(|bytes| u32::from_be_bytes(*bytes) as usize) else {
-        return Ok(None);
-    };
-    let Some(kind) = buffer.get(LENGTH).copied() else {
-        return if length == 0 { Err("an empty frame".to_owned()) } else { Ok(None) };
-    };
-    let max = frame_max(kind);
-    if length == 0 || length > max {
-        return Err(format!("a frame of kind {kind} with {length} bytes, {max} are allowed"));
+/// Cuts the first frame off, where it is whole. Its head alone tells whether it may be there at all.
+fn cut(buffer: &mut BytesMut, body_max: fn(u8) -> Option<usize>) -> Result<Option<Frame>, Head> {
+    let Some(head) = buffer.first_chunk::<HEAD>().copied() else { return Ok(None) };
+    let [a, b, c, d, kind] = head;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    if body_max(kind).is_none_or(|max| length > max) {
+        return Err(head);
     }
-    if buffer.len() < LENGTH + length {
+    if buffer.len() < HEAD + length {
         return Ok(None);
     }
-    buffer.advance(LENGTH + 1);
-    Ok(Some(Frame { kind, payload: buffer.split_to(length - 1).freeze() }))
+    buffer.advance(HEAD);
+    Ok(Some(Frame { kind, body: buffer.split_to(length).freeze() }))
 }
 
 /// Splits a stream and runs both halves; the first that ends, ends the session. Returns why.
@@ -274,16 +276,16 @@ pub(crate) async fn run(
     session: SessionNumber,
     outbox: Outbox,
     drain: Drain,
-    frame_max: fn(u8) -> usize,
+    body_max: fn(u8) -> Option<usize>,
     take: impl Fn(Frames) + Send + 'static,
-) -> String {
+) -> Ended {
     let (reader, writer) = stream.split();
-    let why = tokio::select! {
-        why = read(reader, session, frame_max, take) => why,
-        why = write(writer, drain) => why,
+    let ended = tokio::select! {
+        ended = read(reader, session, body_max, take) => ended,
+        ended = write(writer, drain) => ended,
     };
     outbox.end();
-    why
+    ended
 }
 
 #[cfg(test)]
@@ -292,16 +294,21 @@ mod tests {
     use std::sync::Mutex;
     use tokio_test::block_on;
 
-    fn any(_: u8) -> usize {
-        1_000_000
+    fn frame(kind: u8, body: &[u8]) -> Bytes {
+        let length = u32::try_from(body.len()).unwrap().to_le_bytes();
+        [&length[..], &[kind], body].concat().into()
     }
 
-    fn read_all(bytes: &[u8], frame_max: fn(u8) -> usize) -> (Vec<Frame>, String) {
+    fn any(_: u8) -> Option<usize> {
+        Some(1_000_000)
+    }
+
+    fn read_all(bytes: &[u8], body_max: fn(u8) -> Option<usize>) -> (Vec<Frame>, Ended) {
         let taken = Mutex::new(Vec::new());
-        let why = block_on(read(bytes, SessionNumber(1), frame_max, |mut frames| {
+        let ended = block_on(read(bytes, SessionNumber(1), body_max, |mut frames| {
             taken.lock().unwrap().append(&mut frames.frames);
         }));
-        (taken.into_inner().unwrap(), why)
+        (taken.into_inner().unwrap(), ended)
     }
 
     #[test]
@@ -313,22 +320,22 @@ mod tests {
         outbox.send(Lane::Live, frame(3, b"x")).unwrap();
         outbox.end();
         let mut wire = Vec::new();
-        assert_eq!(block_on(write(&mut wire, drain)), "closed here");
+        assert_eq!(block_on(write(&mut wire, drain)), Ended::Here);
         assert_eq!(outbox.waiting(), 0);
         assert_eq!(outbox.sent(), wire.len() as u64);
-        let (frames, why) = read_all(&wire, any);
-        let seen: Vec<_> = frames.iter().map(|frame| (frame.kind, frame.payload.len())).collect();
-        assert_eq!((seen, why.as_str()), (vec![(1, 0), (3, 1), (2, 200_000)], "closed there"));
+        let (frames, ended) = read_all(&wire, any);
+        let seen: Vec<_> = frames.iter().map(|frame| (frame.kind, frame.body.len())).collect();
+        assert_eq!((seen, ended), (vec![(1, 0), (3, 1), (2, 200_000)], Ended::There));
     }
 
     #[test]
     fn a_frame_longer_than_its_kind_ends_the_session_before_it_is_there() {
         let mut wire = frame(9, b"fits").to_vec();
-        wire.extend_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF, 9]);
-        let (frames, why) = read_all(&wire, |_| 10);
-        assert_eq!(frames.len(), 1);
-        assert!(why.contains("10 are allowed"), "{why}");
-        assert!(read_all(&[0, 0, 0, 0], any).1.contains("empty"));
+        let head = [0xFF, 0xFF, 0xFF, 0xFF, 9];
+        wire.extend_from_slice(&head);
+        let (frames, ended) = read_all(&wire, |_| Some(10));
+        assert_eq!((frames.len(), ended), (1, Ended::Broken(head)));
+        assert_eq!(read_all(&[0, 0, 0, 0, 7], |_| None).1, Ended::Broken([0, 0, 0, 0, 7]));
     }
 
     #[test]

@@ -29,8 +29,9 @@ pub struct TransportSettings {
     pub outbound_max: u32,
     /// Memory of the whole process, in bytes, above which no connection is taken.
     pub memory_max: usize,
-    /// The most bytes that a frame of a kind may have, kind byte included. A longer one ends its session before it is read.
-    pub frame_max: fn(kind: u8) -> usize,
+    /// The most bytes that the body of a frame of a kind may have; `None` where there is no such kind. A longer one ends its session before it is
+    /// read.
+    pub body_max: fn(kind: u8) -> Option<usize>,
     /// Topics by which outsiders hear of what is new, with the most bytes of an item: taken part in by gossip.
     pub topics: Vec<Topic>,
 }

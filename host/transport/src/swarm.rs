@@ -1,7 +1,7 @@
 //! The task that has all connections, and the handle by which it is told what to do.
 
 use crate::behaviour::{self, Behaviour, BehaviourEvent, SESSION, topic};
-use crate::session::{self, Frames, Outbox};
+use crate::session::{self, Ended, Frames, Outbox};
 use crate::{Address, NodeKey, SecretKey, SessionNumber, TransportSettings};
 use futures_util::StreamExt;
 use libp2p::gossipsub::{self, MessageAcceptance, MessageId};
@@ -41,7 +41,7 @@ pub enum Happening {
     /// It sent frames.
     Received(Frames),
     /// It has ended. Nothing more comes of it.
-    Closed { session: SessionNumber, reason: String },
+    Closed { session: SessionNumber, ended: Ended },
     /// No session came of a call to this address.
     NotReached { address: Address, reason: String },
     /// A node may be here: heard of, not tried.
@@ -216,7 +216,7 @@ enum Report {
     },
     Ended {
         session: SessionNumber,
-        reason: String,
+        ended: Ended,
     },
 }
 
@@ -383,9 +383,9 @@ impl SwarmTask {
                     None => (self.tell)(Happening::NotReached { address, reason: "no such host".to_owned() }),
                 }
             }
-            Report::Ended { session, reason } => {
+            Report::Ended { session, ended } => {
                 self.sessions.retain(|_, running| running.session != session);
-                (self.tell)(Happening::Closed { session, reason });
+                (self.tell)(Happening::Closed { session, ended });
             }
         }
     }
@@ -421,11 +421,11 @@ impl SwarmTask {
         self.sessions.insert(peer, Running { session, outbound, outbox: outbox.clone() });
         let address = address.with_node(node);
         (self.tell)(Happening::Opened { session, node, address, outbound, outbox: outbox.clone() });
-        let (tell, reports, frame_max) = (Arc::clone(&self.tell), self.reports.clone(), self.settings.frame_max);
+        let (tell, reports, body_max) = (Arc::clone(&self.tell), self.reports.clone(), self.settings.body_max);
         tokio::spawn(async move {
             let take = move |frames: Frames| tell(Happening::Received(frames));
-            let reason = session::run(stream, session, outbox, drain, frame_max, take).await;
-            drop(reports.send(Report::Ended { session, reason }));
+            let ended = session::run(stream, session, outbox, drain, body_max, take).await;
+            drop(reports.send(Report::Ended { session, ended }));
         });
     }
 

@@ -5,11 +5,16 @@
 use adit_transport::settings::Topic;
 use adit_transport::swarm::{GossipNumber, Source};
 use adit_transport::{
-    Acceptance, Address, Frame, Happening, Lane, NodeKey, Outbox, SecretKey, SessionNumber, Transport,
-    TransportSettings, frame,
+    Acceptance, Address, Ended, Frame, Happening, Lane, NodeKey, Outbox, SecretKey, SessionNumber, Transport,
+    TransportSettings,
 };
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+fn frame(kind: u8, body: &[u8]) -> bytes::Bytes {
+    let length = u32::try_from(body.len()).unwrap().to_le_bytes();
+    [&length[..], &[kind], body].concat().into()
+}
 
 /// How long a test waits for what must come: far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,7 +40,7 @@ fn settings() -> TransportSettings {
         inbound_max: 8,
         outbound_max: 8,
         memory_max: usize::MAX,
-        frame_max: |_| 100_000,
+        body_max: |_| Some(100_000),
         topics: vec![Topic { name: "news", bytes_max: 1000 }],
     }
 }
@@ -73,10 +78,10 @@ impl Node {
         }
     }
 
-    async fn closed(&mut self) -> String {
+    async fn closed(&mut self) -> Ended {
         loop {
             match self.next().await {
-                Happening::Closed { reason, .. } => return reason,
+                Happening::Closed { ended, .. } => return ended,
                 Happening::Discovered { .. } | Happening::Received(_) => {}
                 other => panic!("not closed, but {other:?}"),
             }
@@ -97,7 +102,7 @@ async fn frames_go_both_ways_and_an_end_is_heard() {
     let (_, node, outbound, far_outbox) = far.opened().await;
     assert_eq!((node, outbound), (near.key, false));
     near_outbox.send(Lane::Live, frame(7, b"there")).unwrap();
-    assert_eq!(far.received().await[0].payload.as_ref(), b"there");
+    assert_eq!(far.received().await[0].body.as_ref(), b"there");
     far_outbox.send(Lane::Bulk, frame(8, b"and back")).unwrap();
     assert_eq!(near.received().await[0].kind, 8);
     far_outbox.end();
@@ -130,7 +135,7 @@ async fn nodes_that_call_each_other_keep_one_session() {
     let (near_side, far_side) = tokio::join!(settled(&mut near), settled(&mut far));
     assert_ne!(near_side.0, far_side.0, "one called, the other was called");
     near_side.1.send(Lane::Live, frame(1, b"still there")).unwrap();
-    assert_eq!(far.received().await[0].payload.as_ref(), b"still there");
+    assert_eq!(far.received().await[0].body.as_ref(), b"still there");
 }
 
 #[tokio::test]
