@@ -9,6 +9,8 @@ mod bulk;
 mod follow;
 mod open;
 
+pub use bulk::BODILESS_MAX;
+
 use crate::chain::follow::Fresh;
 use crate::checker::{check_block, check_unknown};
 use crate::gathered::Gathered;
@@ -41,6 +43,8 @@ pub struct Chain {
     early: Waiting,
     templates: TemplateCache,
     state_version: u64,
+    /// Headers taken since those were last looked for that lead nowhere.
+    since_astray: usize,
     /// Why nothing can be changed any more: memory may be ahead of what is kept.
     broken: Option<StorageError>,
 }
@@ -119,6 +123,9 @@ pub enum HeadersError {
     Header(#[from] HeaderError),
     #[error("header {position} of the batch is too early: valid from {valid_from:?}")]
     Early { position: usize, valid_from: Timestamp },
+    /// It says nothing about the header: bodies must come first, or [`Chain::forget_headers`] make room.
+    #[error("header {position} of the batch has no room: {bodiless} headers wait for their bodies")]
+    Full { position: usize, bodiless: usize },
 }
 
 /// What became of a batch of headers.
@@ -138,6 +145,7 @@ impl HeadersError {
         match self {
             Self::Header(error) => Self::Header(error.after(headers)),
             Self::Early { position, valid_from } => Self::Early { position: position + headers, valid_from },
+            Self::Full { position, bodiless } => Self::Full { position: position + headers, bodiless },
         }
     }
 }
@@ -389,9 +397,8 @@ impl Chain {
         let sequence = self.index.insert(&view, &placement, false);
         if let Some(violation) = &violation {
             self.index.invalidate(id, violation);
-        } else {
-            self.index.add_body(id);
         }
+        self.index.add_body(id);
         let Block { header, body } = block;
         let record = HeaderRecord { header, sequence, body: true, violation, view, placement };
         let mut staged = Batch::default();

@@ -1,9 +1,10 @@
 //! The blocks in memory, as plugins and readers see them.
 //!
 //! Blocks form a tree by selected parents. Each block has a jump pointer (Myers' skew-binary list), so that an ancestor at a height is
-//! found in O(log n) steps wherever the block stands. Blocks are never removed.
+//! found in O(log n) steps wherever the block stands. Blocks whose bodies are kept are never removed.
 
 mod by_id;
+mod forget;
 mod heads;
 mod order;
 mod sync;
@@ -81,8 +82,12 @@ pub(crate) struct Node {
     tie: Hash256,
     valid_from: Timestamp,
     subsidy: u64,
+    /// In which order it was first seen: never the same for two, and with gaps where headers were forgotten.
+    sequence: u32,
     status: BlockStatus,
     violation: Option<Violation>,
+    /// The body is kept.
+    body: bool,
     /// The body is kept, and those of all blocks in its past.
     connectable: bool,
     pub(crate) parents: Vec<Place>,
@@ -117,35 +122,29 @@ pub(crate) struct Dag {
     version: Version,
     /// The bytes of the nodes' lists.
     lists: usize,
+    /// How many blocks have no body.
+    bodiless: usize,
+    /// The next sequence number.
+    arrivals: u32,
+}
+
+/// A block that comes into the index.
+struct Arrival {
+    known: KnownBlock,
+    tie: Hash256,
+    valid_from: Timestamp,
+    subsidy: u64,
+    body: bool,
+    sequence: u32,
 }
 
 impl BlockIndex {
     /// Starts with a block that stands on nothing: the genesis, or the anchor of a chain whose history was cut off below it.
     pub fn new(root: KnownBlock, placement: &Placement) -> Self {
         let horizon = root.height;
-        let mut dag = Dag::default();
-        let root = KnownBlock { selected_parent: None, ..root };
-        dag.places.insert(root.id, 0);
-        dag.selected.push(0);
-        dag.nodes.push(Node {
-            known: root,
-            tie: placement.tie,
-            valid_from: placement.valid_from,
-            subsidy: placement.subsidy,
-            status: BlockStatus::Valid,
-            violation: None,
-            connectable: true,
-            parents: Vec::new(),
-            children: Vec::new(),
-            usable_children: 0,
-            sound_children: 0,
-            parent: 0,
-            jump: 0,
-            depth: 0,
-            order: 0,
-        });
-        dag.tips.insert(dag.rank(0));
-        dag.heads.insert(dag.rank(0));
+        let known = KnownBlock { selected_parent: None, ..root };
+        let Placement { tie, valid_from, subsidy, .. } = *placement;
+        let dag = Dag::rooted(Arrival { known, tie, valid_from, subsidy, body: true, sequence: 0 });
         Self { dag: RwLock::new(dag), horizon }
     }
 
@@ -216,18 +215,28 @@ impl BlockIndex {
         dag.place(id).and_then(|place| dag.node(place).violation.clone())
     }
 
-    /// Adds a placed block whose parents are known, and returns its place in the order of arrival. With `body` its body is kept too.
-    pub(crate) fn insert(&self, view: &HeaderView, placement: &Placement, body: bool) -> Place {
-        self.write().insert(view, placement, body)
+    /// Adds a placed block whose parents are known, and returns its number in the order of arrival. With `body` its body is kept too.
+    pub(crate) fn insert(&self, view: &HeaderView, placement: &Placement, body: bool) -> u32 {
+        let mut dag = self.write();
+        let sequence = dag.arrivals;
+        let place = dag.insert(Arrival::new(view, placement, body, sequence));
+        dag.node(place).sequence
+    }
+
+    /// The same for a block that was first seen in an earlier run. Numbers may leave gaps, and must grow.
+    pub(crate) fn restore(&self, view: &HeaderView, placement: &Placement, body: bool, sequence: u32) {
+        self.write().insert(Arrival::new(view, placement, body, sequence));
     }
 
     /// Notes that a block's body is kept.
     pub(crate) fn add_body(&self, id: BlockId) {
         let mut dag = self.write();
-        if let Some(place) = dag.place(id)
-            && dag.node(place).status == BlockStatus::Header
-        {
-            dag.node_mut(place).status = BlockStatus::Body;
+        let Some(place) = dag.place(id).filter(|place| !dag.node(*place).body) else { return };
+        dag.bodiless -= 1;
+        let node = dag.node_mut(place);
+        node.body = true;
+        if node.status == BlockStatus::Header {
+            node.status = BlockStatus::Body;
             dag.connect_upwards(place);
         }
     }
@@ -362,6 +371,48 @@ impl Node {
     }
 }
 
+impl Arrival {
+    fn new(view: &HeaderView, placement: &Placement, body: bool, sequence: u32) -> Self {
+        let known = KnownBlock {
+            id: view.id,
+            parents: view.parents.clone(),
+            selected_parent: placement.selected_parent,
+            merge_set: placement.merge_set.clone(),
+            time: view.time,
+            bits: view.bits,
+            height: placement.height,
+            work: placement.work,
+            state: placement.state.clone(),
+        };
+        let Placement { tie, valid_from, subsidy, .. } = *placement;
+        Self { known, tie, valid_from, subsidy, body, sequence }
+    }
+
+    /// Returns the block as it stands in the index, but for its place in the tree.
+    fn node(self, status: BlockStatus, violation: Option<Violation>, parents: Vec<Place>) -> Node {
+        let Self { known, tie, valid_from, subsidy, body, sequence } = self;
+        Node {
+            known,
+            tie,
+            valid_from,
+            subsidy,
+            sequence,
+            status,
+            violation,
+            body,
+            connectable: false,
+            parents,
+            children: Vec::new(),
+            usable_children: 0,
+            sound_children: 0,
+            parent: 0,
+            jump: 0,
+            depth: 0,
+            order: 0,
+        }
+    }
+}
+
 impl Dag {
     pub(crate) fn node(&self, place: Place) -> &Node {
         &self.nodes[place as usize]
@@ -442,51 +493,52 @@ impl Dag {
         IndexedBlock { known, placement, status: node.status, selected: self.is_selected(place) }
     }
 
-    fn insert(&mut self, view: &HeaderView, placement: &Placement, body: bool) -> Place {
-        if let Some(place) = self.place(view.id) {
+    fn next_place(&self) -> Place {
+        Place::try_from(self.nodes.len()).expect("fewer than 2^32 blocks fit into memory")
+    }
+
+    /// Starts with a block that stands on nothing.
+    fn rooted(root: Arrival) -> Self {
+        let mut dag = Self { arrivals: root.sequence.saturating_add(1), ..Self::default() };
+        dag.places.insert(root.known.id, 0);
+        dag.selected.push(0);
+        dag.nodes.push(Node { connectable: true, ..root.node(BlockStatus::Valid, None, Vec::new()) });
+        dag.tips.insert(dag.rank(0));
+        dag.heads.insert(dag.rank(0));
+        dag
+    }
+
+    /// Adds a block whose parents are known, and returns its place.
+    fn insert(&mut self, arrival: Arrival) -> Place {
+        if let Some(place) = self.place(arrival.known.id) {
             return place;
         }
-        let place = Place::try_from(self.nodes.len()).expect("fewer than 2^32 blocks fit into memory");
-        let parents: Vec<Place> = view.parents.iter().filter_map(|id| self.place(*id)).collect();
-        let parent =
-            placement.selected_parent.and_then(|id| self.place(id)).expect("a placed block's parents are known");
+        let place = self.next_place();
+        let KnownBlock { id, parents, selected_parent, .. } = &arrival.known;
+        let id = *id;
+        let parents: Vec<Place> = parents.iter().filter_map(|id| self.place(*id)).collect();
+        let parent = selected_parent.and_then(|id| self.place(id)).expect("a placed block's parents are known");
         // Found here, not taken from the placement: answers about the past must not rest on a plugin's word.
         let merged = self.merge_set(parent, &parents, usize::MAX).expect("no set is larger than that");
         let violation = parents.iter().find_map(|at| self.node(*at).violation.clone());
         let sound = violation.is_none();
-        self.nodes.push(Node {
-            known: KnownBlock {
-                id: view.id,
-                parents: view.parents.clone(),
-                selected_parent: placement.selected_parent,
-                merge_set: placement.merge_set.clone(),
-                time: view.time,
-                bits: view.bits,
-                height: placement.height,
-                work: placement.work,
-                state: placement.state.clone(),
-            },
-            tie: placement.tie,
-            valid_from: placement.valid_from,
-            subsidy: placement.subsidy,
-            status: match (&violation, body) {
-                (Some(_), _) => BlockStatus::Invalid,
-                (None, true) => BlockStatus::Body,
-                (None, false) => BlockStatus::Header,
-            },
-            violation,
-            connectable: false,
-            children: Vec::new(),
-            usable_children: 0,
-            sound_children: 0,
+        let status = match (sound, arrival.body) {
+            (false, _) => BlockStatus::Invalid,
+            (true, true) => BlockStatus::Body,
+            (true, false) => BlockStatus::Header,
+        };
+        self.arrivals = self.arrivals.max(arrival.sequence.saturating_add(1));
+        self.bodiless += usize::from(!arrival.body);
+        let node = Node {
             parent,
             jump: self.jump_above(parent),
             depth: self.node(parent).depth + 1,
             order: self.node(parent).order + merged.len() as u64 + 1,
-            parents: parents.clone(),
-        });
+            ..arrival.node(status, violation, parents.clone())
+        };
+        self.nodes.push(node);
         self.reachability.insert(place, parent, &merged);
-        self.places.insert(view.id, place);
+        self.places.insert(id, place);
         self.lists += self.node(place).lists();
         for at in parents {
             let before = self.node(at).lists();

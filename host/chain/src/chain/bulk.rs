@@ -10,11 +10,18 @@ use crate::headers::{CheckedHeaders, HeaderError, Judged};
 use crate::record::HeaderRecord;
 use adit_primitives::engine::ChainView;
 use adit_primitives::storage::{Batch, StorageError, Table};
-use adit_primitives::{Encode, Timestamp};
+use adit_primitives::{BlockId, Encode, Timestamp};
 use std::ops::ControlFlow;
 
 /// What a group may gather before it is committed: what comes after is another commit.
 const GATHERED_BYTES_MAX: usize = 32 << 20;
+
+/// The most headers that wait for their bodies, about a kilobyte each: anybody who has done their work may send them. On the way to the tip a node
+/// takes headers and bodies in turns.
+pub const BODILESS_MAX: usize = 200_000;
+
+/// How many headers must have come before those that lead nowhere are looked for again.
+const ASTRAY_INTERVAL: usize = BODILESS_MAX / 8;
 
 impl Chain {
     /// Judges headers in order and takes them, without bodies, up to the first that is refused. With many headers
@@ -39,14 +46,19 @@ impl Chain {
         mut checked: CheckedHeaders,
     ) -> Result<TakenHeaders, StorageError> {
         self.check_whole()?;
+        self.make_room(checked.fresh.len())?;
         let index = self.index.clone();
         let mut ids = std::mem::take(&mut checked.ids);
         let mut batch = Batch::default();
-        let (mut new, mut early) = (0, None);
+        let (mut new, mut ended, before) = (0, None, index.bodiless());
         let stopped = self.judge.place_headers(&index, checked, &mut |position, judged| {
             let Judged { header, view, placement } = judged;
             if placement.valid_from > now {
-                early = Some(HeadersError::Early { position, valid_from: placement.valid_from });
+                ended = Some(HeadersError::Early { position, valid_from: placement.valid_from });
+                return ControlFlow::Break(());
+            }
+            if before + new >= BODILESS_MAX {
+                ended = Some(HeadersError::Full { position, bodiless: before + new });
                 return ControlFlow::Break(());
             }
             let sequence = index.insert(&view, &placement, false);
@@ -60,7 +72,35 @@ impl Chain {
         let stopped = stopped.unwrap_or_else(|fault| Some(HeaderError::Fault(fault)));
         let placed = ids.iter().take_while(|id| index.block(**id).is_some()).count();
         ids.truncate(placed);
-        Ok(TakenHeaders { ids, new, refused: early.or(stopped.map(HeadersError::Header)) })
+        self.since_astray += new;
+        Ok(TakenHeaders { ids, new, refused: ended.or(stopped.map(HeadersError::Header)) })
+    }
+
+    /// Forgets the headers that stand on the first body lacking on the way to a block: nobody seems to have it. Returns how many. They may
+    /// be offered again.
+    pub fn forget_headers(&mut self, towards: BlockId) -> Result<usize, StorageError> {
+        self.check_whole()?;
+        let gone = self.index.forget_towards(towards);
+        self.forget(&gone)
+    }
+
+    /// Forgets headers that do not lead to the best one.
+    pub(super) fn forget_astray(&mut self) -> Result<(), StorageError> {
+        self.since_astray = 0;
+        let gone = self.index.forget_astray();
+        self.forget(&gone).map(drop)
+    }
+
+    fn make_room(&mut self, fresh: usize) -> Result<(), StorageError> {
+        let full = self.index.bodiless() + fresh > BODILESS_MAX;
+        if full && self.since_astray >= ASTRAY_INTERVAL { self.forget_astray() } else { Ok(()) }
+    }
+
+    fn forget(&mut self, gone: &[BlockId]) -> Result<usize, StorageError> {
+        let mut batch = Batch::default();
+        gone.iter().for_each(|id| batch.delete(Table::Headers, id.to_bytes()));
+        self.commit(batch)?;
+        Ok(gone.len())
     }
 
     /// Judges blocks in order, each as [`Self::submit_checked`] does, and keeps them by one commit, or by several in order where they are very large.

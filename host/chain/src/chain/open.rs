@@ -31,8 +31,10 @@ pub(super) fn open(config: ChainConfig, storage: Arc<Gathered>, mut judge: Judge
         judge,
         index: Arc::new(index),
         state_version,
+        since_astray: 0,
         broken: None,
     };
+    chain.forget_astray()?;
     chain.load_mempool()?;
     chain.follow(Batch::default(), None)?;
     Ok(chain)
@@ -95,13 +97,15 @@ fn load_headers(storage: &dyn Storage, genesis: &Judged) -> Result<BlockIndex, O
         }
     }
     let index = genesis.root();
-    for (place, record) in (1u32..).zip(records) {
+    let mut last = 0;
+    for record in records {
         let id = record.view.id;
         let parents = record.view.parents.iter().chain(&record.placement.selected_parent);
-        if record.sequence != place || !parents.into_iter().all(|parent| index.contains(*parent)) {
+        if record.sequence <= last || !parents.into_iter().all(|parent| index.contains(*parent)) {
             return Err(damaged(format!("block {id} does not follow those before it")));
         }
-        index.insert(&record.view, &record.placement, record.body);
+        index.restore(&record.view, &record.placement, record.body, record.sequence);
+        last = record.sequence;
         if let Some(violation) = &record.violation {
             index.invalidate(id, violation);
         }

@@ -161,6 +161,51 @@ proptest! {
     }
 
     #[test]
+    fn what_is_forgotten_leads_nowhere_and_changes_nothing_of_the_rest(
+        changes in prop::collection::vec(change(), 1..60),
+        after in prop::collection::vec(change(), 1..20),
+        towards in any::<usize>(),
+        astray: bool,
+    ) {
+        let index = index();
+        changes.into_iter().for_each(|change| apply(&index, change));
+        let count = index.count();
+        let towards = id(towards % count);
+        let before: Vec<IndexedBlock> = (0..count).map(|at| index.indexed(id(at)).unwrap()).collect();
+        let lacking = index.lacking_bodies(towards, 1);
+        let (best, tip) = (index.best_header().id, index.tip_id());
+        let has_body = |id: BlockId| { let dag = index.read(); dag.node(dag.place(id).unwrap()).body };
+        let bodies: Vec<BlockId> = (0..count).map(id).filter(|id| has_body(*id)).collect();
+        let needed = |at: &BlockId| bodies.iter().any(|body| index.is_ancestor(*at, *body));
+        let doomed = |at: &BlockId| match astray {
+            true => !index.is_ancestor(*at, best),
+            false => lacking.iter().any(|first| index.is_ancestor(*first, *at)),
+        };
+        let want: BTreeSet<BlockId> = (0..count).map(id).filter(|at| doomed(at) && !needed(at)).collect();
+        let gone = if astray { index.forget_astray() } else { index.forget_towards(towards) };
+        prop_assert_eq!(gone.into_iter().collect::<BTreeSet<_>>(), want.clone());
+        for block in before.into_iter().filter(|block| !want.contains(&block.known.id)) {
+            prop_assert_eq!(index.indexed(block.known.id), Some(block));
+        }
+        prop_assert_eq!(index.tip_id(), tip);
+        prop_assert_eq!(index.bodiless(), index.count() - bodies.len());
+        // What comes after is found as in an index that never knew more.
+        for change in after {
+            match change {
+                Change::Body(at) => index.add_body(id(at % count)),
+                Change::Select => index.select(index.best()),
+                Change::Invalid(_) | Change::Header(..) => {}
+            }
+            let heads: Vec<BlockId> = index.heads_ahead(usize::MAX).iter().map(|head| head.id).collect();
+            prop_assert_eq!(heads, searched_heads(&index));
+            prop_assert_eq!(
+                index.tips(usize::MAX).iter().map(|tip| tip.id).collect::<BTreeSet<_>>(),
+                searched_tips(&index)
+            );
+        }
+    }
+
+    #[test]
     fn a_locator_goes_back_to_the_root_by_steps_that_double(blocks in 1usize..300) {
         let index = index();
         (1..blocks).for_each(|block| add(&index, block, vec![id(block - 1)], false));

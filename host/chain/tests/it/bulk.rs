@@ -5,8 +5,8 @@ use crate::forks::{self, Mortal};
 use crate::rules::{BAD_NONCE, TestHash, TestRules};
 use crate::world::{Made, NOW, World, config, key, merging, plain};
 use adit_chain::{
-    Accepted, Block, BlockError, BlockStatus, Chain, ChainConfig, Checked, Checker, HeaderError, HeadersError,
-    PageLimits, TemplateRequest,
+    Accepted, BODILESS_MAX, Block, BlockError, BlockStatus, Chain, ChainConfig, Checked, Checker, HeaderError,
+    HeadersError, PageLimits, TemplateRequest,
 };
 use adit_primitives::contract::{Scan, SearchJob};
 use adit_primitives::engine::{Fault, HashEngine};
@@ -230,12 +230,99 @@ fn a_body_that_breaks_a_rule_turns_the_search_to_the_next_best_header() {
     assert!(world.chain.reader().lacking_bodies(above.id, 10).is_empty());
     let mut world = world.reopened();
     assert_eq!(world.chain.reader().best_header().id, other.id);
-    let next = plain(&above, 1).make();
-    for refused in [&above, &next] {
-        let taken = world.chain.submit_headers(NOW, &headers(std::slice::from_ref(refused))).unwrap();
+    for refused in [above, greedy] {
+        let taken = world.chain.submit_headers(NOW, &headers(&[refused])).unwrap();
         assert!(matches!(taken.refused, Some(HeadersError::Header(HeaderError::Invalid { position: 0, .. }))));
         assert_eq!(taken.new, 0, "what stands on an invalid block is not kept");
     }
+}
+
+#[test]
+fn a_restart_forgets_headers_that_lead_nowhere_and_nothing_else() {
+    let mut world = World::new();
+    let line = line(&world, 6);
+    let mut astray = vec![plain(&line[1], 2).make()];
+    astray.push(plain(&astray[0], 2).make());
+    world.chain.submit_headers(NOW, &headers(&line[..3])).unwrap();
+    world.chain.submit_headers(NOW, &headers(&astray)).unwrap();
+    world.chain.submit_headers(NOW, &headers(&line[3..])).unwrap();
+    // A body is kept whatever it stands on.
+    let other = [plain(&astray[0], 3).make(), plain(&line[0], 3).make()];
+    other.iter().for_each(|made| drop(world.submit(made).unwrap()));
+    let mut world = world.reopened().reopened();
+    let reader = world.chain.reader();
+    assert_eq!(reader.status(astray[1].id), None);
+    assert_eq!(reader.status(astray[0].id), Some(BlockStatus::Header), "a body stands on it");
+    other.iter().for_each(|made| assert_eq!(reader.status(made.id), Some(BlockStatus::Body)));
+    assert_eq!(reader.lacking_bodies(reader.best_header().id, 10).len(), 6);
+    line.iter().for_each(|made| drop(world.submit(made).unwrap()));
+    let mut straight = World::new();
+    line.iter().for_each(|made| drop(straight.submit(made).unwrap()));
+    assert_eq!(world.reopened().ledger(), straight.ledger());
+}
+
+#[test]
+fn headers_whose_bodies_nobody_has_can_be_forgotten() {
+    let mut world = World::new();
+    let line = line(&world, 3);
+    let mut withheld = vec![plain(&line[0], 3).make()];
+    withheld[0] = {
+        let mut heavy = plain(&line[0], 3);
+        heavy.work = 1000;
+        heavy.make()
+    };
+    withheld.push(plain(&withheld[0], 3).make());
+    world.submit(&line[0]).unwrap();
+    for branch in [&line, &withheld] {
+        world.chain.submit_headers(NOW, &headers(branch)).unwrap();
+    }
+    assert_eq!(world.chain.forget_headers(withheld[1].id), Ok(2));
+    assert_eq!(world.chain.forget_headers(withheld[1].id), Ok(0));
+    assert_eq!(world.chain.reader().best_header().id, line[2].id);
+    assert_eq!(world.chain.reader().lacking_bodies(line[2].id, 9), [line[1].id, line[2].id]);
+    let taken = world.chain.submit_headers(NOW, &headers(&withheld)).unwrap();
+    assert_eq!((taken.new, taken.refused), (2, None), "they may come again");
+    let mut world = world.reopened();
+    assert_eq!(world.chain.reader().best_header().id, withheld[1].id);
+    for made in &withheld {
+        world.submit(made).unwrap();
+    }
+    assert_eq!(world.chain.tip().id, withheld[1].id);
+}
+
+/// Cheap headers that no body follows fill a bounded room, and make it for others when they lead nowhere.
+#[test]
+fn headers_without_bodies_are_bounded_slow() {
+    let mut world = World::new();
+    let line_of = |seed: u8, count: usize, from: &Made| {
+        let mut line = vec![from.clone()];
+        for _ in 0..count {
+            let mut next = plain(line.last().unwrap(), seed);
+            next.work = u32::from(seed);
+            line.push(next.make());
+        }
+        line.split_off(1)
+    };
+    let genesis = world.genesis();
+    let junk = line_of(1, BODILESS_MAX + 10, &genesis);
+    let mut refused = None;
+    for batch in headers(&junk).chunks(5_000) {
+        refused = world.chain.submit_headers(NOW, batch).unwrap().refused;
+    }
+    assert_eq!(refused, Some(HeadersError::Full { position: 0, bodiless: BODILESS_MAX }));
+    let honest = line_of(250, 1_000, &genesis);
+    let taken = world.chain.submit_headers(NOW, &headers(&honest)).unwrap();
+    assert_eq!(taken.refused, Some(HeadersError::Full { position: 0, bodiless: BODILESS_MAX }), "junk is the best yet");
+    assert_eq!(world.chain.forget_headers(junk[7].id), Ok(BODILESS_MAX));
+    // Bodies are taken beside headers, so that the way is never full for long.
+    world.chain.submit_headers(NOW, &headers(&honest)).unwrap();
+    honest.iter().for_each(|made| drop(world.submit(made).unwrap()));
+    for batch in headers(&junk[..BODILESS_MAX]).chunks(5_000) {
+        world.chain.submit_headers(NOW, batch).unwrap();
+    }
+    let more = line_of(9, 10, honest.last().unwrap());
+    let taken = world.chain.submit_headers(NOW, &headers(&more)).unwrap();
+    assert_eq!((taken.new, taken.refused), (10, None), "what leads nowhere made room");
 }
 
 #[test]
