@@ -250,6 +250,7 @@ enum Request {
     Block { checked: Box<Result<Checked, BlockError>>, reply: Reply<Result<Taken, SubmitError>> },
     Blocks { checked: Vec<Result<Checked, BlockError>>, reply: Reply<Vec<Result<Taken, SubmitError>>> },
     Headers { checked: Result<CheckedHeaders, Fault>, reply: Reply<TakenHeaders> },
+    Forget { towards: BlockId, reply: Reply<usize> },
     Parts { parts: Box<BlockParts>, reply: Reply<Result<Taken, SubmitError>> },
     Proof { template: Solved, proof: Proof, reply: Reply<Result<Taken, SubmitError>> },
     Transaction { transaction: Transaction, reply: Reply<Result<TxId, MempoolError>> },

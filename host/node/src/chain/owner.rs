@@ -187,6 +187,11 @@ impl Owner {
                 self.publish();
                 send(reply, taken);
             }
+            Request::Forget { towards, reply } => {
+                let forgotten = self.chain.forget_headers(towards)?;
+                self.publish();
+                send(reply, forgotten);
+            }
             Request::Parts { parts, reply } => {
                 let taken = match self.build(*parts) {
                     Ok(block) => self.take_block(None, block, true)?,

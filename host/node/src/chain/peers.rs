@@ -89,6 +89,12 @@ impl ChainHandle {
         Ok(answers)
     }
 
+    /// Forgets the headers that stand on the first body lacking on the way to a block: to be asked where no peer has that body, so that the next best
+    /// branch is fetched. Returns how many headers were forgotten.
+    pub async fn forget_headers(&self, towards: BlockId) -> Result<usize, Unavailable> {
+        self.ask_in_turn(|reply| Request::Forget { towards, reply }).await
+    }
+
     /// Waits for room in the mailbox.
     async fn ask_in_turn<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();

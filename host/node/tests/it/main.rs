@@ -7,6 +7,7 @@ mod support;
 mod bounds;
 mod control;
 mod mining;
+mod peers;
 mod pools;
 mod push;
 mod settings;
