@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`id`] names nodes and sessions, [`wire`] is the bytes between them, [`event`] and [`effect`] are what goes
 //! in and comes out, [`facts`] what the machine may ask, [`settings`] its bounds, [`machine`] the machine, [`view`] what
-//! people see of it.
+//! people see of it; [`shares`] stands beside them: the share log of a peer-to-peer pool.
 
 mod bucket;
 pub mod effect;
@@ -17,6 +17,7 @@ mod known;
 pub mod machine;
 mod random;
 pub mod settings;
+pub mod shares;
 pub mod view;
 pub mod wire;
 

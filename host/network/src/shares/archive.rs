@@ -4,12 +4,14 @@
 
 use super::batch::BatchId;
 use super::record::{Base, PoolId};
-use super::votes::{Certificate, Content, Message};
+use super::votes::{Certificate, Content};
 use adit_primitives::canonical_struct;
 use bytes::Bytes;
 
 /// The most batches that one question asks for.
 pub const WANTED_MAX: usize = 100;
+/// The most rounds that a question names.
+pub const BASES_MAX: usize = 8;
 /// The most bytes of an answer.
 pub const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// The most rounds in an answer.
@@ -34,8 +36,8 @@ pub trait Archive {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     pub pool: PoolId,
-    /// The newest round that the asker has.
-    pub base: Base,
+    /// Rounds that the asker has: the newest first, then back by doubling steps, at most [`BASES_MAX`].
+    pub bases: Vec<Base>,
     /// Batches of the open round that it lacks, at most [`WANTED_MAX`].
     pub wanted: Vec<BatchId>,
 }
@@ -43,7 +45,7 @@ pub struct Ask {
 /// What it hears.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
-    /// Canonical bytes of the rounds after the asker's, in order; the asker's own number first, where its root is another.
+    /// Canonical bytes of the rounds after the newest that both have, in order.
     pub rounds: Vec<Vec<u8>>,
     /// What was said in the open round.
     pub messages: Vec<Vec<u8>>,
@@ -52,5 +54,5 @@ pub struct Answer {
 }
 
 canonical_struct!(CertifiedRound { content, certificate, batches });
-canonical_struct!(Ask { pool, base, wanted });
+canonical_struct!(Ask { pool, bases, wanted });
 canonical_struct!(Answer { rounds, messages, batches });

@@ -190,7 +190,8 @@ impl Batcher {
 
     /// Returns the batch that has waited long enough, or is full.
     pub fn take_due(&mut self, now: Moment) -> Option<SealedBatch> {
-        let due = self.open.as_ref().is_some_and(|open| open.due <= now || open.batch.entries.len() >= BATCH_SHARES_MAX);
+        let due =
+            self.open.as_ref().is_some_and(|open| open.due <= now || open.batch.entries.len() >= BATCH_SHARES_MAX);
         if due { self.flush() } else { None }
     }
 

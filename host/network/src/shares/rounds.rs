@@ -27,20 +27,21 @@ pub use memory::MemoryError;
 use super::archive::CertifiedRound;
 use super::batch::{BatchId, SealedBatch};
 use super::judge::{BatchVerdict, Which};
-use super::keys::Identity;
+use super::keys::{Domain, Identity};
 use super::record::{Base, PoolId, ShareId};
-use super::votes::{Credit, Evidence, Message, Objection};
+use super::votes::{Evidence, Kind, Message, Objection, Proposal, Signed};
 use super::weights::{Terms, Validators};
 use crate::event::Acceptance;
 use crate::id::{Moment, NodeId};
-use adit_primitives::{Encode, Hash256};
+use adit_primitives::{Decode, Encode, Hash256};
 use bytes::Bytes;
 use held::Held;
 use history::History;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use views::Views;
+use steps::Opinion;
+use views::{Added, Views};
 
 /// How a pool's rounds run. `pool` and `terms` are the same at all nodes; the rest is a node's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Settings {
     pub view: Duration,
     /// How much longer each view waits than the one before.
     pub view_more: Duration,
+    /// The longest that a view waits at a step. Longer than messages ever take.
+    pub view_longest: Duration,
     /// How often others are asked while nothing moves.
     pub repair: Duration,
     /// How often others are asked while nothing is to be done: finds out that this node is behind, or that the pool is split.
@@ -70,7 +73,7 @@ pub enum Plan {
     Local,
     /// One share in so many, drawn by this node's own signature, which nobody else knows.
     Sample { one_in: u32 },
-    /// So many validators are asked first: see [`super::panel`].
+    /// So many validators are asked first.
     Ask { count: u32 },
 }
 
@@ -99,6 +102,11 @@ pub enum Effect {
     Persist(Bytes),
     /// Spread a vote among all nodes of the pool.
     Publish(Bytes),
+    /// Make a batch durable before any [`Effect::Persist`] behind this. What this node votes for must not be lost, were all nodes
+    /// to lose power at once. At a start each kept batch is handled again as [`Event::Batch`], before [`Rounds::start`].
+    Keep { batch: Arc<SealedBatch> },
+    /// These batches need not be kept any more: they are in a certified round, or too old for one.
+    Forget { batches: Vec<BatchId> },
     /// Recompute a batch. The answer is [`Event::Judged`].
     Judge { batch: Arc<SealedBatch>, which: Which },
     /// Ask so many validators about a batch, and recompute it where they do not answer. The answer is [`Event::Judged`].
@@ -150,9 +158,18 @@ pub struct Rounds {
     held: Held,
     views: Views,
     /// Messages for the next round, which others are in already.
-    early: VecDeque<Message>,
+    early: BTreeMap<NodeId, Vec<Message>>,
     /// Rounds that others certified, to be taken over in order.
     catching: VecDeque<CertifiedRound>,
+    /// The root of the first of them, once its certificate was checked.
+    certified: Option<Hash256>,
+    /// What this node thinks of contents that were proposed in the open round.
+    opinions: BTreeMap<Hash256, Opinion>,
+    /// Objections that are being looked at, and how many each node made in the open round.
+    objections: Vec<Objection>,
+    /// Who sent a wrong batch: every share of theirs is hashed here.
+    distrusted: BTreeSet<NodeId>,
+    objected: BTreeMap<NodeId, u32>,
     /// A share of the open round that is a block.
     block: Option<ShareId>,
     /// This node says nothing in rounds up to this one: it may have before a crash that lost what it certified.
@@ -170,7 +187,350 @@ struct Clock {
     /// When the round was last seen to move.
     moved: Moment,
     asked: Moment,
+    /// Since when the open round is under way.
+    active: Option<Moment>,
     waiting: bool,
     /// Others are at least a round ahead.
     behind: bool,
+}
+
+/// What people see of a pool's rounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoundsView {
+    /// The newest certified round.
+    pub base: Base,
+    /// The attempt at the next one.
+    pub view: u32,
+    /// Who votes in it, with weights.
+    pub validators: Validators,
+    /// The weight of those who said something in it.
+    pub heard: u128,
+    /// Batches that are in no certified round yet.
+    pub batches: usize,
+    /// Nothing was certified for long: payouts wait.
+    pub waiting: bool,
+    pub halted: Option<Halt>,
+}
+
+/// The most messages for the next round that are kept of one node, and of those the proposals.
+const EARLY_MAX: usize = 8;
+const EARLY_PROPOSALS_MAX: usize = 1;
+/// The most objections of one node that are looked at in a round.
+const OBJECTIONS_MAX: u32 = 64;
+/// The most nodes whose batches are remembered to have been wrong.
+const DISTRUSTED_MAX: usize = 1_000;
+/// How much sooner others are asked when something is known to be missing.
+const REPAIR_SOONER: u32 = 4;
+
+impl Rounds {
+    /// Begins after the rounds in `pasts`, in order: the last ones, at least as many as weigh and as shares may lie back. `memory` is
+    /// what [`Effect::Persist`] gave last.
+    ///
+    /// # Errors
+    /// Where rounds are missing between those given, or the memory does not decode: going on might contradict what was said.
+    pub fn new(
+        settings: Settings,
+        identity: Identity,
+        pasts: impl IntoIterator<Item = Past>,
+        memory: Option<&[u8]>,
+        now: Moment,
+    ) -> Result<Self, MemoryError> {
+        let mut history = History::new(settings.pool);
+        for past in pasts {
+            let expected = history.newest.round + 1;
+            if past.base.round != expected && history.newest.round > 0 {
+                return Err(MemoryError::Order { round: past.base.round, expected });
+            }
+            let validators = history.validators(&settings.terms);
+            history.add(&past, &settings.terms, validators, None);
+        }
+        let clock = Clock { now, certified: now, moved: now, asked: now, active: None, waiting: false, behind: false };
+        let mut rounds = Self {
+            node: identity.node(),
+            validators: history.validators(&settings.terms),
+            settings,
+            identity,
+            history,
+            held: Held::default(),
+            views: Views::new(BTreeMap::new()),
+            early: BTreeMap::new(),
+            catching: VecDeque::new(),
+            certified: None,
+            opinions: BTreeMap::new(),
+            objections: Vec::new(),
+            distrusted: BTreeSet::new(),
+            objected: BTreeMap::new(),
+            block: None,
+            silent_until: 0,
+            halted: None,
+            clock,
+        };
+        match memory {
+            Some(bytes) => rounds.remember(bytes).map(|()| rounds),
+            None => Ok(rounds),
+        }
+    }
+
+    /// Says what a start brings: what this node said in the open round is spread again, for it may never have left. Once, before
+    /// anything is handled.
+    pub fn start(&mut self, out: &mut Vec<Effect>) {
+        if let Some(halt) = &self.halted {
+            out.push(Effect::Halted(halt.clone()));
+            return;
+        }
+        for statement in self.views.said.clone().into_values().filter(|statement| statement.kind != Kind::Propose) {
+            let signed = statement.sign(self.settings.pool, &self.identity);
+            self.views.vote(signed);
+            out.push(Effect::Publish(Message::Vote(signed).to_bytes().into()));
+        }
+        self.ask(out);
+    }
+
+    /// Takes an event in. The answer says what becomes of a batch or a message in the network: whether it is passed on, and whether
+    /// its sender pays. A batch is passed on when it was judged.
+    pub fn handle(&mut self, now: Moment, event: Event, out: &mut Vec<Effect>) -> Acceptance {
+        self.clock.now = now.max(self.clock.now);
+        if self.halted.is_some() {
+            return Acceptance::Ignore;
+        }
+        let acceptance = match event {
+            Event::Tick => Acceptance::Ignore,
+            Event::Batch { batch, plan } => self.take_batch(batch, plan, out),
+            Event::Judged { batch, verdict } => self.take_verdict(batch, verdict, out),
+            Event::Message { bytes } => match Message::from_bytes(&bytes) {
+                Ok(message) => self.take_message(message, out),
+                Err(_) => Acceptance::Reject,
+            },
+            Event::Answer { bytes } => self.take_answer(&bytes, out),
+            Event::BlockFound { share } => {
+                self.block = Some(share);
+                Acceptance::Ignore
+            }
+        };
+        self.progress(out);
+        self.look_at_the_clock(out);
+        acceptance
+    }
+
+    /// Returns when [`Event::Tick`] is due.
+    pub fn wake(&self) -> Moment {
+        let due = self.due_at().filter(|due| *due > self.clock.now);
+        let times = [Some(self.ask_at()), self.views.timer, due, self.waits_at()];
+        times.into_iter().flatten().min().expect("asking always has a time")
+    }
+
+    /// Returns what people see.
+    pub fn view(&self) -> RoundsView {
+        RoundsView {
+            base: self.history.newest,
+            view: self.views.view,
+            validators: self.validators.clone(),
+            heard: self.views.heard(&self.validators),
+            batches: self.held.iter().count(),
+            waiting: self.clock.waiting,
+            halted: self.halted.clone(),
+        }
+    }
+
+    fn look_at_the_clock(&mut self, out: &mut Vec<Effect>) {
+        if self.halted.is_some() {
+            return;
+        }
+        if self.is_active() {
+            self.clock.active.get_or_insert(self.clock.now);
+        }
+        if self.ask_at() <= self.clock.now {
+            for (batch, which) in self.held.retry() {
+                out.push(Effect::Judge { batch, which });
+            }
+            self.ask(out);
+        }
+        if self.waits_at().is_some_and(|at| at <= self.clock.now) {
+            self.clock.waiting = true;
+            let (heard, total) = (self.views.heard(&self.validators), self.validators.total());
+            out.push(Effect::Waiting { round: self.round(), heard, total });
+        }
+    }
+
+    /// When others are asked: soon where something is known to be missing, at leisure where nothing is to be done.
+    fn ask_at(&self) -> Moment {
+        let Settings { repair, greet, .. } = self.settings;
+        if self.clock.behind || !self.wanted().is_empty() {
+            self.clock.asked.after(repair / REPAIR_SOONER)
+        } else if self.clock.active.is_some() {
+            self.clock.asked.max(self.clock.moved).after(repair)
+        } else {
+            self.clock.asked.after(greet)
+        }
+    }
+
+    fn waits_at(&self) -> Option<Moment> {
+        let since = self.clock.active.filter(|_| !self.clock.waiting)?;
+        Some(since.after(self.settings.stall))
+    }
+
+    fn take_batch(&mut self, batch: Arc<SealedBatch>, plan: Plan, out: &mut Vec<Effect>) -> Acceptance {
+        let (id, terms) = (batch.id(), &self.settings.terms);
+        let too_easy = batch.batch().payees.iter().any(|payee| payee.difficulty < terms.difficulty_least);
+        let takes = |base| self.history.takes(base, terms, self.settings.pool);
+        if too_easy {
+            return Acceptance::Reject;
+        }
+        // Work on a round that is not here yet is judged when it is.
+        if batch.batch().jobs.iter().any(|job| takes(job.base) == Some(false)) {
+            return Acceptance::Ignore;
+        }
+        let plan = if self.distrusted.contains(&batch.batch().node) { Plan::Local } else { plan };
+        let which = match plan {
+            Plan::Local | Plan::Ask { .. } => Which::All,
+            Plan::Sample { one_in } => Which::Some(self.sample(&batch, one_in)),
+        };
+        let is_weighty = self.validators.weight(batch.batch().node) > 0;
+        match self.held.get(&id).map(|item| item.which == Which::None) {
+            Some(false) => return Acceptance::Ignore,
+            Some(true) => self.held.put(Arc::clone(&batch), which.clone(), is_weighty),
+            None if self.held.insert(Arc::clone(&batch), which.clone(), is_weighty) => {}
+            None => return Acceptance::Ignore,
+        }
+        out.push(match plan {
+            Plan::Ask { count } => Effect::Consult { batch, count },
+            Plan::Local | Plan::Sample { .. } => Effect::Judge { batch, which },
+        });
+        Acceptance::Accept
+    }
+
+    /// Draws the shares that this node hashes: by its own signature over the newest root, which nobody else can make and which did
+    /// not exist when the shares' work began.
+    fn sample(&self, batch: &SealedBatch, one_in: u32) -> Vec<u16> {
+        let mut message = self.settings.pool.to_bytes();
+        self.history.newest.encode(&mut message);
+        let seed = self.identity.sign(Domain::Sample, &message);
+        let drawn = |place: &u16| {
+            let mut hash = blake3::Hasher::new_derive_key("adit shares 1: draw");
+            hash.update(&seed.0).update(&batch.id().0).update(&place.to_le_bytes());
+            let word = u64::from_le_bytes(*hash.finalize().as_bytes().first_chunk().expect("a digest has 32 bytes"));
+            word.is_multiple_of(u64::from(one_in.max(1)))
+        };
+        (0u16..).take(batch.batch().entries.len()).filter(drawn).collect()
+    }
+
+    fn take_verdict(&mut self, id: BatchId, verdict: BatchVerdict, out: &mut Vec<Effect>) -> Acceptance {
+        let acceptance = match &verdict {
+            BatchVerdict::Valid { .. } => Acceptance::Accept,
+            BatchVerdict::Wrong { .. } => Acceptance::Reject,
+            BatchVerdict::Unknown | BatchVerdict::Fault => Acceptance::Ignore,
+        };
+        let was_valid = self.held.get(&id).is_some_and(held::Item::is_valid);
+        if let Some((node, share)) = self.held.note(&id, verdict) {
+            // What was thought right may have this batch.
+            self.opinions.clear();
+            if self.distrusted.len() < DISTRUSTED_MAX {
+                self.distrusted.insert(node);
+            }
+            out.push(Effect::Liar { node, lie: Lie::Batch { batch: id, share } });
+            self.object(id, share, out);
+        }
+        if let Some(item) = self.held.get(&id).filter(|item| item.is_valid() && !was_valid) {
+            out.push(Effect::Keep { batch: Arc::clone(&item.batch) });
+        }
+        self.settle_objections(id, out);
+        acceptance
+    }
+
+    fn take_message(&mut self, message: Message, out: &mut Vec<Effect>) -> Acceptance {
+        let (round, node) = (message.round(), message.node());
+        if self.validators.weight(node) == 0 {
+            return Acceptance::Ignore;
+        }
+        if !message.is_bounded() || !message.is_genuine(self.settings.pool) {
+            return Acceptance::Reject;
+        }
+        if round == self.history.newest.round {
+            return Acceptance::Accept;
+        }
+        if round > self.round() {
+            return self.keep_early(round, node, message);
+        }
+        if round < self.round() {
+            return Acceptance::Ignore;
+        }
+        let added = match message {
+            Message::Vote(vote) if vote.statement.previous != self.history.newest.root => return Acceptance::Ignore,
+            Message::Vote(vote) => self.take_vote(vote),
+            Message::Proposal(proposal) if proposal.content.previous != self.history.newest.root => {
+                return Acceptance::Ignore;
+            }
+            Message::Proposal(proposal) => self.take_proposal(*proposal),
+            Message::Objection(objection) => return self.take_objection(objection, out),
+        };
+        match added {
+            Some(Added::New) => Acceptance::Accept,
+            Some(Added::Known) => Acceptance::Ignore,
+            Some(Added::Fraud(evidence)) => {
+                out.push(Effect::Fraud(evidence));
+                Acceptance::Accept
+            }
+            None => Acceptance::Reject,
+        }
+    }
+
+    fn take_vote(&mut self, vote: Signed) -> Option<Added> {
+        (vote.statement.kind != Kind::Propose).then(|| self.views.vote(vote))
+    }
+
+    fn take_proposal(&mut self, proposal: Proposal) -> Option<Added> {
+        let turn = self.validators.proposer(self.settings.pool, self.history.newest, proposal.view);
+        (turn == Some(proposal.node)).then(|| self.views.propose(proposal))
+    }
+
+    /// Keeps what is said about the next round until it begins here.
+    fn keep_early(&mut self, round: u64, node: NodeId, message: Message) -> Acceptance {
+        let is_next = round == self.round() + 1;
+        let of_node = self.early.entry(node).or_default();
+        let is_proposal = |message: &Message| matches!(message, Message::Proposal(_));
+        let proposals = of_node.iter().filter(|message| is_proposal(message)).count();
+        let fits = of_node.len() < EARLY_MAX && (!is_proposal(&message) || proposals < EARLY_PROPOSALS_MAX);
+        if is_next && fits && !of_node.contains(&message) {
+            of_node.push(message);
+        }
+        if self.validators.has_honest(self.validators.sum(self.early.keys().copied())) {
+            self.clock.behind = true;
+        }
+        if is_next { Acceptance::Accept } else { Acceptance::Ignore }
+    }
+
+    fn take_objection(&mut self, objection: Objection, out: &mut Vec<Effect>) -> Acceptance {
+        let made = self.objected.entry(objection.node).or_default();
+        *made += 1;
+        let Some(item) = self.held.get_mut(&objection.batch).filter(|_| *made <= OBJECTIONS_MAX) else {
+            return Acceptance::Ignore;
+        };
+        if usize::from(objection.share) >= item.batch.batch().entries.len() {
+            return Acceptance::Reject;
+        }
+        if !self.objections.contains(&objection) && !matches!(item.standing, held::Standing::Wrong { .. }) {
+            item.awaited += 1;
+            self.objections.push(objection);
+            out.push(Effect::Judge { batch: Arc::clone(&item.batch), which: Which::Some(vec![objection.share]) });
+        }
+        Acceptance::Accept
+    }
+
+    /// Tells the others which share is wrong, unless one of them said so: they may have checked others of the batch.
+    fn object(&self, batch: BatchId, share: u16, out: &mut Vec<Effect>) {
+        let is_said = self.objections.iter().any(|objection| objection.batch == batch);
+        if !is_said && self.validators.weight(self.node) > 0 {
+            let objection = Objection::sign(self.round(), batch, share, self.settings.pool, &self.identity);
+            out.push(Effect::Publish(Message::Objection(objection).to_bytes().into()));
+        }
+    }
+
+    /// Tells who objected to what turned out right.
+    fn settle_objections(&mut self, batch: BatchId, out: &mut Vec<Effect>) {
+        let Some(item) = self.held.get(&batch).filter(|item| item.awaited == 0) else { return };
+        let is_right = item.standing == held::Standing::Valid;
+        for objection in self.objections.extract_if(.., |objection| objection.batch == batch).filter(|_| is_right) {
+            out.push(Effect::Liar { node: objection.node, lie: Lie::Objection(objection) });
+        }
+    }
 }

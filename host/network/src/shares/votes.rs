@@ -140,7 +140,14 @@ pub struct Credit {
 }
 
 /// Returns the root of a round: the digest of everything that its payouts depend on.
-pub fn root(pool: PoolId, round: u64, previous: Hash256, close: Close, punished: &[NodeId], credits: &[Credit]) -> Hash256 {
+pub fn root(
+    pool: PoolId,
+    round: u64,
+    previous: Hash256,
+    close: Close,
+    punished: &[NodeId],
+    credits: &[Credit],
+) -> Hash256 {
     let mut hash = blake3::Hasher::new_derive_key("adit shares 1: root");
     let mut bytes = Vec::with_capacity(256);
     pool.encode(&mut bytes);
@@ -271,6 +278,43 @@ impl Certificate {
         let Self { round, view, previous, root, .. } = *self;
         let statement = Statement { round, view, kind: Kind::Precommit, previous, value: Some(root) };
         self.signatures.iter().map(move |(node, signature)| Signed { node: *node, statement, signature: *signature })
+    }
+}
+
+impl Message {
+    /// Returns the round that it is about.
+    pub fn round(&self) -> u64 {
+        match self {
+            Self::Proposal(proposal) => proposal.content.round,
+            Self::Vote(vote) => vote.statement.round,
+            Self::Objection(objection) => objection.round,
+        }
+    }
+
+    /// Returns who says so.
+    pub fn node(&self) -> NodeId {
+        match self {
+            Self::Proposal(proposal) => proposal.node,
+            Self::Vote(vote) => vote.node,
+            Self::Objection(objection) => objection.node,
+        }
+    }
+
+    /// Tells whether its lists are within their bounds.
+    pub fn is_bounded(&self) -> bool {
+        match self {
+            Self::Proposal(proposal) => proposal.content.is_bounded(),
+            Self::Vote(_) | Self::Objection(_) => true,
+        }
+    }
+
+    /// Tells whether the signature is its node's.
+    pub fn is_genuine(&self, pool: PoolId) -> bool {
+        match self {
+            Self::Proposal(proposal) => proposal.signed().is_genuine(pool),
+            Self::Vote(vote) => vote.is_genuine(pool),
+            Self::Objection(objection) => objection.is_genuine(pool),
+        }
     }
 }
 

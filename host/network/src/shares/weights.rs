@@ -55,7 +55,10 @@ impl Terms {
         let heaviest = heaviest(weights);
         let sum: u128 = heaviest.values().sum();
         let cap = (sum * u128::from(self.cap_percent) / 100).max(1);
-        Validators::new(heaviest.into_iter().map(|(node, weight)| (node, weight.min(cap))).collect(), self.quorum_percent)
+        Validators::new(
+            heaviest.into_iter().map(|(node, weight)| (node, weight.min(cap))).collect(),
+            self.quorum_percent,
+        )
     }
 }
 

@@ -1,0 +1,256 @@
+//! Who can do what: a third minus one of the weight changes nothing, more is detected.
+
+use crate::world::Conduct::{Copier, Honest, Liar, Silent, Slow};
+use crate::world::{Conduct, World, identity};
+use adit_network::shares::{Halt, Plan};
+use proptest::prelude::*;
+
+/// `honest` nodes and then the others.
+fn with(honest: usize, others: &[Conduct]) -> Vec<Conduct> {
+    [vec![Honest; honest], others.to_vec()].concat()
+}
+
+/// Runs a pool of founders for half a minute and tells how many rounds all honest nodes have.
+#[track_caller]
+fn check(seed: u64, conducts: &[Conduct], least_rounds: u64) -> World {
+    let mut world = World::new(seed, conducts.len(), conducts);
+    world.run(30_000);
+    world.assert_agreed();
+    let rounds = world.rounds_of_all();
+    assert!(rounds >= least_rounds, "{rounds} rounds of {least_rounds}");
+    world
+}
+
+#[test]
+fn honest_nodes_certify_a_round_as_often_as_it_is_due() {
+    for nodes in [1, 3, 4, 7] {
+        let world = check(1, &with(nodes, &[]), 15);
+        assert!(world.nodes.iter().all(|node| node.waits == 0 && node.frauds.is_empty() && node.liars.is_empty()));
+    }
+}
+
+#[test]
+fn forty_validators_agree_with_thirteen_lying_silent_or_copying() {
+    let others = [vec![Liar; 5], vec![Silent; 4], vec![Copier; 4]].concat();
+    let mut world = World::new(2, 40, &with(27, &others));
+    world.run(12_000);
+    world.assert_agreed();
+    assert!(world.rounds_of_all() >= 3, "{} rounds", world.rounds_of_all());
+}
+
+#[test]
+fn a_third_less_one_of_liars_changes_nothing_and_is_caught() {
+    let world = check(3, &with(5, &[Liar, Liar]), 8);
+    let liars = [world.nodes[5].identity.node(), world.nodes[6].identity.node()];
+    for node in world.honest() {
+        assert!(node.pasts.last().unwrap().punished.iter().eq(&{
+            let mut sorted = liars;
+            sorted.sort();
+            sorted
+        }));
+    }
+}
+
+#[test]
+fn a_third_less_one_of_silent_nodes_costs_their_turns_only() {
+    let world = check(4, &with(5, &[Silent, Silent]), 8);
+    assert!(world.nodes.iter().all(|node| node.waits == 0));
+}
+
+#[test]
+fn copiers_add_no_weight_to_what_is_wrong() {
+    check(5, &with(5, &[Copier, Copier]), 8);
+    check(6, &with(5, &[Copier, Liar]), 8);
+}
+
+#[test]
+fn a_node_whose_messages_take_seconds_is_waited_for_only_where_its_weight_is_needed() {
+    check(7, &with(6, &[Slow]), 8);
+    // One of three: the others are not more than two thirds without it.
+    check(8, &with(2, &[Slow]), 2);
+}
+
+#[test]
+fn identities_without_work_have_no_say() {
+    let mut world = World::new(9, 4, &with(4, &[Liar; 30]));
+    world.run(20_000);
+    world.assert_agreed();
+    assert!(world.rounds_of_all() >= 10);
+    assert!(world.nodes[0].pasts.last().unwrap().punished.is_empty());
+}
+
+#[test]
+fn with_half_of_the_weight_silent_nothing_is_certified_and_it_is_said() {
+    let mut world = World::new(10, 4, &with(2, &[Silent, Silent]));
+    world.run(40_000);
+    assert_eq!(world.rounds_of_any(), 0);
+    assert!(world.honest().all(|node| node.waits == 1 && node.resumes == 0));
+    // They return: payouts go on, with everything that was mined lately.
+    world.nodes[2].conduct = Honest;
+    world.nodes[3].conduct = Honest;
+    world.run(30_000);
+    world.assert_agreed();
+    assert!(world.rounds_of_all() >= 5);
+    assert!(world.nodes[..2].iter().all(|node| node.resumes == 1));
+}
+
+#[test]
+fn of_a_network_in_two_parts_only_one_can_certify_and_the_other_catches_up() {
+    let mut world = World::new(11, 7, &with(7, &[]));
+    world.run(3_000);
+    (0..2).for_each(|at| world.nodes[at].part = 1);
+    world.run(30_000);
+    world.assert_agreed();
+    let behind = world.nodes[0].pasts.len();
+    assert!(world.nodes[6].pasts.len() > behind + 8);
+    world.nodes.iter_mut().for_each(|node| node.part = 0);
+    world.run(15_000);
+    world.assert_agreed();
+    assert!(world.rounds_of_all() > u64::try_from(behind).unwrap() + 8);
+}
+
+#[test]
+fn halves_certify_nothing_apart_and_go_on_together() {
+    let mut world = World::new(12, 6, &with(6, &[]));
+    (0..3).for_each(|at| world.nodes[at].part = 1);
+    world.run(30_000);
+    assert_eq!(world.rounds_of_any(), 0);
+    assert!(world.nodes.iter().all(|node| node.waits == 1));
+    world.nodes.iter_mut().for_each(|node| node.part = 0);
+    world.run(30_000);
+    world.assert_agreed();
+    assert!(world.rounds_of_all() >= 5);
+}
+
+#[test]
+fn liars_with_half_of_the_weight_split_the_pool_once_and_everybody_stops() {
+    // Two liars show two honest nodes, which do not hear each other, two different histories.
+    let keys = [1, 2, 3, 4, 3, 4].map(identity).to_vec();
+    let mut world = World::with(13, 4, &[Honest; 6], keys);
+    for at in [1, 4, 5] {
+        world.nodes[at].part = 1;
+    }
+    world.run(5_000);
+    assert!(world.nodes[0].pasts[0].base.root != world.nodes[1].pasts[0].base.root, "the liars did their worst");
+    world.nodes[..2].iter_mut().for_each(|node| node.part = 2);
+    world.run(20_000);
+    let liars = [identity(3).node(), identity(4).node()];
+    for node in &world.nodes[..2] {
+        let Some(Halt::Split { signed_both, .. }) = &node.halted else {
+            panic!("no split was seen: {:?}", node.halted)
+        };
+        assert!(liars.iter().all(|liar| signed_both.contains(liar)));
+    }
+    // It stays so across a restart, and nothing more is certified.
+    let rounds = world.nodes[0].pasts.len();
+    world.nodes[0].halted = None;
+    world.crash(0);
+    world.start(0);
+    world.run(10_000);
+    assert!(world.nodes[0].halted.is_some());
+    assert_eq!(world.nodes[0].pasts.len(), rounds);
+}
+
+#[test]
+fn batches_with_wrong_shares_are_paid_by_nobody_and_their_node_is_named() {
+    let mut world = World::new(14, 7, &with(5, &[Liar, Liar]));
+    world.wrong_batches = true;
+    world.run(20_000);
+    world.assert_agreed();
+    let liar = world.nodes[5].identity.node();
+    assert!(world.honest().all(|node| node.liars.contains(&liar)));
+    let paid = world.nodes[0].pasts.iter().flat_map(|past| &past.credits).any(|credit| credit.node == liar);
+    assert!(!paid);
+}
+
+#[test]
+fn what_samples_miss_an_objection_finds() {
+    let mut world = World::new(15, 7, &with(6, &[Liar]));
+    world.wrong_batches = true;
+    world.set_plan(Plan::Sample { one_in: 3 });
+    world.run(30_000);
+    world.assert_agreed();
+    let liar = world.nodes[6].identity.node();
+    let wrong = world.nodes[0].pasts.iter().flat_map(|past| &past.credits).filter(|credit| credit.node == liar).count();
+    assert_eq!(wrong, 0);
+    assert!(world.rounds_of_all() >= 8);
+}
+
+#[test]
+fn a_node_that_was_away_for_long_catches_up() {
+    let mut world = World::new(16, 5, &with(5, &[]));
+    world.run(2_000);
+    world.crash(4);
+    world.run(40_000);
+    let missed = world.nodes[0].pasts.len() - world.nodes[4].pasts.len();
+    assert!(missed > 10, "{missed} rounds missed");
+    world.start(4);
+    world.run(5_000);
+    world.assert_agreed();
+    assert!(world.rounds_of_all() + 3 >= world.rounds_of_any());
+}
+
+#[test]
+fn a_node_whose_archive_lost_rounds_says_nothing_until_it_is_past_them() {
+    let mut world = World::new(17, 4, &with(4, &[]));
+    world.run(10_000);
+    world.crash(0);
+    let kept = world.nodes[0].pasts.len() - 4;
+    world.nodes[0].pasts.truncate(kept);
+    world.start(0);
+    world.run(10_000);
+    world.assert_agreed();
+    assert!(world.nodes.iter().all(|node| node.frauds.is_empty()));
+    assert!(world.rounds_of_all() >= 12);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_rounds() {
+    let roots = |seed| {
+        let mut world = World::new(seed, 4, &with(4, &[Liar]));
+        world.loss = 10;
+        world.run(8_000);
+        world.nodes[0].pasts.iter().map(|past| past.base.root).collect::<Vec<_>>()
+    };
+    assert_eq!(roots(18), roots(18));
+    assert_ne!(roots(18), roots(19));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Whatever is delayed, lost, cut off or killed: no two contents of one round, and once it calms down, rounds go on.
+    #[test]
+    fn with_less_than_a_third_lying_no_round_is_certified_twice(seed: u64, nodes in 4usize..9, storms in 1u64..6) {
+        let lying = (nodes - 1) / 3;
+        let conducts: Vec<Conduct> = with(nodes - lying, &[Liar, Silent, Copier, Liar][..lying]);
+        let mut world = World::new(seed, nodes, &conducts);
+        for _ in 0..storms {
+            world.loss = world.random(60);
+            world.delay.1 = 50 + world.random(4_000);
+            for at in 0..nodes {
+                world.nodes[at].part = u32::try_from(world.random(2)).unwrap();
+                if world.random(3) == 0 {
+                    world.crash(at);
+                    let pause = world.random(1_500);
+                    world.run(pause);
+                    world.start(at);
+                }
+            }
+            let storm = 1_000 + world.random(6_000);
+            world.run(storm);
+            world.assert_agreed();
+        }
+        world.loss = 0;
+        world.delay.1 = 100;
+        world.nodes.iter_mut().for_each(|node| node.part = 0);
+        let before = world.rounds_of_any();
+        world.run(90_000);
+        world.assert_agreed();
+        prop_assert!(world.rounds_of_all() > before, "{} after {before}", world.rounds_of_all());
+        prop_assert!(world.honest().all(|node| node.halted.is_none()));
+        // Nobody honest was ever proven a liar: nothing was said twice, whatever crashed.
+        let honest: Vec<_> = world.honest().map(|node| node.identity.node()).collect();
+        prop_assert!(world.honest().all(|node| honest.iter().all(|other| !node.frauds.contains(other))));
+    }
+}

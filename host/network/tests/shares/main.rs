@@ -1,0 +1,5 @@
+//! A pool's rounds, with many nodes in one deterministic world.
+
+mod agreement;
+mod recompute;
+mod world;
