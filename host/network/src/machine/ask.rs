@@ -5,11 +5,12 @@ use super::session::{Ask, Asked, bit};
 use super::{Machine, Turn};
 use crate::effect::{Effect, Lane};
 use crate::id::{RequestId, SessionId};
+use crate::settings::SERVES_OPEN_MAX;
 use crate::wire::Frame;
 use bytes::Bytes;
 
-/// Questions that one peer may have open.
-const ASKED_MAX: usize = 16;
+/// Questions to one peer that may be open: fewer than it serves at a time.
+const ASKED_MAX: usize = SERVES_OPEN_MAX - 1;
 
 impl Machine {
     /// Numbers a question.

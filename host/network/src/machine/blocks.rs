@@ -142,7 +142,7 @@ impl Machine {
     /// What is between the block and what is known here is asked of whoever announced it.
     pub(super) fn announced_orphan(&mut self, session: SessionId, id: BlockId) {
         if let Some(session) = self.sessions.slot(session).and_then(|slot| self.sessions.get_mut(slot)) {
-            session.follow.orphan = Some(id);
+            session.follow.orphan(id);
         }
     }
 

@@ -139,13 +139,13 @@ impl Bodies {
         }
     }
 
-    /// Returns a live block that is wanted, and who did not bring it, from a place on; and the next place.
-    pub fn next_live(&self, from: usize) -> Option<(usize, BlockId, Slots)> {
-        let wanted = |(place, id): (usize, &BlockId)| {
+    /// Returns the live blocks that are wanted, each with the peers that did not bring it.
+    pub fn wanted_live(&self) -> Vec<(BlockId, Slots)> {
+        let wanted = |id: &BlockId| {
             let entry = self.entries.get(id)?;
-            matches!(entry.state, State::Wanted).then_some((place + 1, *id, entry.failed))
+            matches!(entry.state, State::Wanted).then_some((*id, entry.failed))
         };
-        self.live.iter().enumerate().skip(from).find_map(wanted)
+        self.live.iter().filter_map(wanted).collect()
     }
 
     /// Gives a live block up.

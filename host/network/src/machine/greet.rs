@@ -66,6 +66,7 @@ impl Machine {
             dropped: 0,
             serving: 0,
             asked: Vec::new(),
+            transactions_wanted: Vec::new(),
             outbound: Outbound::default(),
             links: Default::default(),
             follow: Default::default(),
@@ -171,6 +172,7 @@ impl Machine {
         for asked in session.asked {
             self.unanswered(turn, id, asked.what);
         }
+        self.transactions_unanswered(turn, bit(slot), &session.transactions_wanted);
         self.sync.left(id, bit(slot));
         Some((id, node))
     }
@@ -211,6 +213,7 @@ impl Machine {
             }
             self.ping(turn, slot);
             self.expire(turn, slot);
+            self.ask_transactions(turn, slot);
             let Some(session) = self.sessions.get(slot) else { continue };
             let due = self.next_of(session);
             next = Some(next.map_or(due, |next: Moment| next.min(due)));

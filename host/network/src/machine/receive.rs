@@ -140,6 +140,7 @@ impl Machine {
             }
             (ask, _) => self.misanswered(turn, slot, ask),
         }
+        self.ask_transactions(turn, slot);
     }
 
     /// Has the host answer a question.

@@ -5,7 +5,7 @@ use crate::id::{Address, Direction, Moment, NodeId, RequestId, SessionId, Tip};
 use crate::known::Slots;
 use crate::settings::SESSIONS_LIMIT;
 use crate::view::PeerView;
-use crate::wire::{BlockNotice, Features, ItemId};
+use crate::wire::{Features, ItemId};
 use adit_primitives::{BlockId, TxId};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub(super) struct Session {
     pub serving: usize,
     /// This node's questions to it.
     pub asked: Vec<Asked>,
+    /// Transactions to be asked of it, once it has answered for others.
+    pub transactions_wanted: Vec<TxId>,
     pub outbound: Outbound,
     pub links: [Link; 2],
     pub follow: Follow,
@@ -59,13 +61,16 @@ pub(super) struct Peer {
     pub tip: Tip,
 }
 
+/// Announced blocks without parents that are followed for each peer.
+const ORPHANS_MAX: usize = 16;
+
 /// What synchronisation knows of a peer beyond its claim.
 #[derive(Debug, Default)]
 pub(super) struct Follow {
     /// The claim that was followed to its end, or that cannot be followed.
     pub done: Option<BlockId>,
-    /// A block that it announced and whose parents are not here.
-    pub orphan: Option<BlockId>,
+    /// Blocks that it announced and whose parents are not here, the last [`ORPHANS_MAX`].
+    pub orphans: Vec<BlockId>,
     /// Headers are not asked of it before.
     pub headers_from: Moment,
     /// Bodies are not asked of it before.
@@ -75,10 +80,12 @@ pub(super) struct Follow {
 }
 
 impl Follow {
-    /// The claim was followed as far as it goes.
-    pub fn end(&mut self, claim: BlockId) {
-        self.done = Some(claim);
-        self.orphan = None;
+    /// Notes a block whose parents are not here.
+    pub fn orphan(&mut self, id: BlockId) {
+        if !self.orphans.contains(&id) {
+            self.orphans.truncate(ORPHANS_MAX - 1);
+            self.orphans.insert(0, id);
+        }
     }
 }
 
@@ -103,7 +110,6 @@ pub(super) enum Ask {
 /// What waits to be sent together.
 #[derive(Debug, Default)]
 pub(super) struct Outbound {
-    pub notices: Vec<BlockNotice>,
     /// Ids, not yet known to be with the peer.
     pub transactions: Vec<TxId>,
     /// Of [`super::items::Kind`]: shares, votes.
@@ -139,6 +145,11 @@ impl Session {
     /// Returns how many questions for blocks are open.
     pub fn block_requests(&self) -> usize {
         self.asked.iter().filter(|asked| matches!(asked.what, Ask::Blocks { .. })).count()
+    }
+
+    /// Returns how many questions for transactions are open.
+    pub fn transaction_requests(&self) -> usize {
+        self.asked.iter().filter(|asked| matches!(asked.what, Ask::Transactions { .. })).count()
     }
 
     /// Returns the peer's claimed tip; none before its hello.
@@ -239,6 +250,11 @@ impl Sessions {
         self.slots.iter().enumerate().filter_map(|(slot, session)| session.as_ref().map(|session| (slot, session)))
     }
 
+    /// Goes through all sessions.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.slots.iter_mut().flatten()
+    }
+
     /// Goes through the sessions whose handshake is done.
     pub fn ready(&self) -> impl Iterator<Item = (usize, &Session)> {
         self.iter().filter(|(_, session)| session.ready())
@@ -246,7 +262,7 @@ impl Sessions {
 
     /// Lets what links brought count half from now.
     pub fn halve_links(&mut self) {
-        for link in self.slots.iter_mut().flatten().flat_map(|session| &mut session.links) {
+        for link in self.iter_mut().flat_map(|session| &mut session.links) {
             link.firsts /= 2;
             link.agains /= 2;
         }

@@ -74,7 +74,7 @@ impl Session {
     pub(super) fn waiting(&self) -> usize {
         let outbound = &self.outbound;
         let items = outbound.items.iter().chain(&outbound.have).map(Vec::len).sum::<usize>();
-        outbound.notices.len() + outbound.transactions.len() + items + self.asked.len()
+        outbound.transactions.len() + items + self.asked.len() + self.transactions_wanted.len()
     }
 }
 

@@ -16,12 +16,15 @@ use crate::wire::{BlockNotice, Features, Frame, LOCATOR_IDS_MAX, Locator};
 use adit_primitives::BlockId;
 use bytes::Bytes;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A node that lacks more blocks catches up: it announces nothing and asks for no transactions.
 const BEHIND_MAX: usize = 16;
 /// Questions for blocks that one peer may have open.
 const BLOCK_REQUESTS_MAX: usize = 2;
+/// Further questions that it may have open for blocks that were announced.
+const LIVE_REQUESTS_MAX: usize = 2;
 /// Pages of headers in a row that may bring nothing new.
 const IDLE_PAGES_MAX: u32 = 2;
 /// Before everybody who failed is asked again.
@@ -95,6 +98,7 @@ impl Machine {
     /// Asks for whatever is missing, of whoever may have it.
     pub(super) fn drive(&mut self, turn: &mut Turn<'_>) {
         self.sync.wanted = false;
+        self.look_at_orphans(turn);
         if self.sync.headers.is_none() {
             self.follow_next(turn);
         }
@@ -111,6 +115,21 @@ impl Machine {
         }
     }
 
+    /// Wants the bodies of announced blocks whose parents have become known.
+    fn look_at_orphans(&mut self, turn: &mut Turn<'_>) {
+        let (sessions, bodies) = (&mut self.sessions, &mut self.sync.bodies);
+        for session in sessions.iter_mut() {
+            session.follow.orphans.retain(|id| match turn.facts.block(id) {
+                BlockState::Unknown => true,
+                BlockState::Header => {
+                    bodies.want_live(*id);
+                    false
+                }
+                BlockState::Whole | BlockState::Invalid => false,
+            });
+        }
+    }
+
     /// Asks the next peer for headers: one whose claim has more work than any header here, the most first; else one that
     /// announced a block whose parents are unknown.
     fn follow_next(&mut self, turn: &mut Turn<'_>) {
@@ -121,7 +140,7 @@ impl Machine {
         for (slot, session) in self.sessions.ready().filter(|(_, session)| session.offers(Features::BLOCKS)) {
             let Some(tip) = session.tip() else { continue };
             let heavier = tip.work > best.work && session.follow.done != Some(tip.id) && unknown(&tip.id);
-            let orphan = session.follow.orphan.is_some_and(|id| unknown(&id));
+            let orphan = !session.follow.orphans.is_empty();
             if !heavier && !orphan {
                 continue;
             }
@@ -189,7 +208,10 @@ impl Machine {
             }
             Verdict::Invalid { rule } => return self.ban_session(turn, session, BanReason::InvalidHeader { rule }),
             Verdict::Orphan { .. } => {
-                follow.into_iter().for_each(|follow| follow.end(page.claim.id));
+                if let Some(follow) = follow {
+                    follow.done = Some(page.claim.id);
+                    follow.orphans.clear();
+                }
                 return self.penalize_session(turn, session, LOOSE_HEADERS);
             }
             Verdict::Early => EARLY_RETRY,
@@ -202,36 +224,39 @@ impl Machine {
 
     /// A peer's headers are all here: is its claim true?
     fn followed(&mut self, turn: &mut Turn<'_>, slot: usize, page: &Page) {
+        self.look_at_orphans(turn);
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let orphan = session.follow.orphan;
-        session.follow.end(page.claim.id);
+        session.follow.done = Some(page.claim.id);
+        let loose = !std::mem::take(&mut session.follow.orphans).is_empty();
         let state = turn.facts.block(&page.claim.id);
         // Where more was to come, or the peer has another tip by now with more work, nothing is known to be false.
         let short = state == BlockState::Unknown && !page.more && turn.facts.best_header().work < page.claim.work;
         let other = turn.facts.work(&page.claim.id).is_some_and(|work| work != page.claim.work);
         if short || other {
             self.penalize(turn, slot, FALSE_CLAIM);
-        } else if orphan.is_some_and(|id| turn.facts.block(&id) == BlockState::Unknown) && !page.more {
+        } else if loose && !page.more {
             self.penalize(turn, slot, MISSING_BLOCK);
         }
     }
 
-    /// Asks for announced blocks, each of a peer that has it.
+    /// Asks for announced blocks, each of a peer that has it: the least busy, of those the nearest.
     fn ask_live(&mut self, turn: &mut Turn<'_>) {
-        let mut from = 0;
-        while let Some((next, id, failed)) = self.sync.bodies.next_live(from) {
+        let mut chosen: BTreeMap<usize, Vec<BlockId>> = BTreeMap::new();
+        for (id, failed) in self.sync.bodies.wanted_live() {
             let holders = self.ready_holders(&id) & !failed;
             let load = |slot: &usize| {
-                let session = self.sessions.get(*slot).expect("holders are sessions");
-                (session.block_requests(), session.latency.unwrap_or(Duration::MAX))
+                let session = self.sessions.get(*slot)?;
+                let free = session.block_requests() < BLOCK_REQUESTS_MAX + LIVE_REQUESTS_MAX;
+                free.then_some((session.block_requests(), session.latency.unwrap_or(Duration::MAX), *slot))
             };
-            match slots(holders).min_by_key(load) {
-                Some(slot) => {
-                    from = next;
-                    self.ask_blocks(turn, slot, vec![id]);
-                }
-                None => self.sync.bodies.give_up(&id),
+            if holders == 0 {
+                self.sync.bodies.give_up(&id);
+            } else if let Some((.., slot)) = slots(holders).filter_map(|slot| load(&slot)).min() {
+                chosen.entry(slot).or_default().push(id);
             }
+        }
+        for (slot, ids) in chosen {
+            self.ask_blocks(turn, slot, ids);
         }
     }
 

@@ -8,13 +8,18 @@ use crate::effect::Effect;
 use crate::event::Verdict;
 use crate::id::{SessionId, Ticket};
 use crate::known::{IdHashing, Known, Slots, Stage};
-use crate::wire::Frame;
+use crate::wire::{Frame, TRANSACTION_IDS_MAX};
 use adit_primitives::TxId;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// Transactions remembered in each of two generations.
 const KNOWN_MAX: usize = 32_768;
+
+/// Transactions that wait to be asked of one peer.
+const WANTED_MAX: usize = 16_384;
+/// Questions for transactions that one peer may have open.
+const TRANSACTION_REQUESTS_MAX: usize = 2;
 
 /// What is known of transactions on their way.
 #[derive(Debug)]
@@ -69,11 +74,31 @@ impl Machine {
                 }
             }
         }
-        self.ask_transactions(turn, slot, wanted);
+        self.want_transactions(turn, slot, wanted);
     }
 
-    fn ask_transactions(&mut self, turn: &mut Turn<'_>, slot: usize, ids: Vec<TxId>) {
-        if !ids.is_empty() {
+    /// Asks a peer for transactions: those for which there is no question now wait for an answer.
+    fn want_transactions(&mut self, turn: &mut Turn<'_>, slot: usize, ids: Vec<TxId>) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let room = WANTED_MAX.saturating_sub(session.transactions_wanted.len()).min(ids.len());
+        let (taken, left) = ids.split_at(room);
+        session.transactions_wanted.extend(taken);
+        for id in left {
+            if let Some(record) = self.transactions.known.get_mut(id) {
+                record.stage = Stage::Heard;
+            }
+        }
+        self.ask_transactions(turn, slot);
+    }
+
+    /// Asks for what waits to be asked of a peer, many at a time.
+    pub(super) fn ask_transactions(&mut self, turn: &mut Turn<'_>, slot: usize) {
+        while let Some(session) = self.sessions.get_mut(slot)
+            && session.transaction_requests() < TRANSACTION_REQUESTS_MAX
+            && !session.transactions_wanted.is_empty()
+        {
+            let count = session.transactions_wanted.len().min(TRANSACTION_IDS_MAX);
+            let ids: Vec<_> = session.transactions_wanted.drain(..count).collect();
             let asked = ids.clone();
             let frame = |request| Frame::GetTransactions { request, ids: asked };
             self.ask(turn, slot, Ask::Transactions { ids }, frame);
@@ -93,7 +118,7 @@ impl Machine {
         if found.is_empty() {
             return self.transactions_unanswered(turn, bit(slot), rest);
         }
-        self.ask_transactions(turn, slot, rest.to_vec());
+        self.want_transactions(turn, slot, rest.to_vec());
         let (mut here, mut absent) = (Vec::new(), Vec::new());
         for (id, bytes) in ids.iter().zip(found) {
             match bytes {
@@ -142,7 +167,7 @@ impl Machine {
                     record.stage = Stage::Asked;
                 }
             }
-            self.ask_transactions(turn, slot, ids);
+            self.want_transactions(turn, slot, ids);
         }
     }
 
