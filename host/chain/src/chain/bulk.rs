@@ -18,7 +18,7 @@ const GATHERED_BYTES_MAX: usize = 32 << 20;
 
 /// The most headers that wait for their bodies, about a kilobyte each: anybody who has done their work may send them. On the way to the tip a node
 /// takes headers and bodies in turns.
-pub const BODILESS_MAX: usize = 200_000;
+pub const BODILESS_MAX: usize = 100_000;
 
 /// How many headers must have come before those that lead nowhere are looked for again.
 const ASTRAY_INTERVAL: usize = BODILESS_MAX / 8;

@@ -10,8 +10,11 @@ use std::collections::BTreeSet;
 /// Ids of a locator that are followed one by one before the steps double.
 const LOCATOR_DENSE: usize = 10;
 
-/// The most ids of a peer that are looked at: as many as a locator of the longest chain has, and as many tips again.
-const KNOWN_MAX: usize = 96;
+/// The most ids of a peer that are looked at. What is in the past of others costs next to nothing.
+const KNOWN_MAX: usize = 256;
+
+/// Of them, the most that are not in the past of others.
+const NEWEST_MAX: usize = 64;
 
 /// The most tips beside the selected one that are told of.
 const BESIDE_MAX: usize = 64;
@@ -138,13 +141,13 @@ impl Dag {
         self.depth(at)
     }
 
-    /// Leaves out blocks that others have in their pasts.
+    /// Leaves out blocks that others have in their pasts, and the oldest of too many.
     fn newest(&self, places: impl Iterator<Item = Place>) -> Vec<Place> {
         let places: BTreeSet<Place> = places.collect();
         let mut newest: Vec<Place> = Vec::new();
         // No block is older than one of its past.
         for place in places.into_iter().rev() {
-            if !self.is_in_past_of_any(place, &newest) {
+            if newest.len() < NEWEST_MAX && !self.is_in_past_of_any(place, &newest) {
                 newest.push(place);
             }
         }

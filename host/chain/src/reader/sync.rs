@@ -73,7 +73,7 @@ impl ChainReader {
     }
 
     /// Returns headers that a peer lacks which has the blocks of its locator, of `tips_known`, and of their pasts: those of blocks with bodies, in
-    /// an order in which they can be taken. No more than 96 ids are looked at, those of the locator first.
+    /// an order in which they can be taken. No more than 256 ids are looked at, those of the locator first.
     ///
     /// The selected chain comes first, each of its blocks after what it merges; then, where blocks merge others, what stands beside the selected tip, the
     /// best first, as far as the page has room. What two blocks of the selected chain have between them is never torn apart: a page

@@ -2,7 +2,7 @@
 
 use crate::dag;
 use crate::forks::{self, Mortal};
-use crate::rules::{BAD_NONCE, TestHash, TestRules};
+use crate::rules::{BAD_NONCE, Header, TestHash, TestRules};
 use crate::world::{Made, NOW, World, config, key, merging, plain};
 use adit_chain::{
     Accepted, BODILESS_MAX, Block, BlockError, BlockStatus, Chain, ChainConfig, Checked, Checker, HeaderError,
@@ -11,7 +11,7 @@ use adit_chain::{
 use adit_primitives::contract::{Scan, SearchJob};
 use adit_primitives::engine::{Fault, HashEngine};
 use adit_primitives::storage::{MemoryStorage, StorageError};
-use adit_primitives::{Hash256, Height, Timestamp};
+use adit_primitives::{BlockId, Encode, Hash256, Height, Timestamp, sha256d};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -290,38 +290,44 @@ fn headers_whose_bodies_nobody_has_can_be_forgotten() {
     assert_eq!(world.chain.tip().id, withheld[1].id);
 }
 
+/// Headers of one work each above a block, one on the other, for which there are no bodies.
+fn bare_headers(from: &Made, work: u32, count: usize) -> Vec<Vec<u8>> {
+    let mut parent = from.id;
+    let header = |height: u64| {
+        let time = Timestamp::from_millis(height);
+        let header = Header { parents: vec![parent], body_root: Hash256::default(), time, nonce: 0, work }.to_bytes();
+        parent = BlockId(sha256d(&header));
+        header
+    };
+    (1u64..).take(count).map(header).collect()
+}
+
 /// Cheap headers that no body follows fill a bounded room, and make it for others when they lead nowhere.
 #[test]
 fn headers_without_bodies_are_bounded_slow() {
     let mut world = World::new();
-    let line_of = |seed: u8, count: usize, from: &Made| {
-        let mut line = vec![from.clone()];
-        for _ in 0..count {
-            let mut next = plain(line.last().unwrap(), seed);
-            next.work = u32::from(seed);
-            line.push(next.make());
-        }
-        line.split_off(1)
-    };
     let genesis = world.genesis();
-    let junk = line_of(1, BODILESS_MAX + 10, &genesis);
-    let mut refused = None;
-    for batch in headers(&junk).chunks(5_000) {
-        refused = world.chain.submit_headers(NOW, batch).unwrap().refused;
+    let junk = bare_headers(&genesis, 1, BODILESS_MAX + 10);
+    let submit = |world: &mut World, headers: &[Vec<u8>]| {
+        let taken = headers.chunks(5_000).map(|batch| world.chain.submit_headers(NOW, batch).unwrap());
+        taken.last().unwrap()
+    };
+    let full = HeadersError::Full { position: 0, bodiless: BODILESS_MAX };
+    assert_eq!(submit(&mut world, &junk).refused, Some(full.clone()));
+    let mut honest = vec![genesis];
+    for _ in 0..200 {
+        let mut next = plain(honest.last().unwrap(), 1);
+        next.work = 1000;
+        honest.push(next.make());
     }
-    assert_eq!(refused, Some(HeadersError::Full { position: 0, bodiless: BODILESS_MAX }));
-    let honest = line_of(250, 1_000, &genesis);
-    let taken = world.chain.submit_headers(NOW, &headers(&honest)).unwrap();
-    assert_eq!(taken.refused, Some(HeadersError::Full { position: 0, bodiless: BODILESS_MAX }), "junk is the best yet");
-    assert_eq!(world.chain.forget_headers(junk[7].id), Ok(BODILESS_MAX));
-    // Bodies are taken beside headers, so that the way is never full for long.
-    world.chain.submit_headers(NOW, &headers(&honest)).unwrap();
+    let honest = honest.split_off(1);
+    assert_eq!(submit(&mut world, &headers(&honest)).refused, Some(full), "the junk is the best yet");
+    assert_eq!(world.chain.forget_headers(BlockId(sha256d(&junk[7]))), Ok(BODILESS_MAX));
+    assert_eq!(submit(&mut world, &headers(&honest)).refused, None);
     honest.iter().for_each(|made| drop(world.submit(made).unwrap()));
-    for batch in headers(&junk[..BODILESS_MAX]).chunks(5_000) {
-        world.chain.submit_headers(NOW, batch).unwrap();
-    }
-    let more = line_of(9, 10, honest.last().unwrap());
-    let taken = world.chain.submit_headers(NOW, &headers(&more)).unwrap();
+    assert_eq!(submit(&mut world, &junk[..BODILESS_MAX]).refused, None);
+    let more = bare_headers(honest.last().unwrap(), 9, 10);
+    let taken = submit(&mut world, &more);
     assert_eq!((taken.new, taken.refused), (10, None), "what leads nowhere made room");
 }
 
