@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`id`] names nodes and sessions, [`wire`] is the bytes between them, [`event`] and [`effect`] are what goes
 //! in and comes out, [`facts`] what the machine may ask, [`settings`] its bounds, [`machine`] the machine, [`view`] what
-//! people see of it; [`shares`] stands beside them: the share log of a peer-to-peer pool.
+//! people see of it. Beside them stand [`peers`], whom to talk to, and [`shares`], the share log of a peer-to-peer pool.
 
 mod bucket;
 pub mod effect;
@@ -15,6 +15,7 @@ pub mod facts;
 pub mod id;
 mod known;
 pub mod machine;
+pub mod peers;
 mod random;
 pub mod settings;
 pub mod shares;
