@@ -24,6 +24,7 @@ import hashlib
 import json
 import multiprocessing
 import multiprocessing.connection
+import signal
 import socket
 import ssl
 import struct
@@ -534,6 +535,9 @@ def parse_arguments():
 
 
 def main():
+    # Set here: whoever is started in the background of a shell inherits that interrupts are ignored.
+    for number in signal.SIGINT, signal.SIGTERM:
+        signal.signal(number, signal.default_int_handler)
     try:
         return Miner(parse_arguments()).run()
     except KeyboardInterrupt:

@@ -46,7 +46,7 @@ use adit_primitives::engine::{Fault, HashEngine, PayoutEngine, ShareEngine};
 use adit_primitives::storage::Storage;
 use adit_protocol::stratum::difficulty::{Base, Decimal};
 use adit_protocol::stratum::server::Settings as SessionSettings;
-use bookkeeping::{Bookkeeping, BooksFailure, Terms};
+use bookkeeping::{Bookkeeping, BooksFailure, Terms, Waits};
 use checking::{Checking, CheckingParts, CheckingThreads};
 use connections::Connections;
 use front::{Difficulties, Front, Port};
@@ -54,12 +54,12 @@ use jobs::{Current, Following};
 use members::Members;
 use metrics::PoolMetrics;
 use solved::Notes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use upstream::Upstream;
 use upstreams::Upstreams;
@@ -98,6 +98,9 @@ const BANS_MAX: usize = 100_000;
 
 /// How long a slice of a connection's past is, after how many shares it is looked at, and how long without any.
 const RETARGET: RetargetRules = RetargetRules { slice_ms: 5_000, shares_due: 12, quiet_ms: 5_000 };
+
+/// Connections whose proxy has yet to say who they are, at once.
+const INTRODUCTIONS_MAX: usize = 4_096;
 
 /// Without a template for so long, the pool is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -343,6 +346,7 @@ impl Shared {
             current: self.current.subscribe(),
             economics: self.economics.subscribe(),
             metrics: Arc::clone(&self.metrics),
+            waits: Waits::default(),
             clock: Arc::clone(&self.clock),
         }
     }
@@ -368,6 +372,7 @@ impl Shared {
             login_time: Duration::from_millis(settings.limits.login_ms),
             stall_time: Duration::from_millis(settings.limits.stall_ms),
             proxied: settings.proxy_protocol,
+            introductions: Semaphore::new(INTRODUCTIONS_MAX),
             extranonces: Mutex::new(Extranonces::new(rules)),
             open: Mutex::new(OpenConnections::new(limits)),
             connections: Arc::clone(&self.connections),
@@ -440,6 +445,7 @@ fn terms(money: &MoneySettings) -> Result<Terms, FeeError> {
             fee_bearer: FeeBearer::Operator,
             operator: money.pool_address.clone(),
             foundation: money.foundation_address.clone(),
+            unpayable: BTreeSet::new(),
         },
     })
 }

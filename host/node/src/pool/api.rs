@@ -75,6 +75,7 @@ pub fn router(api: Arc<PoolApi>) -> Router {
                 .routes(routes!(control::start))
                 .routes(routes!(control::stop))
                 .routes(routes!(control::configure))
+                .routes(routes!(control::write_off))
                 .route_layer(from_fn_with_state(Arc::clone(&api), need_token)),
         )
         .split_for_parts();

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -41,6 +41,8 @@ pub struct Front {
     pub stall_time: Duration,
     /// Whether a proxy says who connects.
     pub proxied: bool,
+    /// Room for connections whose proxy has yet to say that.
+    pub introductions: Semaphore,
     pub extranonces: Mutex<Extranonces>,
     pub open: Mutex<OpenConnections>,
     pub connections: Arc<Connections>,
@@ -93,6 +95,7 @@ impl Front {
     pub async fn listen(self: Arc<Self>, port: Port) {
         let acceptor = port.tls.map(TlsAcceptor::from);
         let mut ending = self.ending.clone();
+        let mut failing = false;
         loop {
             let accepted = tokio::select! {
                 accepted = port.listener.accept() => accepted,
@@ -100,10 +103,13 @@ impl Front {
             };
             match accepted {
                 Ok((stream, address)) => {
+                    failing = false;
                     drop(tokio::spawn(Arc::clone(&self).receive(stream, address, acceptor.clone())))
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "no miner's connection accepted");
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "no miner's connection is accepted");
+                    }
                     tokio::time::sleep(BREATHER).await;
                 }
             }
@@ -129,6 +135,8 @@ impl Front {
         let mut stream = Unstalled::new(stream, self.stall_time);
         let (mut origin, mut first) = (peer.ip().to_canonical(), Vec::new());
         if self.proxied {
+            // Who has not said where it comes from is counted nowhere else.
+            let Ok(_permit) = self.introductions.try_acquire() else { return self.metrics.turned_away("limit") };
             match tokio::time::timeout(self.login_time, introduced(&mut stream)).await {
                 Ok(Ok((source, rest))) => {
                     origin = source.map_or(origin, |source| source.ip().to_canonical());

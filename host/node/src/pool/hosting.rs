@@ -9,8 +9,9 @@ use crate::server::ended;
 use crate::settings::pool::PoolMode;
 use crate::token::Token;
 use adit_pool::money::fees::{BasisPoints, Fees};
+use adit_pool::money::payments::{self, Sighting};
 use adit_primitives::Amount;
-use adit_primitives::accounts::{Accounts, Change, OperatorChange};
+use adit_primitives::accounts::{Accounts, Change, OperatorChange, PaymentNumber};
 use axum::Router;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, PoisonError};
@@ -68,6 +69,15 @@ pub struct Configuration {
     pub reason: String,
 }
 
+/// A payment that can be in no block any more: the operator has seen to what it spent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WriteOff {
+    pub payment: u64,
+    /// Kept in the record, 1 to 500 characters.
+    pub reason: String,
+}
+
 /// Why an order was not carried out. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
@@ -81,6 +91,8 @@ pub enum OrderError {
     NotRunning,
     #[error("{detail}")]
     Value { detail: String },
+    #[error("payment {payment} is not written off: {detail}")]
+    Payment { payment: u64, detail: String },
     #[error("the books do not take the change: {detail}")]
     Books { detail: String },
     #[error("the process ends")]
@@ -93,6 +105,7 @@ enum Order {
     Mode(PoolMode, Reply),
     Stop(Reply),
     Configure(Configuration, Reply),
+    WriteOff(WriteOff, Reply),
 }
 
 /// The way to give orders.
@@ -158,6 +171,11 @@ impl Orders {
         self.give(|reply| Order::Configure(configuration, reply)).await
     }
 
+    /// Takes a payment back that can be in no block any more.
+    pub async fn write_off(&self, write_off: WriteOff) -> Result<(), OrderError> {
+        self.give(|reply| Order::WriteOff(write_off, reply)).await
+    }
+
     async fn give(&self, order: impl FnOnce(Reply) -> Order) -> Result<(), OrderError> {
         let (reply, answer) = oneshot::channel();
         self.0.send(order(reply)).await.map_err(|_| OrderError::Ending)?;
@@ -186,6 +204,7 @@ impl Host {
                 Some(Order::Mode(mode, reply)) => _ = reply.send(self.switch(mode).await),
                 Some(Order::Stop(reply)) => _ = reply.send(self.stop().await),
                 Some(Order::Configure(change, reply)) => _ = reply.send(self.configure(change).await),
+                Some(Order::WriteOff(wish, reply)) => _ = reply.send(self.write_off(wish).await),
                 None => break,
             }
         }
@@ -193,16 +212,21 @@ impl Host {
     }
 
     async fn switch(&mut self, mode: PoolMode) -> Result<(), OrderError> {
-        match (&self.miner, mode) {
-            (None, PoolMode::Host) => {}
-            (None, PoolMode::Solo | PoolMode::Join) => return Err(OrderError::NoMiner),
-            (Some(miner), mode) => miner(mode).map_err(|detail| OrderError::Miner { detail })?,
+        if self.miner.is_none() && mode != PoolMode::Host {
+            return Err(OrderError::NoMiner);
         }
-        if mode == PoolMode::Host {
-            if self.pool.is_none() {
-                self.open().await.map_err(|error| OrderError::Start { detail: error.to_string() })?;
+        // The pool first: where it does not start, the miner goes on as it did.
+        let opens = mode == PoolMode::Host && self.pool.is_none();
+        if opens {
+            self.open().await.map_err(|error| OrderError::Start { detail: error.to_string() })?;
+        }
+        if let Some(Err(detail)) = self.miner.as_ref().map(|miner| miner(mode)) {
+            if opens {
+                self.close().await;
             }
-        } else {
+            return Err(OrderError::Miner { detail });
+        }
+        if mode != PoolMode::Host {
             self.close().await;
         }
         self.standing.send_modify(|standing| standing.mode = mode);
@@ -235,6 +259,32 @@ impl Host {
             pool.end().await;
             tracing::info!("the pool has ended");
         }
+    }
+
+    async fn write_off(&self, wish: WriteOff) -> Result<(), OrderError> {
+        let running = self.pool.as_ref().map(|pool| Arc::clone(pool.running())).ok_or(OrderError::NotRunning)?;
+        let (payment, number) = (wish.payment, PaymentNumber(wish.payment));
+        let refused = |detail: String| OrderError::Payment { payment, detail };
+        let books = Arc::clone(&running.books);
+        let found = tokio::task::spawn_blocking(move || books.payment(number)).await;
+        let found = found.map_err(|_| refused("a read panicked".to_owned()))?;
+        let found = found.map_err(|error| refused(error.to_string()))?;
+        let found = found.ok_or_else(|| refused("it is not in the books".to_owned()))?;
+        if let Some(signed) = &found.signed {
+            let sighting = running.upstreams.sighting(signed.id).await.map_err(|error| refused(error.to_string()))?;
+            if matches!(sighting, Sighting::Waiting | Sighting::Confirmed { .. }) {
+                return Err(refused("its node has it".to_owned()));
+            }
+            if running.upstreams.holds_inputs(&signed.raw).await.map_err(|error| refused(error.to_string()))? {
+                return Err(refused("what it spends is there: it may yet be in a block".to_owned()));
+            }
+        }
+        let what = format!("payment {number} written off");
+        tracing::warn!(%number, reason = wish.reason, "a payment is written off: what it was to pay is owed again");
+        let note = OperatorChange { time: (self.clock)(), who: "api".to_owned(), what, reason: wish.reason };
+        let written = tokio::task::spawn_blocking(move || payments::write_off(&*running.books, number, note)).await;
+        let written = written.map_err(|_| refused("a write panicked".to_owned()))?;
+        written.map(|_| ()).map_err(|error| refused(error.to_string()))
     }
 
     async fn configure(&self, change: Configuration) -> Result<(), OrderError> {

@@ -1,18 +1,20 @@
 //! From the upstreams' templates to the job that every miner has: fetched when the tip moves or the job is old, told to all at once.
 
 use super::metrics::PoolMetrics;
-use super::upstream::Mark;
+use super::upstream::{Fetched, Mark};
 use super::upstreams::Upstreams;
 use crate::clock::Clock;
 use crate::server::ended;
 use adit_pool::work::job::{Job, JobBook};
+use adit_pool::work::template::BlockTemplate;
 use adit_primitives::contract::payout::Economics;
-use adit_primitives::{BlockId, Target};
+use adit_primitives::{BlockId, Height, Target};
 use adit_protocol::stratum::job as wire;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// How long to wait after every node has failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -63,53 +65,48 @@ impl Following {
     async fn follow(&mut self) {
         let mut mark: Option<Mark> = None;
         let mut better_due = Instant::now() + BETTER_INTERVAL;
+        // Looking for a better node keeps nobody from following the one in use. At most one task.
+        let mut looking = JoinSet::new();
         loop {
             let node = self.upstreams.active();
-            if node > 0 && Instant::now() >= better_due {
+            if node > 0 && looking.is_empty() && Instant::now() >= better_due {
                 better_due = Instant::now() + BETTER_INTERVAL;
-                if let Some(found) = self.better(node).await {
-                    mark = Some(found);
-                    continue;
-                }
+                looking.spawn(better(Arc::clone(&self.upstreams), node, self.height()));
             }
-            let (patience, upstreams, clock) = (self.patience(), Arc::clone(&self.upstreams), Arc::clone(&self.clock));
-            let asked = upstreams.template(node, mark.as_ref(), patience);
-            let fetched = tokio::select! {
-                fetched = asked => fetched,
-                // Nodes may be silent for longer than miners bear.
-                () = self.keep_telling() => continue,
-            };
-            match fetched {
-                Ok(fetched) => {
-                    mark = Some(fetched.mark);
-                    self.offer(fetched.template, clock());
-                }
-                Err(_) => {
-                    mark = None;
-                    let next = (node + 1) % self.upstreams.count();
-                    self.upstreams.choose(next);
-                    if next <= node {
-                        tokio::select! {
-                            () = tokio::time::sleep(PAUSE) => {}
-                            () = self.keep_telling() => {}
-                        }
+            let (patience, upstreams) = (self.patience(), Arc::clone(&self.upstreams));
+            tokio::select! {
+                fetched = upstreams.template(node, mark.as_ref(), patience) => match fetched {
+                    Ok(fetched) => mark = Some(self.offer(node, fetched)),
+                    Err(_) => {
+                        mark = None;
+                        self.turn_from(node).await;
                     }
-                }
+                },
+                Some(found) = looking.join_next() => if let Ok(Some((better, fetched))) = found && better < node {
+                    self.upstreams.choose(better);
+                    mark = Some(self.offer(better, fetched));
+                },
+                // Nodes may be silent for longer than miners bear.
+                () = self.keep_telling() => {}
             }
         }
     }
 
-    /// Looks whether a preferred node is well again, and goes back to it.
-    async fn better(&mut self, than: usize) -> Option<Mark> {
-        for node in 0..than {
-            let upstreams = Arc::clone(&self.upstreams);
-            if let Ok(fetched) = upstreams.template(node, None, Duration::ZERO).await {
-                self.upstreams.choose(node);
-                self.offer(fetched.template, (self.clock)());
-                return Some(fetched.mark);
+    /// Gives the turn to the node after one that failed. Rests where it was the last.
+    async fn turn_from(&self, node: usize) {
+        let next = (node + 1) % self.upstreams.count();
+        self.upstreams.choose(next);
+        if next <= node {
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = self.keep_telling() => {}
             }
         }
-        None
+    }
+
+    /// Returns the height that is mined.
+    fn height(&self) -> Height {
+        self.book.newest().map_or(Height(0), |job| job.template.height)
     }
 
     /// How long the current job may go on.
@@ -119,13 +116,20 @@ impl Following {
             .max(Duration::from_millis(50))
     }
 
-    fn offer(&mut self, template: adit_pool::work::template::BlockTemplate, now: adit_primitives::Timestamp) {
+    /// Makes a node's template the job, where it is news. Returns what to wait for a newer one with.
+    fn offer(&mut self, node: usize, fetched: Fetched) -> Mark {
+        self.upstreams.mines_on(node);
         self.metrics.templates.inc();
+        self.put_before(fetched.template);
+        fetched.mark
+    }
+
+    fn put_before(&mut self, template: BlockTemplate) {
         self.fees.insert(template.height.0, template.fees.to_atoms());
         while self.fees.len() > FEES_BLOCKS {
             self.fees.pop_first();
         }
-        let offered = match self.book.offer(template, now) {
+        let offered = match self.book.offer(template, (self.clock)()) {
             Ok(offered) => offered,
             Err(error) => return tracing::error!(%error, "an upstream's template cannot be mined"),
         };
@@ -158,6 +162,18 @@ impl Following {
             }
         }
     }
+}
+
+/// Looks for a node that is preferred to the one in use, gives templates again, and has caught up.
+async fn better(upstreams: Arc<Upstreams>, than: usize, height: Height) -> Option<(usize, Fetched)> {
+    for node in 0..than {
+        if let Ok(fetched) = upstreams.template(node, None, Duration::ZERO).await
+            && fetched.template.height >= height
+        {
+            return Some((node, fetched));
+        }
+    }
+    None
 }
 
 /// Returns a job's fields as the wire has them.

@@ -16,6 +16,7 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
 
 const BANNED: Refusal = Refusal::other("banned: too many invalid shares");
 const NO_ADDRESS: Refusal = Refusal::other("the user name does not begin with an address that this chain can pay");
+const UNSHOWN: Refusal = Refusal::other("the user name has characters that cannot be shown");
 const NOT_NOW: Refusal = Refusal::other("the name cannot be checked now, try again");
 
 /// An account and a worker of the books.
@@ -48,6 +49,10 @@ impl Members {
 
     /// Lets `<address>.<worker>` in, or says why not.
     pub async fn enter(&self, origin: IpAddr, user: &Arc<str>) -> Result<Member, Refusal> {
+        // Names stand in tables, logs and answers.
+        if user.chars().any(char::is_control) {
+            return Err(UNSHOWN);
+        }
         let now = (self.clock)();
         if self.bans.lock().unwrap_or_else(PoisonError::into_inner).find(origin, user, now).is_some() {
             return Err(BANNED);

@@ -150,10 +150,19 @@ impl Upstream {
         }
     }
 
-    /// Returns what the node knows of a payment.
-    pub async fn sighting(&self, id: TxId, raw: &[u8]) -> Result<Sighting, UpstreamError> {
+    /// Tells whether every output that a payment spends is there: while it is, the payment may yet be in a block.
+    pub async fn holds_inputs(&self, raw: &[u8]) -> Result<bool, UpstreamError> {
         match self {
-            Self::Adit(node) => node.sighting(id, raw).await,
+            Self::Adit(node) => node.holds_inputs(raw).await,
+            Self::Remote(node) => node.holds_inputs(raw).await,
+            Self::Bitcoin(node) => node.holds_inputs(raw).await,
+        }
+    }
+
+    /// Returns what the node knows of a payment.
+    pub async fn sighting(&self, id: TxId) -> Result<Sighting, UpstreamError> {
+        match self {
+            Self::Adit(node) => node.sighting(id).await,
             Self::Remote(node) => node.sighting(id).await,
             Self::Bitcoin(node) => node.sighting(id).await,
         }

@@ -43,7 +43,7 @@ pub enum Verdict {
 pub struct Upstreams {
     nodes: Vec<Arc<Upstream>>,
     active: AtomicUsize,
-    /// Which node gave the last template.
+    /// On which node's template miners work.
     mined_on: AtomicUsize,
     statuses: Mutex<Vec<UpstreamStatus>>,
     clock: Clock,
@@ -87,12 +87,19 @@ impl Upstreams {
         self.active.store(node, Ordering::Relaxed);
     }
 
+    /// Notes on which node's template miners work, and tells the operator where that changes.
+    pub fn mines_on(&self, node: usize) {
+        if self.mined_on.swap(node, Ordering::Relaxed) != node {
+            tracing::warn!(upstream = self.nodes[node].name(), "the pool mines on this node now");
+        }
+    }
+
     /// Returns how many nodes there are.
     pub fn count(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Asks a node for a template; without a mark, whether it keeps our chain first.
+    /// Asks a node for a template that can be mined; without a mark, whether it keeps our chain first.
     pub async fn template(
         &self,
         node: usize,
@@ -104,7 +111,9 @@ impl Upstreams {
             if since.is_none() {
                 upstream.agree().await?;
             }
-            upstream.template(since, patience).await
+            let fetched = upstream.template(since, patience).await?;
+            fetched.template.check()?;
+            Ok(fetched)
         }
         .await;
         self.note(node, fetched.as_ref().err());
@@ -177,8 +186,13 @@ impl Upstreams {
     }
 
     /// See [`Upstream::sighting`].
-    pub async fn sighting(&self, id: TxId, raw: &[u8]) -> Result<Sighting, UpstreamError> {
-        self.nodes[0].sighting(id, raw).await
+    pub async fn sighting(&self, id: TxId) -> Result<Sighting, UpstreamError> {
+        self.nodes[0].sighting(id).await
+    }
+
+    /// See [`Upstream::holds_inputs`].
+    pub async fn holds_inputs(&self, raw: &[u8]) -> Result<bool, UpstreamError> {
+        self.nodes[0].holds_inputs(raw).await
     }
 
     fn is_up(&self, node: usize) -> bool {
@@ -205,9 +219,6 @@ impl Upstreams {
         }
         if problem.is_none() {
             status.last_template = Some(now);
-            if self.mined_on.swap(node, Ordering::Relaxed) != node {
-                tracing::warn!(upstream = status.name, "the pool mines on this node now");
-            }
         }
         status.problem = problem;
     }

@@ -27,6 +27,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(120);
 /// Bytes between a miner and its connection.
 const PIPE_BYTES: usize = 16 * 1024;
 
+/// How long a connection may take nothing of what a miner says.
+const WRITE_TIME: Duration = Duration::from_secs(30);
+
 /// Jobs that a miner may still send shares for.
 const JOBS_MAX: usize = 16;
 
@@ -195,7 +198,10 @@ impl WebMiner {
         let mut input = [0; 4096];
         let (mut heard, mut tick) = (Instant::now(), Instant::now() + TICK);
         loop {
-            if self.stream.write_all(&std::mem::take(&mut self.out)).await.is_err() {
+            let out = std::mem::take(&mut self.out);
+            // Both ends write before they read: where both pipes are full, neither would go on.
+            let written = tokio::time::timeout(WRITE_TIME, self.stream.write_all(&out)).await;
+            if !matches!(written, Ok(Ok(()))) {
                 break;
             }
             let mut events = Vec::new();
@@ -203,8 +209,15 @@ impl WebMiner {
                 read = self.stream.read(&mut input) => {
                     let Ok(count @ 1..) = read else { break };
                     let mut bytes = &input[..count];
-                    while let Ok(Some(line)) = lines.next(&mut bytes) {
-                        self.client.receive(line, (self.clock)(), &mut self.out, &mut events);
+                    loop {
+                        match lines.next(&mut bytes) {
+                            Ok(Some(line)) => self.client.receive(line, (self.clock)(), &mut self.out, &mut events),
+                            Ok(None) => break,
+                            Err(error) => {
+                                self.refusal = format!("a job is too long for a miner over HTTP: {error}");
+                                return self.part();
+                            }
+                        }
                     }
                 }
                 ask = asked.recv() => {
@@ -226,7 +239,12 @@ impl WebMiner {
             }
             self.welcome();
         }
-        if let Some(first) = self.first.take() {
+        self.part();
+    }
+
+    /// Tells whoever waits for the first job that there is none.
+    fn part(self) {
+        if let Some(first) = self.first {
             // Nobody waits any more.
             let _ = first.send(Err(WebError::Refused { reason: self.refusal }));
         }

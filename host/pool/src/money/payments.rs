@@ -10,14 +10,15 @@
 //!
 //! A payment's bytes are made once. Whatever happens between two steps, [`next`] says what to do, and doing a step again does no harm:
 //! what is signed is looked up by its id, and the same bytes are sent again, which spend the same inputs and so cannot pay twice. Only
-//! when another transaction that spends those inputs counts as final are the balances given back.
+//! when another transaction that spends those inputs counts as final are the balances given back, or when the operator says so, of a payment
+//! whose inputs are gone ([`write_off`]).
 
 use adit_primitives::accounts::{
     Account, Accounts, AccountsError, Cause, Change, Committed, Entry, OperatorChange, Payment, PaymentNumber,
     PaymentOutput, PaymentState, Posting, PostingError, Reserved, SignedPayment,
 };
 use adit_primitives::{Amount, Timestamp, TxId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,8 @@ pub struct PaymentSettings {
     pub operator: Option<String>,
     /// Where the foundation's balance is paid to. `None`: it stays in the pool's wallet.
     pub foundation: Option<String>,
+    /// Addresses that the wallet does not pay. Their balances wait, and hold up nobody else's.
+    pub unpayable: BTreeSet<String>,
 }
 
 /// Who bears the network's fee of a payment.
@@ -87,6 +90,8 @@ pub enum PaymentError {
     Unknown { number: PaymentNumber },
     #[error("payment {number} is {found}, and must be {must} for this")]
     State { number: PaymentNumber, found: PaymentState, must: PaymentState },
+    #[error("payment {number} is {found}: it has come to its end")]
+    Final { number: PaymentNumber, found: PaymentState },
     #[error("payment {number} moves more than 63 bits of atoms")]
     TooMuch { number: PaymentNumber },
     #[error("{cause} is to be taken back and not in the books")]
@@ -182,11 +187,7 @@ pub fn observed(
             Ok(Step::Done { state: to })
         }
         Sighting::Conflicted { confirmations } if confirmations >= settings.confirmations => {
-            let causes = [
-                (Cause::Payment(number), Cause::PaymentReversal(number)),
-                (Cause::PaymentFee(number), Cause::FeeReversal(number)),
-            ];
-            give_back(books, number, PaymentState::Failed, &causes, None, now)?;
+            fail(books, number, None, now)?;
             Ok(Step::Done { state: PaymentState::Failed })
         }
         Sighting::Unknown => Ok(Step::Send { id: signed.id, raw: signed.raw }),
@@ -209,6 +210,23 @@ pub fn cancel(
     give_back(books, number, PaymentState::Cancelled, &causes, note, now)
 }
 
+/// Takes a payment back that can be in no block any more, and gives the balances back. The caller has made sure that an output which it spends
+/// is gone, or nothing was signed.
+pub fn write_off(
+    books: &dyn Accounts,
+    number: PaymentNumber,
+    note: OperatorChange,
+) -> Result<PaymentState, PaymentError> {
+    let now = note.time;
+    match read(books, number)?.state {
+        PaymentState::Planned => cancel(books, number, Some(note), now).map(|()| PaymentState::Cancelled),
+        PaymentState::Signed | PaymentState::Sent => {
+            fail(books, number, Some(note), now).map(|()| PaymentState::Failed)
+        }
+        found => Err(PaymentError::Final { number, found }),
+    }
+}
+
 /// One account's part of a payment.
 struct Debit {
     output: PaymentOutput,
@@ -229,8 +247,12 @@ fn debits(books: &dyn Accounts, settings: &PaymentSettings) -> Result<Vec<Debit>
     Ok(payees.chain(debits).take(settings.outputs_max).collect())
 }
 
-/// Returns what an account is paid, or `None` where its mature balance is below the threshold or leaves nothing after the fee.
+/// Returns what an account is paid, or `None` where its mature balance is below the threshold or leaves nothing after the fee, or where nobody
+/// can pay its address.
 fn debit(account: &Account, address: &str, settings: &PaymentSettings) -> Option<Debit> {
+    if settings.unpayable.contains(address) {
+        return None;
+    }
     let mature = u64::try_from(account.balance.mature()).ok().map(Amount::from_atoms);
     let mature = mature.filter(|mature| *mature >= settings.threshold)?;
     let fee_part = match settings.fee_bearer {
@@ -270,6 +292,19 @@ fn done(books: &dyn Accounts, number: PaymentNumber, changes: &[Change]) -> Resu
         Committed::Done => Ok(()),
         Committed::AlreadyPosted { cause } => Err(PaymentError::Inconsistent { number, cause }),
     }
+}
+
+fn fail(
+    books: &dyn Accounts,
+    number: PaymentNumber,
+    note: Option<OperatorChange>,
+    now: Timestamp,
+) -> Result<(), PaymentError> {
+    let causes = [
+        (Cause::Payment(number), Cause::PaymentReversal(number)),
+        (Cause::PaymentFee(number), Cause::FeeReversal(number)),
+    ];
+    give_back(books, number, PaymentState::Failed, &causes, note, now)
 }
 
 fn give_back(

@@ -17,6 +17,7 @@ use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::engine::{Fault, PayoutEngine};
 use adit_primitives::{Amount, BlockId, Height, Timestamp, TxId, U256, Work};
 use adit_store::{Books, Options, Store};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -135,6 +136,7 @@ fn settings() -> PaymentSettings {
         fee_bearer: FeeBearer::Operator,
         operator: Some("operators-own".to_owned()),
         foundation: None,
+        unpayable: BTreeSet::new(),
     }
 }
 

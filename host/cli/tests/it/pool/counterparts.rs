@@ -261,7 +261,7 @@ impl Drop for Miner {
     fn drop(&mut self) {
         if let Some(child) = &mut self.0 {
             // By the signal that lets it end its own processes.
-            signal(child.id(), "INT");
+            signal(child.id(), "TERM");
             let _ = child.wait();
         }
     }

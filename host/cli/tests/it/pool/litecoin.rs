@@ -114,7 +114,9 @@ fn an_orphaned_block_takes_its_credits_back() {
 fn settle(litecoin: &Litecoin, place: &Place, pool: &Pool, users: &[String]) -> Vec<Value> {
     let mut seen = None;
     let payments = wait_until("the end of all payments", || {
-        let (payments, blocks, owed) = (pool.payments(), pool.blocks(), pool.owed());
+        // In this order: what a block brings is owed after it, and what is no longer owed stands in a payment.
+        let (blocks, owed) = (pool.blocks(), pool.owed());
+        let payments = pool.payments();
         let is_open = |payment: &Value| ["planned", "signed", "sent"].iter().any(|state| payment["state"] == *state);
         // Before a block is final its credits are not, or not yet, owed.
         let is_final = |block: &Value| match block["state"].as_str().unwrap() {

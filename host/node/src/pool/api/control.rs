@@ -3,7 +3,7 @@
 use super::PoolApi;
 use crate::api::body::JsonBody;
 use crate::api::error::{ApiError, ErrorBody};
-use crate::pool::hosting::{Configuration, OrderError};
+use crate::pool::hosting::{Configuration, OrderError, WriteOff};
 use crate::settings::pool::PoolMode;
 use axum::Json;
 use axum::extract::State;
@@ -88,6 +88,24 @@ pub async fn configure(
         return Err(ApiError::bad_request("reason", format!("reason has at most {REASON_MAX} characters")));
     }
     done(&api, api.orders.configure(change).await)
+}
+
+/// Takes a payment back that can be in no block any more, since what it spends is gone: its sums are owed again. Recorded in the books. Needs
+/// the token.
+#[utoipa::path(post, path = "/pool/payments/write-off", tag = "control", security(("token" = [])), request_body = WriteOff, responses(
+    (status = 200, body = OrderResponse),
+    (status = 400, body = ErrorBody),
+    (status = 401, body = ErrorBody),
+    (status = 409, body = ErrorBody, description = "it may yet be in a block, or no pool runs here; the message says why"),
+))]
+pub async fn write_off(
+    State(api): State<Arc<PoolApi>>,
+    JsonBody(wish): JsonBody<WriteOff>,
+) -> Result<Json<OrderResponse>, ApiError> {
+    if !(1..=REASON_MAX).contains(&wish.reason.chars().count()) {
+        return Err(ApiError::bad_request("reason", format!("reason has 1 to {REASON_MAX} characters")));
+    }
+    done(&api, api.orders.write_off(wish).await)
 }
 
 fn done(api: &PoolApi, outcome: Result<(), OrderError>) -> Result<Json<OrderResponse>, ApiError> {

@@ -157,8 +157,7 @@ impl AditNode {
         }
     }
 
-    pub async fn sighting(&self, id: TxId, raw: &[u8]) -> Result<Sighting, UpstreamError> {
-        let transaction = read(raw)?;
+    pub async fn sighting(&self, id: TxId) -> Result<Sighting, UpstreamError> {
         let located = self.read(move |chain, _| chain.reader().transaction(id)).await?;
         let confirmations = |height: Height| self.chain.reader().tip().height.0.saturating_sub(height.0) + 1;
         if let Some(located) = located {
@@ -166,22 +165,17 @@ impl AditNode {
         }
         let pending =
             self.chain.pending(id).await.map_err(|error| UpstreamError::Chain { detail: error.to_string() })?;
-        if pending.is_some() {
-            return Ok(Sighting::Waiting);
-        }
-        let inputs: Vec<_> = transaction.inputs.iter().map(|input| input.previous).collect();
-        let gone = self
-            .read(move |chain, _| {
-                let unspent = |at| chain.reader().unspent(at).map(|found| found.is_none());
-                inputs.iter().map(unspent).collect::<Result<Vec<_>, _>>()
-            })
-            .await?;
-        // Nobody but this pool holds the key. An input that is gone although the payment is not there was spent by another payment of the
-        // operator's making; the chain does not say since when.
-        if gone.contains(&true) {
-            tracing::warn!(payment = %id, "an output that the payment spends is gone from the ledger");
-        }
-        Ok(Sighting::Unknown)
+        Ok(if pending.is_some() { Sighting::Waiting } else { Sighting::Unknown })
+    }
+
+    /// Nobody but this pool holds the key: an output that is gone without the payment was spent by another of the operator's making.
+    pub async fn holds_inputs(&self, raw: &[u8]) -> Result<bool, UpstreamError> {
+        let inputs = read(raw)?.inputs;
+        self.read(move |chain, _| {
+            let reader = chain.reader();
+            inputs.iter().try_fold(true, |all, input| Ok(all && reader.unspent(&input.previous)?.is_some()))
+        })
+        .await
     }
 
     /// Reads from the database, on a thread where that may take its time.

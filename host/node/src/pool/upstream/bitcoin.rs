@@ -116,6 +116,17 @@ struct Decoded {
 }
 
 #[derive(Deserialize)]
+struct Spending {
+    vin: Vec<Input>,
+}
+
+#[derive(Deserialize)]
+struct Input {
+    txid: String,
+    vout: u32,
+}
+
+#[derive(Deserialize)]
 struct WalletTransaction {
     confirmations: i64,
     #[serde(default = "trusted")]
@@ -270,6 +281,21 @@ impl BitcoinNode {
             under if under > 0 => Sighting::Confirmed { confirmations: under.unsigned_abs() },
             against => Sighting::Conflicted { confirmations: against.unsigned_abs() },
         })
+    }
+
+    pub async fn holds_inputs(&self, raw: &[u8]) -> Result<bool, UpstreamError> {
+        // It gives a template only when it has caught up: before that it does not know what is there.
+        self.now().await?;
+        let spending: Spending = self.rpc.call("decoderawtransaction", json!([Hex(raw.to_vec())])).await?;
+        for Input { txid, vout } in spending.vin {
+            // With its mempool and without: change that waits is only there with it, and what a waiting transaction spends only without.
+            let with: Option<Value> = self.rpc.call("gettxout", json!([txid, vout, true])).await?;
+            let without: Option<Value> = self.rpc.call("gettxout", json!([txid, vout, false])).await?;
+            if with.or(without).is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Returns the script that blocks pay.

@@ -117,9 +117,7 @@ impl RemoteNode {
     }
 
     pub async fn sign(&self, outputs: &[PaymentOutput]) -> Result<SignedPayment, WalletError> {
-        let path = format!("address/{}", self.own_address());
-        let (_, held): (_, HoldingsResponse) = self.client.ask(&path, None::<&()>, ONCE).await.map_err(failed)?;
-        self.purse.pay(outputs, &self.spendable(&held)?)
+        self.purse.pay(outputs, &self.spendable(&self.holdings().await?)?)
     }
 
     pub async fn send(&self, raw: &[u8]) -> Result<(), UpstreamError> {
@@ -140,6 +138,26 @@ impl RemoteNode {
             Some(located) if located.block_hash.is_none() => Sighting::Waiting,
             Some(located) => Sighting::Confirmed { confirmations: located.confirmations },
         })
+    }
+
+    pub async fn holds_inputs(&self, raw: &[u8]) -> Result<bool, UpstreamError> {
+        let transaction = Transaction::from_bytes(raw).map_err(|error| garbled(error.to_string()))?;
+        let held = self.holdings().await?;
+        let is_held = |at: OutPoint| {
+            let is_it = |id: &str| id.parse() == Ok(at.transaction);
+            held.unspent.iter().any(|unspent| unspent.output_index == at.index && is_it(&unspent.transaction_id))
+        };
+        let all = transaction.inputs.iter().all(|input| is_held(input.previous));
+        if !all && held.more {
+            let detail = "the pool's address has more outputs than the node lists".to_owned();
+            return Err(UpstreamError::Chain { detail });
+        }
+        Ok(all)
+    }
+
+    async fn holdings(&self) -> Result<HoldingsResponse, UpstreamError> {
+        let path = format!("address/{}", self.own_address());
+        self.client.ask(&path, None::<&()>, ONCE).await.map(|(_, held)| held).map_err(failed)
     }
 
     fn own_address(&self) -> String {

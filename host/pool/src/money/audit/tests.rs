@@ -8,6 +8,7 @@ use adit_primitives::accounts::{
 };
 use adit_primitives::contract::payout::{Pays, Window};
 use adit_primitives::{Timestamp, TxId};
+use std::collections::BTreeSet;
 
 /// Books of which somebody has changed rows behind the pool's back.
 #[derive(Clone, Copy)]
@@ -98,6 +99,7 @@ fn lived() -> Pool {
         fee_bearer: FeeBearer::Operator,
         operator: None,
         foundation: None,
+        unpayable: BTreeSet::new(),
     };
     let payment = payments::plan(&pool.books, &settings, NOW).unwrap().unwrap();
     let made = SignedPayment { id: TxId([9; 32]), raw: vec![9], fee: Amount::from_atoms(150) };

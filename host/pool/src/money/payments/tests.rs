@@ -21,6 +21,7 @@ fn settings(fee_bearer: FeeBearer) -> PaymentSettings {
         fee_bearer,
         operator: None,
         foundation: None,
+        unpayable: BTreeSet::new(),
     }
 }
 
@@ -372,6 +373,37 @@ fn what_is_below_the_threshold_or_does_not_fit_waits() {
     cancel(&world.books, PaymentNumber(1), None, NOW).unwrap();
     assert_eq!(planned(&world).outputs.len(), 1);
     world.check();
+}
+
+#[test]
+fn an_address_that_nobody_can_pay_holds_up_no_other() {
+    let mut world = World::new(OPERATOR);
+    [0, 1].into_iter().for_each(|payee| world.earn(payee));
+    world.settings.unpayable.insert("alice".to_owned());
+    let addresses: Vec<_> = planned(&world).outputs.into_iter().map(|output| output.address).collect();
+    assert_eq!(addresses, ["bob"]);
+    world.check();
+}
+
+#[test]
+fn a_payment_that_is_written_off_gives_everything_back_and_says_who_did_it() {
+    let note =
+        || OperatorChange { time: NOW, who: "op".into(), what: "payment 1".into(), reason: "inputs gone".into() };
+    for (steps, state) in [(0, PaymentState::Cancelled), (1, PaymentState::Failed), (2, PaymentState::Failed)] {
+        let mut world = World::new(OPERATOR);
+        world.earn(0);
+        let balances = || [Reserved::Operator, Reserved::NetworkFees, Reserved::Paid].map(|account| account.id());
+        let sums = |world: &World| balances().map(|id| world.books.account(id).unwrap().unwrap().balance.total);
+        let before = sums(&world);
+        planned(&world);
+        (0..steps).for_each(|_| world.step());
+        assert_eq!(write_off(&world.books, PaymentNumber(1), note()).unwrap(), state);
+        assert_eq!(sums(&world), before);
+        assert_eq!(world.books.notes(0, 10).unwrap(), [note()]);
+        let again = write_off(&world.books, PaymentNumber(1), note());
+        assert!(matches!(again, Err(PaymentError::Final { found, .. }) if found == state), "{again:?}");
+        assert_eq!(planned(&world).outputs.len(), 1, "who was to be paid is owed it again");
+    }
 }
 
 #[test]
