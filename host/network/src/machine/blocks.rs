@@ -4,27 +4,35 @@ use super::receive::Judging;
 use super::score::{FALSE_ID, INVALID_ANNOUNCED};
 use super::session::{bit, slots};
 use super::{Machine, Turn};
-use crate::effect::{BanReason, Effect, JudgeBlock};
+use crate::effect::{BanReason, Effect, JudgeBlock, Lane};
 use crate::event::Verdict;
 use crate::facts::BlockState;
 use crate::id::{SessionId, Ticket};
 use crate::known::{IdHashing, Known, Slots, Stage};
-use crate::wire::{BlockNotice, HEADER_BYTES_MAX};
+use crate::wire::{BlockNotice, Frame, HEADER_BYTES_MAX};
 use adit_primitives::BlockId;
 use bytes::Bytes;
+use std::collections::VecDeque;
 
 /// Blocks remembered in each of two generations.
 const KNOWN_MAX: usize = 4096;
+
+/// Blocks of which a new peer is told.
+const LATEST_MAX: usize = 8;
+/// The most bytes of headers in which it is told.
+const LATEST_BYTES_MAX: usize = 64 << 10;
 
 /// Who has which of the latest blocks.
 #[derive(Debug)]
 pub(super) struct BlockTable {
     known: Known<BlockId>,
+    /// The headers of the latest, for new peers: what nothing is built on yet, they hear of in no other way.
+    latest: VecDeque<BlockNotice>,
 }
 
 impl BlockTable {
     pub fn new(hashing: &IdHashing) -> Self {
-        Self { known: Known::new(KNOWN_MAX, hashing) }
+        Self { known: Known::new(KNOWN_MAX, hashing), latest: VecDeque::new() }
     }
 
     pub fn len(&self) -> usize {
@@ -39,9 +47,24 @@ impl BlockTable {
         self.known.get(id).map_or(0, |record| record.holders)
     }
 
+    fn remember(&mut self, notice: &BlockNotice) {
+        if self.latest.len() >= LATEST_MAX {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(BlockNotice { level: 0, block: None, ..notice.clone() });
+    }
+
     /// Notes that a peer has a block.
     pub fn note(&mut self, id: BlockId, slot: Slots) {
         self.known.touch(id).holders |= slot;
+    }
+
+    /// Notes that a block is one of many that this node was behind: it is no news to others.
+    pub fn caught_up(&mut self, id: BlockId) {
+        let record = self.known.touch(id);
+        if record.stage != Stage::Here {
+            record.stage = Stage::Asked;
+        }
     }
 
     /// Forgets that a block is being judged.
@@ -128,7 +151,10 @@ impl Machine {
         self.sync.wanted = true;
         match verdict {
             Verdict::Valid | Verdict::Known => match turn.facts.block(&notice.id) {
-                BlockState::Header => self.sync.bodies.want_live(notice.id),
+                BlockState::Header => {
+                    self.sync.bodies.want_live(notice.id);
+                    self.sync.bodies.stale();
+                }
                 BlockState::Unknown => self.penalize_session(turn, session, FALSE_ID),
                 BlockState::Whole | BlockState::Invalid => {}
             },
@@ -149,19 +175,31 @@ impl Machine {
     /// The chain took a block: it is announced, unless this node only catches up.
     pub(super) fn block_accepted(&mut self, turn: &mut Turn<'_>, id: BlockId, header: Bytes, block: Option<Bytes>) {
         self.sync.bodies.arrived(&id);
-        self.sync.wanted = true;
         let record = self.blocks.known.touch(id);
-        record.stage = Stage::Here;
+        let caught_up = std::mem::replace(&mut record.stage, Stage::Here) == Stage::Asked;
         let (level, holders) = (record.level, record.holders);
         if header.len() > HEADER_BYTES_MAX {
             return;
         }
         let block = block.filter(|block| block.len() <= self.settings.inline_block_bytes_max);
         let notice = BlockNotice { id, level, header, block };
-        if self.sync.catching_up() {
+        self.blocks.remember(&notice);
+        // Of many blocks that this node was behind the last alone is announced: who lacks it asks for what is before it.
+        if caught_up {
             self.sync.unannounced = Some(notice);
+            self.sync.wanted |= self.sync.bodies.behind() == 0;
         } else {
             self.pass_block(turn, notice, level, holders);
+        }
+    }
+
+    /// Announces the latest blocks to a new peer.
+    pub(super) fn announce_latest(&mut self, turn: &mut Turn<'_>, slot: usize) {
+        let blocks = Vec::from(self.blocks.latest.clone());
+        let bytes = blocks.iter().map(|notice| notice.header.len()).sum::<usize>();
+        if !blocks.is_empty() && bytes <= LATEST_BYTES_MAX {
+            blocks.iter().for_each(|notice| self.blocks.note(notice.id, bit(slot)));
+            self.send(turn, slot, Lane::Live, &Frame::Announce { blocks }, false);
         }
     }
 

@@ -37,8 +37,14 @@ pub(super) struct Bodies {
     /// Blocks of the order that were asked for.
     asked: usize,
     block_bytes_mean: usize,
+    /// Groups at the host, and their blocks.
     groups: usize,
+    at_host: usize,
     round: u64,
+    /// The host may lack other blocks than when it was last asked.
+    stale: bool,
+    /// It lacked more than it said then.
+    more: bool,
 }
 
 #[derive(Debug)]
@@ -70,7 +76,10 @@ impl Bodies {
             asked: 0,
             block_bytes_mean: BLOCK_BYTES_FIRST,
             groups: 0,
+            at_host: 0,
             round: 0,
+            stale: true,
+            more: false,
         }
     }
 
@@ -86,7 +95,12 @@ impl Bodies {
 
     /// Returns how many blocks of the order are not judged.
     pub fn behind(&self) -> usize {
-        self.order.len() + self.groups
+        self.order.len() + self.at_host
+    }
+
+    /// The host may lack other blocks than before: it is asked again.
+    pub fn stale(&mut self) {
+        self.stale = true;
     }
 
     /// Tells whether blocks are wanted, and nobody was asked for any.
@@ -97,11 +111,13 @@ impl Bodies {
 
     /// Takes the order anew from what the host lacks, once half of it is done.
     pub fn refill(&mut self, settings: &Settings, facts: &dyn Facts) {
-        if self.order.len() > settings.window_blocks_max / 2 {
+        if !(self.stale || self.more) || self.order.len() > settings.window_blocks_max / 2 {
             return;
         }
         let mut lacking = Vec::new();
         facts.lacking(settings.window_blocks_max, &mut lacking);
+        self.stale = false;
+        self.more = lacking.len() >= settings.window_blocks_max;
         if lacking.is_empty() && self.order.is_empty() {
             return;
         }
@@ -262,6 +278,7 @@ impl Bodies {
             self.pop();
         }
         self.groups += usize::from(!group.is_empty());
+        self.at_host += group.len();
         (!group.is_empty()).then_some(group)
     }
 
@@ -270,9 +287,10 @@ impl Bodies {
         self.cursor = self.cursor.saturating_sub(1);
     }
 
-    /// A group came back from the host.
-    pub fn group_judged(&mut self) {
+    /// A group of so many blocks came back from the host.
+    pub fn group_judged(&mut self, blocks: usize) {
         self.groups -= 1;
+        self.at_host -= blocks;
     }
 
     /// A block was judged for good.
@@ -313,6 +331,15 @@ impl Bodies {
             State::Asked { .. } => self.asked -= usize::from(!entry.live),
             State::Wanted | State::Judging => {}
         }
+    }
+
+    /// Returns the live blocks for which peers were asked before `moment`, and whom.
+    pub fn stalled_live(&self, moment: Moment) -> Vec<(BlockId, SessionId)> {
+        let stalled = |id: &BlockId| match self.entries.get(id)?.state {
+            State::Asked { session, since } => (since <= moment).then_some((*id, session)),
+            _ => None,
+        };
+        self.live.iter().filter_map(stalled).collect()
     }
 
     /// Returns the next block in order where a peer was asked for it: which, whom, since when.

@@ -130,6 +130,9 @@ impl Machine {
         self.membership_changed();
         self.due(turn.now);
         self.sync.wanted = true;
+        if !self.sync.catching_up() {
+            self.announce_latest(turn, slot);
+        }
     }
 
     fn part_from_foreign(&mut self, turn: &mut Turn<'_>, slot: usize, difference: Difference) {
@@ -168,7 +171,9 @@ impl Machine {
         let (id, node) = (session.id, session.node);
         self.bans.depart(id, node, session.address);
         self.membership_changed();
-        self.forget_holder(bit(slot));
+        if session.peer.is_some() {
+            self.forget_holder(bit(slot));
+        }
         for asked in session.asked {
             self.unanswered(turn, id, asked.what);
         }
@@ -212,6 +217,7 @@ impl Machine {
                 continue;
             }
             self.ping(turn, slot);
+            self.sessions.get_mut(slot).into_iter().for_each(|session| session.forgive(turn.now));
             self.expire(turn, slot);
             self.ask_transactions(turn, slot);
             let Some(session) = self.sessions.get(slot) else { continue };

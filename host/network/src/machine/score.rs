@@ -1,7 +1,7 @@
 //! What faults cost: points, allowances, bans.
 
-use super::Machine;
-use super::Turn;
+use super::session::Session;
+use super::{Machine, Turn};
 use crate::effect::{BanReason, CloseReason, Effect};
 use crate::id::{Address, Moment, NodeId, SessionId};
 use crate::settings::SCORE_BAN;
@@ -74,6 +74,15 @@ impl Bans {
     }
 }
 
+impl Session {
+    /// Gives back the points of the time that passed.
+    pub(super) fn forgive(&mut self, now: Moment) {
+        let forgiven = now.to_millis().saturating_sub(self.score_at.to_millis()) / FORGIVE_MILLIS;
+        self.score_at = Moment::from_millis(self.score_at.to_millis() + forgiven * FORGIVE_MILLIS);
+        self.score = self.score.saturating_add(i32::try_from(forgiven).unwrap_or(i32::MAX)).min(0);
+    }
+}
+
 impl Machine {
     /// Takes units from a session's allowance. Where they are not there the frame is refused, which costs a point.
     pub(super) fn charge(&mut self, turn: &mut Turn<'_>, slot: usize, units: u64) -> bool {
@@ -90,10 +99,8 @@ impl Machine {
     /// Takes points from a session, and bans its node where they are used up.
     pub(super) fn penalize(&mut self, turn: &mut Turn<'_>, slot: usize, fault: Fault) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let forgiven = turn.now.to_millis().saturating_sub(session.score_at.to_millis()) / FORGIVE_MILLIS;
-        session.score_at = Moment::from_millis(session.score_at.to_millis() + forgiven * FORGIVE_MILLIS);
-        let score = session.score.saturating_add(i32::try_from(forgiven).unwrap_or(i32::MAX)).min(0);
-        session.score = score.saturating_sub(fault.points);
+        session.forgive(turn.now);
+        session.score = session.score.saturating_sub(fault.points);
         if session.score <= SCORE_BAN {
             let reason = BanReason::Score { score: session.score, last: fault.name };
             self.ban(turn, slot, reason);

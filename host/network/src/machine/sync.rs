@@ -103,12 +103,14 @@ impl Machine {
             self.follow_next(turn);
         }
         self.sync.bodies.refill(&self.settings, turn.facts);
-        self.ask_live(turn);
         self.unstall(turn);
+        self.ask_live(turn);
         self.ask_bodies(turn);
         self.hand_over(turn);
         if !self.sync.catching_up() {
-            self.announce_caught_up(turn);
+            if self.sync.bodies.behind() == 0 {
+                self.announce_caught_up(turn);
+            }
             if self.sync.headers.is_none() {
                 self.ask_pools(turn);
             }
@@ -194,6 +196,7 @@ impl Machine {
     pub(super) fn page_judged(&mut self, turn: &mut Turn<'_>, session: SessionId, page: Page, verdict: Verdict) {
         self.sync.headers.take_if(|from| *from == session);
         self.sync.headers_rate.count(turn.now, page.new);
+        self.sync.bodies.stale();
         self.sync.wanted = true;
         let slot = self.sessions.slot(session);
         let follow = slot.and_then(|slot| self.sessions.get_mut(slot)).map(|session| &mut session.follow);
@@ -257,19 +260,32 @@ impl Machine {
         }
         for (slot, ids) in chosen {
             self.ask_blocks(turn, slot, ids);
+            self.sync.look_at(turn.now.after(self.settings.stall_time));
         }
     }
 
-    /// A second peer is asked for the next block in order where the first keeps all others waiting.
+    /// Other peers are asked for blocks that were not brought soon: for those that were announced, and for the next in order,
+    /// which keeps all others waiting.
     fn unstall(&mut self, turn: &mut Turn<'_>) {
-        let Some((id, session, since)) = self.sync.bodies.awaited() else { return };
-        let due = since.after(self.settings.stall_time);
-        if turn.now < due {
-            return self.sync.look_at(due);
+        let time = self.settings.stall_time;
+        let before = turn.now.to_millis().checked_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        if let Some(before) = before.map(Moment::from_millis) {
+            for (id, session) in self.sync.bodies.stalled_live(before) {
+                self.replace_supplier(turn, id, session, self.ready_holders(&id));
+            }
         }
-        let slot = self.sessions.slot(session);
-        let others = self.suppliers(turn).into_iter().any(|other| Some(other) != slot);
-        if let Some(slot) = slot.filter(|_| others) {
+        let Some((id, session, since)) = self.sync.bodies.awaited() else { return };
+        if turn.now < since.after(time) {
+            return self.sync.look_at(since.after(time));
+        }
+        let suppliers = self.suppliers(turn).into_iter().map(bit).sum();
+        self.replace_supplier(turn, id, session, suppliers);
+    }
+
+    /// Somebody else brings a block, where somebody else can.
+    fn replace_supplier(&mut self, turn: &mut Turn<'_>, id: BlockId, session: SessionId, others: Slots) {
+        let Some(slot) = self.sessions.slot(session) else { return };
+        if others & !bit(slot) != 0 {
             self.sync.bodies.unanswered(session, bit(slot), &[id]);
             self.penalize(turn, slot, STALLING);
         }
@@ -355,6 +371,9 @@ impl Machine {
         }
         self.sync.paused = None;
         while let Some(group) = self.sync.bodies.group(&self.settings) {
+            if self.sync.catching_up() {
+                group.iter().for_each(|block| self.blocks.caught_up(block.id));
+            }
             self.judge_blocks(turn, group, false);
         }
     }
@@ -373,7 +392,7 @@ impl Machine {
         if let Some((session, bytes)) = room {
             self.give_room(session, bytes);
         } else if !live {
-            self.sync.bodies.group_judged();
+            self.sync.bodies.group_judged(blocks.len());
         }
         let in_window = room.is_none();
         let mut again = Vec::new();
@@ -382,8 +401,7 @@ impl Machine {
             // What the host did not answer for, it could not judge.
             let verdict = verdicts.next().unwrap_or(Verdict::Fault);
             if let Some(later) = self.retry_after(&verdict).filter(|_| in_window) {
-                self.sync.paused = Some(turn.now.after(later));
-                self.sync.look_at(turn.now.after(later));
+                self.pause(turn, later);
                 again.push((session, id, bytes));
                 continue;
             }
@@ -405,15 +423,29 @@ impl Machine {
         }
     }
 
+    /// The next group waits, so that what goes wrong again and again does so slowly.
+    fn pause(&mut self, turn: &Turn<'_>, time: Duration) {
+        let until = turn.now.after(time);
+        self.sync.paused = Some(until);
+        self.sync.look_at(until);
+    }
+
     fn block_judged(&mut self, turn: &mut Turn<'_>, session: SessionId, id: BlockId, live: bool, verdict: Verdict) {
         match verdict {
             Verdict::Valid => self.sync.blocks_rate.count(turn.now, 1),
+            Verdict::Known => {}
             Verdict::Orphan { missing } if live => self.live_orphan(turn, session, id, &missing),
-            Verdict::Invalid { rule } => self.ban_session(turn, session, BanReason::InvalidBlock { id, rule }),
+            Verdict::Invalid { rule } => {
+                self.sync.bodies.stale();
+                self.ban_session(turn, session, BanReason::InvalidBlock { id, rule });
+            }
+            // Pings tell of it again.
+            Verdict::Early | Verdict::Declined | Verdict::Fault | Verdict::Busy if live => {}
             // The order is taken anew: what is still lacking will be in it.
-            Verdict::Orphan { .. } | Verdict::Known | Verdict::Early | Verdict::Declined => {}
-            // Announced blocks only: pings tell of them again.
-            Verdict::Fault | Verdict::Busy => {}
+            Verdict::Orphan { .. } | Verdict::Early | Verdict::Declined | Verdict::Fault | Verdict::Busy => {
+                self.sync.bodies.stale();
+                self.pause(turn, FORGIVE_AFTER);
+            }
         }
     }
 

@@ -1,8 +1,9 @@
 //! Nodes come to the same tip, from whatever start.
 
 use crate::settings;
-use crate::world::World;
-use adit_network::{Facts, Phase, Settings};
+use crate::world::{World, claim, hello};
+use adit_network::wire::{BlockNotice, Frame};
+use adit_network::{Event, Facts, Phase, Settings};
 
 /// Has a node make `count` blocks, with the time standing still.
 fn mine_many(world: &mut World, node: usize, count: usize, on_all: bool) {
@@ -68,6 +69,9 @@ fn a_node_that_was_offline_catches_up_from_several_peers_in_parallel() {
     let host = world.host(late);
     assert_eq!(host.judged_blocks.len(), 1500);
     assert!(host.judgements < 200, "{} judgements", host.judgements);
+    assert!(host.chain.lacking_calls.get() < 200, "{} questions", host.chain.lacking_calls.get());
+    // Of all these blocks it announced the last.
+    assert!(host.machine.counters().frames_out < 200, "{:?}", host.machine.counters());
     let view = host.machine.sync(adit_network::Moment::from_millis(25_000), &host.chain);
     assert_eq!((view.phase, view.target.0, view.blocks.0), (Phase::Idle, 1500, 1500));
 }
@@ -187,6 +191,37 @@ fn a_supplier_that_dies_or_stalls_is_replaced() {
     world.connect(late, b);
     world.run_for(60_000);
     agree(&world, 601);
+}
+
+#[test]
+fn a_block_of_a_dag_that_was_made_alone_is_told_to_new_peers() {
+    let mut world = World::new(1);
+    let (a, b) = (world.add(settings()), world.add(settings()));
+    mine_many(&mut world, a, 5, true);
+    let alone = world.mine(b, true, &[1; 300]);
+    world.run_for(10);
+    world.connect(a, b);
+    world.run_for(5_000);
+    assert!(world.host(a).blocks.contains_key(&alone), "it has less work than the tip, and counts all the same");
+}
+
+#[test]
+fn an_announced_block_that_its_announcer_keeps_back_comes_from_another() {
+    let mut world = World::new(1);
+    let (a, b) = (world.add(settings()), world.add(settings()));
+    let greet = |frame: &Frame| matches!(frame, Frame::Hello(_)).then(|| hello(7, claim(0))).into_iter().collect();
+    let keeper = world.puppet(greet);
+    world.connect(a, b);
+    let (_, keepers) = world.connect(b, keeper);
+    world.run_for(1000);
+    // Both announce the block, the keeper first.
+    let (id, header, block) = world.host(a).chain.make(false, 9, &[1; 5000]);
+    world.say(keepers, &Frame::Announce { blocks: vec![BlockNotice { id, level: 0, header: header.clone(), block: None }] });
+    world.run_for(100);
+    world.host(a).chain.take(None, &block);
+    world.event(a, Event::BlockAccepted { id, header, block: None });
+    world.run_for(3000);
+    assert!(world.host(b).blocks.contains_key(&id));
 }
 
 #[test]
