@@ -2,11 +2,13 @@
 //!
 //! Never holds a rule: it converts values, keeps the configured instance, and passes panics on. Calls before `configure` trap.
 //!
-//! Reading order: this file is what all kinds share, [`hash`], [`consensus`], [`payout`] and [`shares`] one kind each.
+//! Reading order: this file is what all kinds share, [`hash`], [`consensus`], [`payout`] and [`shares`] one kind each, [`quorum`] what a
+//! share validator may export besides.
 
 pub mod consensus;
 pub mod hash;
 pub mod payout;
+pub mod quorum;
 pub mod shares;
 
 use crate::ConfigError;

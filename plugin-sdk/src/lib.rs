@@ -34,6 +34,7 @@ pub mod glue;
 pub use adit_primitives::contract::payout::{
     AccountId, Credit, Economics, FoundBlock, PayoutPlan, Pays, ShareToWeigh, Weight, Window,
 };
+pub use adit_primitives::contract::quorum::{CheckPlan, CheckQuestion, QuorumTerms};
 pub use adit_primitives::contract::shares::{
     Claim, Judgement, ShareDifficulty, ShareVerdict, WorkHistory, WorkSlice, WorkerRecord,
 };
@@ -52,4 +53,4 @@ pub use hash::HashAlgorithm;
 pub use payout::PayoutScheme;
 pub use schemars;
 pub use serde;
-pub use shares::ShareValidator;
+pub use shares::{QuorumPolicy, ShareValidator};

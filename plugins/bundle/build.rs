@@ -16,6 +16,7 @@ const PLUGINS: &[&str] = &[
     "pplns",         // payout
     "pps",           // payout
     "proportional",  // payout
+    "quorum",        // shares
     "reputation",    // shares
     "score",         // payout
     "scrypt",        // hash

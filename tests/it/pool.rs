@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 const SCHEMES: [&str; 6] = ["fpps", "pplns", "pps", "proportional", "score", "solo"];
-const VALIDATORS: [&str; 2] = ["reputation", "standard"];
+const VALIDATORS: [&str; 3] = ["quorum", "reputation", "standard"];
 
 /// Inputs for each law.
 const CASES: u32 = 64;

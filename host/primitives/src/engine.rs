@@ -3,6 +3,7 @@
 //! `plugin-host` implements them over the sandbox, `kernels` natively; `chain` and `miner` use them without knowing which.
 
 use crate::contract::payout::{Credit, Economics, FoundBlock, PayoutPlan, ShareToWeigh, Weight};
+use crate::contract::quorum::{CheckPlan, CheckQuestion, QuorumTerms};
 use crate::contract::shares::{Claim, Judgement, ShareDifficulty, WorkHistory};
 use crate::contract::{
     Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Stamp, Template, Violation,
@@ -191,4 +192,13 @@ pub trait ShareEngine: Send {
 
     /// Says how hard the next shares of connections should be. One answer for each; the host keeps it within its bounds.
     fn retarget(&mut self, histories: &[WorkHistory]) -> Result<Vec<ShareDifficulty>, Fault>;
+}
+
+/// How the nodes of a peer-to-peer pool agree: what some share validators say besides.
+pub trait QuorumEngine: Send {
+    /// Says on what terms nodes agree. Follows from the configuration alone.
+    fn terms(&mut self) -> Result<QuorumTerms, Fault>;
+
+    /// Says where batches are checked. One answer for each.
+    fn plan(&mut self, questions: &[CheckQuestion]) -> Result<Vec<CheckPlan>, Fault>;
 }

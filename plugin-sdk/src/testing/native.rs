@@ -1,13 +1,14 @@
 //! Plugins of every kind as the engines that the host runs, without a sandbox: whatever drives a compiled plugin can drive these.
 
 use crate::judge::judge;
-use crate::{Consensus, HashAlgorithm, PayoutScheme, ShareValidator};
+use crate::{Consensus, HashAlgorithm, PayoutScheme, QuorumPolicy, ShareValidator};
 use adit_primitives::contract::payout::{Credit, Economics, FoundBlock, PayoutPlan, ShareToWeigh, Weight};
+use adit_primitives::contract::quorum::{CheckPlan, CheckQuestion, QuorumTerms};
 use adit_primitives::contract::shares::{Claim, Judgement, ShareDifficulty, WorkHistory};
 use adit_primitives::contract::{
     Candidate, Draft, HeaderView, Placement, Requirements, Scan, SearchJob, Template, Violation,
 };
-use adit_primitives::engine::{Fault, HashEngine, PayoutEngine, RulesEngine, ShareEngine, SharedView};
+use adit_primitives::engine::{Fault, HashEngine, PayoutEngine, QuorumEngine, RulesEngine, ShareEngine, SharedView};
 use adit_primitives::{BlockId, Hash256};
 
 /// Rules in native code. One instance answers everything.
@@ -113,5 +114,15 @@ impl<V: ShareValidator + Send> ShareEngine for NativeShares<V> {
 
     fn retarget(&mut self, histories: &[WorkHistory]) -> Result<Vec<ShareDifficulty>, Fault> {
         Ok(histories.iter().map(|history| self.0.retarget(history)).collect())
+    }
+}
+
+impl<V: QuorumPolicy + Send> QuorumEngine for NativeShares<V> {
+    fn terms(&mut self) -> Result<QuorumTerms, Fault> {
+        Ok(self.0.terms())
+    }
+
+    fn plan(&mut self, questions: &[CheckQuestion]) -> Result<Vec<CheckPlan>, Fault> {
+        Ok(questions.iter().map(|question| self.0.plan(question)).collect())
     }
 }

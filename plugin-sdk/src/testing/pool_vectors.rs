@@ -141,7 +141,7 @@ pub fn read_share_vectors(text: &str) -> Result<Vec<ShareVector>, VectorError> {
     read(text)
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, VectorError> {
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, VectorError> {
     let vectors: Vec<T> =
         serde_json::from_str(text).map_err(|error| VectorError::Text { detail: error.to_string() })?;
     if vectors.is_empty() { Err(VectorError::Empty) } else { Ok(vectors) }
@@ -165,7 +165,7 @@ pub fn check_share_vectors<V: ShareValidator + Send>(path: impl AsRef<Path>) -> 
     })
 }
 
-fn configured<C: DeserializeOwned, P>(
+pub(super) fn configured<C: DeserializeOwned, P>(
     number: usize,
     config: &serde_json::Value,
     new: impl FnOnce(C) -> Result<P, crate::ConfigError>,
@@ -232,7 +232,7 @@ impl ShareVector {
     }
 }
 
-fn compare<T: PartialEq + std::fmt::Debug>(number: usize, found: &T, want: &T) -> Result<(), VectorError> {
+pub(super) fn compare<T: PartialEq + std::fmt::Debug>(number: usize, found: &T, want: &T) -> Result<(), VectorError> {
     match found == want {
         true => Ok(()),
         false => Err(VectorError::Answer { number, found: format!("{found:?}"), want: format!("{want:?}") }),
