@@ -158,11 +158,13 @@ impl Book {
         self.promote(now, address);
     }
 
-    /// Takes in the round trip to whoever is at an address.
-    pub fn measured(&mut self, address: &Address, latency: Option<Duration>) {
+    /// Takes in that a session with whoever is at an address goes on, and its round trip.
+    pub fn lasts(&mut self, now: Moment, address: &Address, latency: Option<Duration>) {
         if let Some(entry) = self.entries.get_mut(address) {
             entry.latency = latency.or(entry.latency);
+            entry.met = Some(Stamp::at(now));
         }
+        self.challenges.retain(|_, incumbent| incumbent != address);
     }
 
     /// Takes in who is at an address, though nobody was called there.
@@ -172,8 +174,8 @@ impl Book {
         }
     }
 
-    /// Takes in that an address did not answer, or not as a node should: it is left alone for a while that grows. `certain` is false where this node
-    /// may be cut off itself: then it does not grow for long. `random` is 64 bits for its jitter.
+    /// Takes in that an address did not answer, or not as a node should: it is left alone for a while that grows. `certain` is false where it may be
+    /// this node's own fault: then it does not grow for long. `random` is 64 bits for its jitter.
     pub fn failed(&mut self, now: Moment, address: &Address, certain: bool, random: u64) {
         const UNCERTAIN_FAILURES_MAX: u32 = 2;
         let Some(entry) = self.entries.get_mut(address) else { return };
@@ -189,6 +191,7 @@ impl Book {
     pub fn foreign(&mut self, now: Moment, address: &Address, avoid: Duration) {
         if let Some(entry) = self.entries.get_mut(address) {
             entry.foreign_until = Some(Stamp::at(now).after(avoid));
+            entry.failures = entry.failures.saturating_add(1);
         }
         self.settle(Stamp::at(now), address);
     }
@@ -224,7 +227,7 @@ impl Book {
         self.entries.values_mut().filter(there).for_each(|entry| entry.banned_until = None);
     }
 
-    /// Returns an address that answered once, and has to show that it still does since another wants its place.
+    /// Returns the addresses that answered once, and have to show that they still do since others want their places.
     pub fn challenged(&self) -> impl Iterator<Item = &Entry> {
         self.challenges.values().filter_map(|incumbent| self.entries.get(incumbent))
     }

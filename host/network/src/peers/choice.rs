@@ -28,7 +28,7 @@ use std::time::Duration;
 pub const ANCHORS_MAX: usize = 2;
 /// How long the address at which this node met itself is left alone.
 const ITSELF_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Between two looks for somebody to call while sessions are missing.
+/// Between two looks at whether somebody is to be called.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two questions for addresses while the book has nobody to call.
 const ASK_INTERVAL: Duration = Duration::from_secs(60);
@@ -96,8 +96,6 @@ pub enum Leaving {
     Suspected,
     /// A new one took its place.
     Rotated,
-    /// It gives way to somebody from another network.
-    Room,
 }
 
 /// Why no session came of a call, or why it ended before the greeting was done.
@@ -130,7 +128,7 @@ pub struct Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
     Welcome,
-    /// It may, once this one has left.
+    /// It may, and this one has to be left.
     Instead(SessionId),
     /// There is no room for it.
     Full,
@@ -157,6 +155,8 @@ struct Peer {
     purpose: Purpose,
     since: Moment,
     ready: bool,
+    /// It was said to be left.
+    leaving: bool,
     standing: Standing,
     latency_min: Option<Duration>,
     suspicion: Suspicion,
@@ -225,17 +225,19 @@ impl Choice {
     /// Says what is to be done now. To be asked at [`Choice::wake`], and whenever something was told.
     pub fn act(&mut self, now: Moment, actions: &mut Vec<Action>) {
         self.forget_calls(now);
-        self.trim(now, actions);
-        self.fill(now, actions);
-        self.replace(now, actions);
-        self.feel(now, actions);
-        self.ask(now, actions);
+        if now >= self.look_due {
+            self.look_due = now.after(LOOK_INTERVAL);
+            self.fill(now, actions);
+            self.replace(now, actions);
+            self.feel(now, actions);
+            self.ask(now, actions);
+        }
     }
 
-    /// Returns when [`Choice::act`] may have something to say, if nothing is told until then.
+    /// Returns when [`Choice::act`] may have something to say.
     pub fn wake(&self) -> Moment {
         let calls = self.calls.values().map(|call| call.since.after(self.settings.call_time));
-        calls.chain([self.look_due, self.feeler_due, self.rotate_due]).min().unwrap_or(self.look_due)
+        calls.chain([self.look_due]).min().unwrap_or(self.look_due)
     }
 
     /// Takes in a session that begins, before anything was said. Another node's is asked about first ([`Choice::admit`]).
@@ -252,6 +254,7 @@ impl Choice {
             purpose: call.map_or(Purpose::Fill, |call| call.purpose),
             since: now,
             ready: false,
+            leaving: false,
             standing: nothing,
             latency_min: None,
             suspicion: Suspicion::new(self.settings.heartbeat, now),
@@ -275,7 +278,7 @@ impl Choice {
             if self.missing() > 0 {
                 self.peers.entry(session).and_modify(|peer| peer.purpose = Purpose::Fill);
             } else {
-                actions.push(Action::Leave { session, why: Leaving::Tested });
+                self.leave(session, Leaving::Tested, actions);
                 return;
             }
         }
@@ -300,7 +303,7 @@ impl Choice {
         let address = peer.opened.address;
         match failure {
             Some(Failure::Twice) => self.book.belongs(&address, peer.opened.node),
-            _ if peer.ready && peer.purpose == Purpose::Feeler => {}
+            _ if peer.ready && peer.leaving => {}
             // It was there: it is called again after a while.
             _ if peer.ready => self.book.failed(now, &address, false, self.random.bits()),
             failure => self.note_failure(now, &address, failure.unwrap_or(Failure::Unreachable)),
@@ -315,13 +318,13 @@ impl Choice {
     }
 
     /// Takes in how a peer does.
-    pub fn observe(&mut self, session: SessionId, standing: Standing) {
+    pub fn observe(&mut self, now: Moment, session: SessionId, standing: Standing) {
         let Some(peer) = self.peers.get_mut(&session) else { return };
         peer.standing = standing;
         peer.latency_min = [peer.latency_min, standing.latency].into_iter().flatten().min();
         let (address, latency) = (peer.opened.address.clone(), peer.latency_min);
-        if peer.opened.direction == Direction::Out {
-            self.book.measured(&address, latency);
+        if peer.opened.direction == Direction::Out && peer.ready {
+            self.book.lasts(now, &address, latency);
         }
     }
 
@@ -352,11 +355,18 @@ impl Choice {
         // Where nobody answers, it is probably this node that is cut off.
         let certain = self.peers.values().any(|peer| peer.ready);
         match failure {
-            Failure::Unreachable => self.book.failed(now, address, certain, self.random.bits()),
-            Failure::Full => self.book.failed(now, address, false, self.random.bits()),
+            Failure::Unreachable | Failure::Full => self.book.failed(now, address, certain, self.random.bits()),
             Failure::Foreign { avoid } => self.book.foreign(now, address, avoid),
             Failure::Itself => self.book.foreign(now, address, ITSELF_TIME),
             Failure::Twice => {}
+        }
+    }
+
+    /// Says that a session is to be left. It is none any more for everything that is decided here.
+    fn leave(&mut self, session: SessionId, why: Leaving, actions: &mut Vec<Action>) {
+        if let Some(peer) = self.peers.get_mut(&session) {
+            peer.leaving = true;
+            actions.push(Action::Leave { session, why });
         }
     }
 

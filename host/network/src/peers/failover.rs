@@ -75,7 +75,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
     pub member: usize,
-    /// Set where the turn has just changed. Never by [`FailoverStrategy::Weighted`], where that is the rule.
+    /// Set where the turn has just changed. By [`FailoverStrategy::Weighted`], where that is the rule, only where nobody was well.
     pub moved: Option<Move>,
 }
 
@@ -163,9 +163,10 @@ impl Failover {
             Some(current) => self.preferred(now, current),
             None => Some(self.fallback(now)?),
         };
-        if let Some(Move { from, to, .. }) = moved {
+        if let Some(Move { from, to, why }) = moved {
             if let Some(from) = from.filter(|from| *from != to) {
-                self.health[from].leave(now);
+                let had = now.since(self.since);
+                self.health[from].leave(now, (why == Why::Suspected).then_some(had), &self.settings);
             }
             (self.current, self.since, self.rival) = (Some(to), now, None);
         }
@@ -181,7 +182,8 @@ impl Failover {
         self.health[due].probe(now).then_some(due)
     }
 
-    /// Returns when [`Failover::pick`] or [`Failover::probe`] may say something new, if nothing is told until then.
+    /// Returns when somebody is to be tried, or to be asked again after nobody could be. Signs of life that stop are seen by asking
+    /// [`Failover::pick`] now and then.
     pub fn due(&self) -> Option<Moment> {
         let probes = (0..self.members.len()).filter(|member| self.wants_probe(*member));
         probes.map(|member| self.probe_due(member)).min()
@@ -194,7 +196,8 @@ impl Failover {
 
     /// Takes in an answer, `took` after the question. Signs of life that nobody asked for are [`Failover::heard`].
     pub fn answered(&mut self, now: Moment, member: usize, took: Duration) {
-        self.health[member].answered(now, took);
+        let lately = self.lately();
+        self.health[member].answered(now, took, lately);
     }
 
     /// Takes in that a question was not answered, or a connection was lost.
@@ -226,6 +229,11 @@ impl Failover {
 
     fn is_suspected(&self, now: Moment, member: usize) -> bool {
         self.health[member].phi(now) > self.settings.phi_max
+    }
+
+    /// How far apart answers may be that show that an upstream has been well.
+    fn lately(&self) -> Duration {
+        self.settings.probe_interval.saturating_mul(2)
     }
 
     /// Finds somebody where the one that has the turn is not well: the best of those that are, else one that may be tried again.
@@ -262,7 +270,8 @@ impl Failover {
         };
         self.rival = Some((to, since));
         let settle = self.health[to].settle();
-        let settled = self.health[to].was_well_for() >= settle && now.since(since) >= self.settings.settle_time;
+        let well_for = self.health[to].was_well_for(now, self.lately());
+        let settled = well_for >= settle && now.since(since) >= self.settings.settle_time;
         // Whoever still owes answers keeps the turn for them, within bounds.
         let patient = self.settings.strategy == FailoverStrategy::Graceful && self.health[current].in_flight() > 0;
         let bound = self.settings.settle_time.saturating_add(self.settings.drain_time);

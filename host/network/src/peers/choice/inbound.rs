@@ -11,16 +11,26 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 impl Choice {
-    /// Tells whether a session that another node opens may stay, before it is told by [`Choice::opened`].
-    pub fn admit(&self, now: Moment, ip: Option<IpAddr>) -> Admission {
+    /// Tells whether a session that another node opens may stay, before it is told by [`Choice::opened`]. Where another has to make room for it, that
+    /// is left at once.
+    pub fn admit(&mut self, now: Moment, ip: Option<IpAddr>) -> Admission {
+        let admission = self.admission(now, ip);
+        if let Admission::Instead(session) = admission {
+            self.peers.entry(session).and_modify(|peer| peer.leaving = true);
+        }
+        admission
+    }
+
+    fn admission(&self, now: Moment, ip: Option<IpAddr>) -> Admission {
         if ip.is_some_and(|ip| self.book.is_banned(now, ip)) {
             return Admission::Banned;
         }
-        let inbound = || self.peers.iter().filter(|(_, peer)| peer.opened.direction == Direction::In);
-        if inbound().count() < self.settings.inbound {
+        let staying = |peer: &Peer| peer.opened.direction == Direction::In && !peer.leaving;
+        let inbound = self.peers.iter().filter(|(_, peer)| staying(peer));
+        let mut open: Vec<_> = inbound.map(|(id, peer)| (*id, peer)).collect();
+        if open.len() < self.settings.inbound {
             return Admission::Welcome;
         }
-        let mut open: Vec<_> = inbound().map(|(id, peer)| (*id, peer)).collect();
         self.protect(&mut open);
         let mut groups: BTreeMap<Group, usize> = BTreeMap::new();
         for (_, peer) in &open {

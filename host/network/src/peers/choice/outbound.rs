@@ -1,6 +1,6 @@
 //! Whom to call, and which of the sessions that this node opened is left.
 
-use super::{ANCHORS_MAX, ASK_INTERVAL, Action, Call, Choice, LOOK_INTERVAL, Leaving, Peer, Purpose};
+use super::{ANCHORS_MAX, ASK_INTERVAL, Action, Call, Choice, Leaving, Peer, Purpose};
 use crate::id::{Address, Direction, Moment, SessionId};
 use crate::peers::book::Entry;
 use crate::peers::place::{Group, Place};
@@ -37,10 +37,6 @@ impl Choice {
 
     /// Calls while sessions are missing.
     pub(super) fn fill(&mut self, now: Moment, actions: &mut Vec<Action>) {
-        if now < self.look_due {
-            return;
-        }
-        self.look_due = now.after(LOOK_INTERVAL);
         while self.missing() > 0 && self.calls.len() < self.settings.calls_max {
             let Some((place, purpose)) = self.next(now) else { return };
             self.call(now, place, purpose, actions);
@@ -102,23 +98,14 @@ impl Choice {
 
     /// Leaves the worst of the sessions from here while there are too many.
     pub(super) fn trim(&mut self, now: Moment, actions: &mut Vec<Action>) {
-        let leaves: BTreeSet<_> = actions
-            .iter()
-            .filter_map(|action| match action {
-                Action::Leave { session, .. } => Some(*session),
-                _ => None,
-            })
-            .collect();
-        let ready: Vec<_> = self.kept().filter(|(id, peer)| peer.ready && !leaves.contains(id)).collect();
+        let ready: Vec<_> = self.kept().filter(|(_, peer)| peer.ready).collect();
         let many = ready.len().saturating_sub(self.settings.outbound);
         let mut worst: Vec<_> = ready.iter().map(|(id, peer)| (self.rank(now, *id, peer), *id)).collect();
         worst.sort();
-        let why = |id: &SessionId| self.trouble(now, &self.peers[id]).unwrap_or(Leaving::Rotated);
-        let left: Vec<_> = worst.into_iter().take(many).map(|(_, id)| (id, why(&id))).collect();
+        let why = |id: SessionId| self.trouble(now, &self.peers[&id]).unwrap_or(Leaving::Rotated);
+        let left: Vec<_> = worst.into_iter().take(many).map(|(_, id)| (id, why(id))).collect();
         for (session, why) in left {
-            // It ends at once for everything that is decided here.
-            self.peers.entry(session).and_modify(|peer| peer.purpose = Purpose::Feeler);
-            actions.push(Action::Leave { session, why });
+            self.leave(session, why, actions);
         }
     }
 
@@ -156,7 +143,8 @@ impl Choice {
 
     /// Returns sessions from here that are to stay.
     pub(super) fn kept(&self) -> impl Iterator<Item = (SessionId, &Peer)> {
-        let kept = |peer: &&Peer| peer.opened.direction == Direction::Out && peer.purpose != Purpose::Feeler;
+        let kept =
+            |peer: &Peer| peer.opened.direction == Direction::Out && peer.purpose != Purpose::Feeler && !peer.leaving;
         self.peers.iter().map(|(id, peer)| (*id, peer)).filter(move |(_, peer)| kept(peer))
     }
 

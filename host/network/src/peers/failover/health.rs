@@ -53,11 +53,13 @@ impl Health {
         self.in_flight = self.in_flight.saturating_add(1);
     }
 
-    pub fn answered(&mut self, now: Moment, took: Duration) {
+    /// Answers further apart than `lately` are no row.
+    pub fn answered(&mut self, now: Moment, took: Duration, lately: Duration) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.breaker.succeeded();
         self.tried = Some(now);
-        self.well = Some((self.well.map_or(now, |(first, _)| first), now));
+        let row = self.well.filter(|(_, last)| now.since(*last) <= lately);
+        self.well = Some((row.map_or(now, |(first, _)| first), now));
         let mean = |old: Duration| (old * 7 + took) / 8;
         self.latency = Some(self.latency.map_or(took, mean));
         self.failures_permille -= self.failures_permille.div_ceil(MEAN_PART);
@@ -72,10 +74,15 @@ impl Health {
         (self.tried, self.well, self.suspicion) = (Some(now), None, None);
         let opened = was_closed && !self.breaker.is_closed();
         if let Some(had) = had.filter(|_| opened) {
-            let soon = had < settings.settle_time.saturating_mul(SOON);
-            let longer = self.settle.saturating_mul(2).min(settings.settle_max);
-            self.settle = if soon { longer } else { settings.settle_time };
+            self.lose(had, settings);
         }
+    }
+
+    /// Takes in that it failed after it had the turn for so long.
+    fn lose(&mut self, had: Duration, settings: &Settings) {
+        let soon = had < settings.settle_time.saturating_mul(SOON);
+        let longer = self.settle.saturating_mul(2).min(settings.settle_max);
+        self.settle = if soon { longer } else { settings.settle_time };
     }
 
     pub fn heard(&mut self, now: Moment, settings: suspicion::Settings) {
@@ -85,9 +92,14 @@ impl Health {
         }
     }
 
-    /// Takes in that it lost the turn: its signs of life may end with that.
-    pub fn leave(&mut self, now: Moment) {
+    /// Takes in that it lost the turn: its signs of life may end with that. `suspected` is how long it had the turn, where it lost it for its silence:
+    /// what it answered before that counts no more.
+    pub fn leave(&mut self, now: Moment, suspected: Option<Duration>, settings: &Settings) {
         (self.left, self.suspicion) = (Some(now), None);
+        if let Some(had) = suspected {
+            (self.well, self.tried) = (None, Some(now));
+            self.lose(had, settings);
+        }
     }
 
     /// Lets a question through its breaker, and tells whether it may be asked.
@@ -123,9 +135,10 @@ impl Health {
         self.settle
     }
 
-    /// Returns how long answers have come without a failure between them.
-    pub fn was_well_for(&self) -> Duration {
-        self.well.map_or(Duration::ZERO, |(first, last)| last.since(first))
+    /// Returns how long answers have come without a failure between them, nothing where the last did not come lately.
+    pub fn was_well_for(&self, now: Moment, lately: Duration) -> Duration {
+        let well = self.well.filter(|(_, last)| now.since(*last) <= lately);
+        well.map_or(Duration::ZERO, |(first, last)| last.since(first))
     }
 
     /// Returns when it may be tried: when its breaker lets a question through, or an interval after the last time.
