@@ -50,7 +50,7 @@ fn check_groups(config: &ChainConfig, blocks: &[Made], headers: &[usize], groups
         assert_eq!(grouped.kept(), single.kept());
     }
     assert_eq!(grouped.chain.waiting(), single.chain.waiting());
-    assert_eq!(grouped.reopened().kept(), single.kept());
+    assert_eq!(grouped.reopened().kept(), single.reopened().kept());
 }
 
 proptest! {
