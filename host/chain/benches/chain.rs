@@ -1,5 +1,5 @@
 //! How long a template takes with 10,000 transactions waiting, when it can be reused; how long a block of payments takes to connect, and an empty
-//! one that takes another's place.
+//! one that takes another's place; how long headers and small blocks of a node that syncs take.
 //!
 //! `cargo bench -p adit-chain`. Rules and storage are those of the tests, so that the chain's own share is seen.
 
@@ -14,8 +14,8 @@ mod world;
 
 use adit_chain::{Block, Solution, TemplateRequest, Transaction};
 use adit_primitives::Timestamp;
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use rules::{SUBSIDY, TestRules};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use rules::{SUBSIDY, TestHash, TestRules};
 use std::time::{Duration, Instant};
 use world::{MATURITY, Made, NOW, World, config, key, output, plain, spend};
 
@@ -152,5 +152,45 @@ fn changing_branch(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, templates, connecting, changing_branch);
+/// A node takes headers, and then the blocks that belong to them, as one group or one by one.
+fn syncing(criterion: &mut Criterion) {
+    const BLOCKS: usize = 1000;
+    let mut line = vec![World::new().genesis()];
+    for _ in 0..BLOCKS {
+        line.push(plain(line.last().unwrap(), 1).make());
+    }
+    let blocks: Vec<Block> = line[1..].iter().map(|made| made.block.clone()).collect();
+    let headers: Vec<Vec<u8>> = blocks.iter().map(|block| block.header.clone()).collect();
+    let with_headers = || {
+        let mut world = World::new();
+        world.chain.submit_headers(NOW, &headers).unwrap();
+        world
+    };
+    let mut group = criterion.benchmark_group("sync of 1,000 blocks");
+    group.sample_size(10).throughput(Throughput::Elements(BLOCKS as u64));
+    group.bench_function("headers", |bencher| {
+        bencher.iter_batched(|| (), |()| with_headers(), BatchSize::PerIteration);
+    });
+    group.bench_function("blocks in groups of 250", |bencher| {
+        let take = |mut world: World| {
+            let mut checker = world.chain.checker(Box::new(TestHash));
+            for group in blocks.chunks(250) {
+                let checked = checker.check_all(group.to_vec()).into_iter().map(Result::unwrap).collect();
+                world.chain.submit_blocks(NOW, checked).into_iter().for_each(|answer| drop(answer.unwrap()));
+            }
+            world
+        };
+        bencher.iter_batched(with_headers, take, BatchSize::PerIteration);
+    });
+    group.bench_function("blocks one by one", |bencher| {
+        let take = |mut world: World| {
+            blocks.iter().for_each(|block| drop(world.chain.submit_block(NOW, block.clone()).unwrap()));
+            world
+        };
+        bencher.iter_batched(with_headers, take, BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, templates, connecting, changing_branch, syncing);
 criterion_main!(benches);
