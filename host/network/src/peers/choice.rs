@@ -17,10 +17,13 @@ use super::backoff::part;
 use super::book::{Book, Source};
 use super::place::{Group, Place};
 use super::suspicion::{self, Suspicion};
+use crate::effect::CloseReason;
 use crate::id::{Address, Direction, Moment, NodeId, SessionId};
 use crate::random::Random;
+use crate::wire::Goodbye;
 use adit_primitives::Work;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -103,7 +106,7 @@ pub enum Leaving {
 pub enum Failure {
     /// Nobody answered, or not as a node does.
     Unreachable,
-    /// It is of another chain, and not called for so long.
+    /// It is of another chain, or will have nothing to do with this node, and is not called for so long.
     Foreign { avoid: Duration },
     /// It is this node.
     Itself,
@@ -275,12 +278,12 @@ impl Choice {
             Direction::In => self.hear_caller(now, &opened, listen),
         }
         if opened.direction == Direction::Out && purpose == Purpose::Feeler {
-            if self.missing() > 0 {
-                self.peers.entry(session).and_modify(|peer| peer.purpose = Purpose::Fill);
-            } else {
-                self.leave(session, Leaving::Tested, actions);
-                return;
+            // It may stay where it could have been called for that.
+            let group = self.peers[&session].group;
+            if self.missing() == 0 || self.taken().groups.contains_key(&group) {
+                return self.leave(session, Leaving::Tested, actions);
             }
+            self.peers.entry(session).and_modify(|peer| peer.purpose = Purpose::Fill);
         }
         if opened.direction == Direction::Out {
             actions.push(Action::AskPeers { session });
@@ -385,6 +388,36 @@ impl Choice {
     /// Returns a moment about an interval from now: no two nodes do things at the same time.
     fn around(&mut self, now: Moment, interval: Duration) -> Moment {
         now.after(interval / 2 + part(interval, self.random.bits()))
+    }
+}
+
+impl Failure {
+    /// Returns what becomes of an address by how a session with it ended before the greeting was done. Whoever is of another chain, or has banned this
+    /// node, is not called for `avoid`.
+    pub fn of(reason: &CloseReason, avoid: Duration) -> Self {
+        match reason {
+            CloseReason::Foreign { .. } => Self::Foreign { avoid },
+            CloseReason::Left { said } | CloseReason::PeerLeft { said } => match said {
+                Goodbye::Version { .. } | Goodbye::Rules { .. } | Goodbye::Banned => Self::Foreign { avoid },
+                Goodbye::Itself => Self::Itself,
+                Goodbye::Twice => Self::Twice,
+                Goodbye::Full => Self::Full,
+                Goodbye::Silent | Goodbye::Slow | Goodbye::Stopping => Self::Unreachable,
+            },
+            CloseReason::NoHello | CloseReason::Banned { .. } => Self::Unreachable,
+        }
+    }
+}
+
+impl fmt::Display for Leaving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tested => "its address answered, which was all to be known",
+            Self::Stale => "its chain has stood still for too long",
+            Self::Score => "its score is low",
+            Self::Suspected => "it is probably gone",
+            Self::Rotated => "a new session took its place",
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 impl Choice {
     /// Tells whether a session that another node opens may stay, before it is told by [`Choice::opened`]. Where another has to make room for it, that
-    /// is left at once.
+    /// is left, and so counts no more.
     pub fn admit(&mut self, now: Moment, ip: Option<IpAddr>) -> Admission {
         let admission = self.admission(now, ip);
         if let Admission::Instead(session) = admission {

@@ -13,9 +13,9 @@ use std::time::Duration;
 const DRAWS: usize = 4;
 
 /// Whom a call may go to.
-struct Taken {
+pub(super) struct Taken {
     /// Sessions and calls from here, by network.
-    groups: BTreeMap<Group, usize>,
+    pub groups: BTreeMap<Group, usize>,
     addresses: BTreeSet<Address>,
     nodes: BTreeSet<[u8; 32]>,
 }
@@ -213,7 +213,7 @@ impl Choice {
         best.map(|entry| entry.place.clone())
     }
 
-    fn taken(&self) -> Taken {
+    pub(super) fn taken(&self) -> Taken {
         let mut groups = BTreeMap::new();
         let calls = self.calls.values().filter(|call| call.purpose != Purpose::Feeler).map(|call| call.group);
         for group in self.kept().map(|(_, peer)| peer.group).chain(calls) {

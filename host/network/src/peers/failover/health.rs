@@ -11,7 +11,7 @@ const MEAN_PART: u64 = 8;
 /// What [`Health::cost`] takes for the time of answers that never came.
 const UNKNOWN: Duration = Duration::from_millis(250);
 /// Who fails within so many settling times after it got the turn got it too early.
-const SOON: u32 = 10;
+const SOON: u32 = 60;
 
 /// What is known of one upstream.
 #[derive(Debug, Clone)]
