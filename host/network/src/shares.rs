@@ -7,23 +7,26 @@
 //!
 //! Reading order: [`keys`] signs, [`record`] is one share and why it cannot be claimed by another, [`batch`] how shares travel,
 //! [`filter`] how doubles are found, [`judge`] recomputes; [`weights`] says who votes, [`votes`] what is signed,
-//! [`rounds`] is the machine that certifies, [`archive`] how a node that was away catches up.
+//! [`rounds`] is the machine that certifies, [`archive`] how a node that was away catches up, [`panel`] asks others about
+//! expensive hashes.
 
 pub mod archive;
 pub mod batch;
 pub mod filter;
 pub mod judge;
 pub mod keys;
+pub mod panel;
 pub mod record;
 pub mod rounds;
 pub mod votes;
 pub mod weights;
 
-pub use archive::{Archive, CertifiedRound};
+pub use archive::{Archive, CertifiedRound, Question};
 pub use batch::{Batch, BatchError, BatchId, Batcher, SealedBatch};
 pub use filter::{Novelty, Seen};
 pub use judge::{BatchVerdict, JobFault, Jobs, Which, judge};
 pub use keys::{Identity, Signature};
+pub use panel::{PanelEffect, Panels};
 pub use record::{Base, Entry, Job, Payee, PoolId, Share, ShareId};
 pub use rounds::{Effect, Event, Halt, Past, Plan, Rounds, RoundsView, Settings};
 pub use votes::{Certificate, Close, Credit, Evidence, Proposal, Statement};

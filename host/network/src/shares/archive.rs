@@ -5,7 +5,7 @@
 use super::batch::BatchId;
 use super::record::{Base, PoolId};
 use super::votes::{Certificate, Content};
-use adit_primitives::canonical_struct;
+use adit_primitives::{Decode, DecodeError, Encode, Reader, canonical_struct};
 use bytes::Bytes;
 
 /// The most batches that one question asks for.
@@ -32,7 +32,16 @@ pub trait Archive {
     fn round(&self, number: u64) -> Option<Bytes>;
 }
 
-/// What a node asks another.
+/// A question to another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// What it has of rounds: [`super::Rounds::answer`] makes the answer, [`Answer`].
+    Rounds(Ask),
+    /// What it found in a batch: [`super::Panels::answer`] makes the answer, a [`super::panel::Finding`].
+    Batch { pool: PoolId, batch: BatchId },
+}
+
+/// What a node asks about rounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     pub pool: PoolId,
@@ -51,6 +60,32 @@ pub struct Answer {
     pub messages: Vec<Vec<u8>>,
     /// Batches that were asked for.
     pub batches: Vec<Vec<u8>>,
+}
+
+impl Encode for Question {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Rounds(ask) => {
+                out.push(0);
+                ask.encode(out);
+            }
+            Self::Batch { pool, batch } => {
+                out.push(1);
+                pool.encode(out);
+                batch.encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for Question {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.byte("question")? {
+            0 => Ask::decode(reader).map(Self::Rounds),
+            1 => Ok(Self::Batch { pool: PoolId::decode(reader)?, batch: BatchId::decode(reader)? }),
+            other => Err(DecodeError::Value { what: "question", value: other.into() }),
+        }
+    }
 }
 
 canonical_struct!(CertifiedRound { content, certificate, batches });

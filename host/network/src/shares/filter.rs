@@ -92,7 +92,7 @@ impl Rotating {
         let bits = self.newer.words.len() as u128 * 64;
         (0..u64::from(HASHES)).map(move |index| {
             let hash = first.wrapping_add(index.wrapping_mul(step));
-            usize::try_from(u128::from(hash) * bits >> 64).expect("less than the number of bits")
+            usize::try_from((u128::from(hash) * bits) >> 64).expect("less than the number of bits")
         })
     }
 }

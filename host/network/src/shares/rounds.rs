@@ -73,7 +73,7 @@ pub enum Plan {
     Local,
     /// One share in so many, drawn by this node's own signature, which nobody else knows.
     Sample { one_in: u32 },
-    /// So many validators are asked first.
+    /// So many validators are asked first: see [`super::panel`].
     Ask { count: u32 },
 }
 
@@ -109,9 +109,9 @@ pub enum Effect {
     Forget { batches: Vec<BatchId> },
     /// Recompute a batch. The answer is [`Event::Judged`].
     Judge { batch: Arc<SealedBatch>, which: Which },
-    /// Ask so many validators about a batch, and recompute it where they do not answer. The answer is [`Event::Judged`].
+    /// Ask so many validators about a batch, by [`super::Panels`]. The answer is [`Event::Judged`].
     Consult { batch: Arc<SealedBatch>, count: u32 },
-    /// Put a question to some peer, another one each time. Its answer is made by [`Rounds::answer`].
+    /// Put a question ([`super::archive::Question`]) to some peer, another one each time.
     Ask(Bytes),
     /// A round is final. Make it durable, with its credits, before anything behind this effect happens. Payouts follow from
     /// these rounds alone.
@@ -119,7 +119,7 @@ pub enum Effect {
     /// A node sent a batch with a share that misses its target, or objected to one that meets it.
     Liar { node: NodeId, lie: Lie },
     /// A node said two things that exclude each other. It loses its weight with the round that has the proof.
-    Fraud(Evidence),
+    Fraud(Box<Evidence>),
     /// Nothing was certified for long, though there are shares: payouts wait. Said once.
     Waiting { round: u64, heard: u128, total: u128 },
     /// Rounds are certified again.
@@ -215,6 +215,8 @@ pub struct RoundsView {
 /// The most messages for the next round that are kept of one node, and of those the proposals.
 const EARLY_MAX: usize = 8;
 const EARLY_PROPOSALS_MAX: usize = 1;
+/// How many validators are expected to hash a share at the least.
+const SHARE_CHECKS_LEAST: u32 = 3;
 /// The most objections of one node that are looked at in a round.
 const OBJECTIONS_MAX: u32 = 64;
 /// The most nodes whose batches are remembered to have been wrong.
@@ -383,7 +385,7 @@ impl Rounds {
         let plan = if self.distrusted.contains(&batch.batch().node) { Plan::Local } else { plan };
         let which = match plan {
             Plan::Local | Plan::Ask { .. } => Which::All,
-            Plan::Sample { one_in } => Which::Some(self.sample(&batch, one_in)),
+            Plan::Sample { one_in } => Which::Some(self.sample(&batch, one_in.min(self.rarest_sample()))),
         };
         let is_weighty = self.validators.weight(batch.batch().node) > 0;
         match self.held.get(&id).map(|item| item.which == Which::None) {
@@ -397,6 +399,12 @@ impl Rounds {
             Plan::Local | Plan::Sample { .. } => Effect::Judge { batch, which },
         });
         Acceptance::Accept
+    }
+
+    /// The rarest sample by which every share is expected to be hashed by [`SHARE_CHECKS_LEAST`] validators, whatever a policy says.
+    fn rarest_sample(&self) -> u32 {
+        let validators = u32::try_from(self.validators.nodes().len()).unwrap_or(u32::MAX);
+        (validators / SHARE_CHECKS_LEAST).max(1)
     }
 
     /// Draws the shares that this node hashes: by its own signature over the newest root, which nobody else can make and which did

@@ -17,7 +17,7 @@ fn changed(change: impl FnOnce(&mut Batch)) -> BatchVerdict {
     let mut other = batch_at(hard, &identity(1), BASE, 0, true).batch().clone();
     change(&mut other);
     let signer = if other.node == identity(2).node() { identity(2) } else { identity(1) };
-    verdict(&SealedBatch::seal(other, &signer).unwrap())
+    verdict(&SealedBatch::seal(other, &signer).expect("only fields changed"))
 }
 
 fn numbered(mut entry: Entry, nonce: u32) -> Entry {
@@ -96,13 +96,13 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_open_as_nothing_and_never_panic(bytes: Vec<u8>) {
-        use adit_network::shares::archive::{Answer, Ask};
+        use adit_network::shares::archive::{Answer, Question};
         use adit_network::shares::votes::Message;
         use adit_primitives::{Decode, Encode};
         prop_assert!(SealedBatch::open(Bytes::from(bytes.clone()), POOL).is_err());
         let same = |encoded: Option<Vec<u8>>| encoded.is_none_or(|encoded| encoded == bytes);
         prop_assert!(same(Message::from_bytes(&bytes).ok().map(|message| message.to_bytes())));
-        prop_assert!(same(Ask::from_bytes(&bytes).ok().map(|ask| ask.to_bytes())));
+        prop_assert!(same(Question::from_bytes(&bytes).ok().map(|question| question.to_bytes())));
         prop_assert!(same(Answer::from_bytes(&bytes).ok().map(|answer| answer.to_bytes())));
     }
 }

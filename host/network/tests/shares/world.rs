@@ -6,7 +6,7 @@ use adit_network::shares::rounds::Lie;
 use adit_network::shares::votes::{Kind, Message, Signed, Statement};
 use adit_network::shares::{
     Archive, Base, Batch, BatchId, BatchVerdict, Effect, Entry, Event, Halt, Identity, Job, JobFault, Jobs, Past,
-    Payee, Plan, PoolId, Rounds, SealedBatch, Settings, Share, Terms, judge,
+    Payee, Plan, PoolId, Question, Rounds, SealedBatch, Settings, Share, Terms, judge,
 };
 use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::contract::{Scan, SearchJob};
@@ -144,7 +144,7 @@ impl Archive for Shelf<'_> {
 impl World {
     /// Makes a pool whose founders are the first nodes; `conducts` may name more nodes than founders.
     pub fn new(seed: u64, founders: usize, conducts: &[Conduct]) -> Self {
-        let identities = (0..conducts.len()).map(|number| identity(1 + u8::try_from(number).unwrap()));
+        let identities = (0..conducts.len()).map(|number| identity(1 + u8::try_from(number).expect("few nodes")));
         Self::with(seed, founders, conducts, identities.collect())
     }
 
@@ -203,14 +203,15 @@ impl World {
     pub fn start(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let (settings, identity, now) = (self.settings.clone(), node.identity.clone(), Moment::from_millis(self.now));
-        let rounds = Rounds::new(settings, identity, node.pasts.clone(), node.memory.as_deref(), now).unwrap();
+        let rounds = Rounds::new(settings, identity, node.pasts.clone(), node.memory.as_deref(), now)
+            .expect("what is durable is whole");
         self.nodes[at].rounds = Some(rounds);
         for batch in self.nodes[at].kept.clone().into_values() {
             let plan = self.nodes[at].plan;
             self.feed(at, Event::Batch { batch, plan });
         }
         let mut out = Vec::new();
-        self.nodes[at].rounds.as_mut().unwrap().start(&mut out);
+        self.nodes[at].rounds.as_mut().expect("it was started").start(&mut out);
         self.carry_out(at, out);
     }
 
@@ -227,7 +228,7 @@ impl World {
             while let Some(((at, _), _)) = self.queue.first_key_value()
                 && *at <= next_mine
             {
-                let ((at, _), (to, delivery)) = self.queue.pop_first().unwrap();
+                let ((at, _), (to, delivery)) = self.queue.pop_first().expect("it is not empty");
                 self.now = self.now.max(at);
                 self.deliver(to, delivery);
             }
@@ -284,7 +285,9 @@ impl World {
                     return;
                 }
                 let Some(rounds) = &node.rounds else { return };
-                if let Some(bytes) = rounds.answer(&bytes, &Shelf(&node.archive)) {
+                let question = Question::from_bytes(&bytes).expect("nodes ask questions");
+                let Question::Rounds(ask) = question else { unreachable!("no test plans to ask") };
+                if let Some(bytes) = rounds.answer(&ask, &Shelf(&node.archive)) {
                     assert!(bytes.len() <= 4 << 20);
                     self.send(to, from, Delivery::Event(Event::Answer { bytes }));
                 }
@@ -322,7 +325,7 @@ impl World {
                 }
                 Effect::Consult { .. } => unreachable!("no test plans to ask"),
                 Effect::Ask(bytes) => {
-                    let to = usize::try_from(self.random(self.nodes.len() as u64)).unwrap();
+                    let to = usize::try_from(self.random(self.nodes.len() as u64)).expect("few nodes");
                     if to != at {
                         self.send(at, to, Delivery::Ask(at, bytes));
                     }
@@ -366,7 +369,7 @@ impl World {
         let identity = self.nodes[at].identity.clone();
         for to in (0..self.nodes.len()).filter(|to| *to != at) {
             let half = u8::from(to % 2 == 0);
-            let lied = match Message::from_bytes(bytes).unwrap() {
+            let lied = match Message::from_bytes(bytes).expect("nodes publish messages") {
                 Message::Vote(vote) => {
                     let value = Some(Hash256([half; 32]));
                     Message::Vote(Statement { value, ..vote.statement }.sign(POOL, &identity))
@@ -447,16 +450,16 @@ pub fn batch_at(difficulty: ShareDifficulty, identity: &Identity, base: Base, nu
     let mut extranonce = [0; 12];
     extranonce[..4].copy_from_slice(&number.to_le_bytes());
     let target = Chain.target(difficulty);
-    let head = Chain.head(&job).unwrap();
+    let head = Chain.head(&job).expect("it knows every job");
     let entry = (0u32..)
         .map(|nonce| Entry { job: 0, payee: 0, version: 1, extranonce, time: 0, nonce })
         .find(|entry| {
             let share = Share { node: identity.node(), job: &job, payee: &payee, entry };
             target.is_met_by(&sha256d(&share.header(POOL, &head))) == right
         })
-        .unwrap();
+        .expect("one in so many nonces");
     let batch = Batch { pool: POOL, node: identity.node(), jobs: vec![job], payees: vec![payee], entries: vec![entry] };
-    SealedBatch::seal(batch, identity).unwrap()
+    SealedBatch::seal(batch, identity).expect("one share is within every bound")
 }
 
 /// Tells how a batch with one wrong share is judged: for tests of the judge itself.

@@ -8,7 +8,7 @@ use super::history::RECENT_ROUNDS;
 use super::{Effect, Halt, Plan, Rounds};
 use crate::event::Acceptance;
 use crate::shares::archive::{
-    ANSWER_BYTES_MAX, ANSWER_ROUNDS_MAX, Answer, Archive, Ask, BASES_MAX, CertifiedRound, WANTED_MAX,
+    ANSWER_BYTES_MAX, ANSWER_ROUNDS_MAX, Answer, Archive, Ask, BASES_MAX, CertifiedRound, Question, WANTED_MAX,
 };
 use crate::shares::batch::{BatchId, SealedBatch};
 use crate::shares::judge::Which;
@@ -23,7 +23,7 @@ impl Rounds {
     pub(super) fn ask(&mut self, out: &mut Vec<Effect>) {
         self.clock.asked = self.clock.now;
         let ask = Ask { pool: self.settings.pool, bases: self.history.bases(), wanted: self.wanted() };
-        out.push(Effect::Ask(ask.to_bytes().into()));
+        out.push(Effect::Ask(Question::Rounds(ask).to_bytes().into()));
     }
 
     /// Returns batches of proposed contents that are not here.
@@ -34,8 +34,10 @@ impl Rounds {
     }
 
     /// Answers another node's question: `None` for one that is of no use to answer.
-    pub fn answer(&self, ask: &[u8], archive: &dyn Archive) -> Option<Bytes> {
-        let ask = Ask::from_bytes(ask).ok().filter(|ask| ask.pool == self.settings.pool)?;
+    pub fn answer(&self, ask: &Ask, archive: &dyn Archive) -> Option<Bytes> {
+        if ask.pool != self.settings.pool {
+            return None;
+        }
         let mut answer = Answer::default();
         let mut room = ANSWER_BYTES_MAX - 1024;
         let mut put = |list: &mut Vec<Vec<u8>>, bytes: Vec<u8>| {

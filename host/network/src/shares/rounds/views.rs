@@ -42,12 +42,12 @@ pub(super) struct Views {
 }
 
 /// What a statement added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Added {
     New,
     Known,
     /// It contradicts an earlier one.
-    Fraud(Evidence),
+    Fraud(Box<Evidence>),
 }
 
 impl Views {
@@ -124,7 +124,7 @@ impl Views {
             return Added::Known;
         }
         self.evidence.insert(evidence.node(), evidence);
-        Added::Fraud(evidence)
+        Added::Fraud(Box::new(evidence))
     }
 
     /// Returns the first proposal of the current view.
