@@ -3,7 +3,8 @@
 //! A block whose body is kept is never forgotten, nor is what it stands on. The index is made anew from what remains, which takes about half a second
 //! for a million blocks: the caller sees to it that this is rare.
 
-use super::{Arrival, BlockIndex, BlockStatus, Dag, Node, Place};
+use super::arrival::Arrival;
+use super::{BlockIndex, BlockStatus, Dag, Node, Place};
 use adit_primitives::BlockId;
 
 impl BlockIndex {
