@@ -248,14 +248,15 @@ impl Book {
     }
 
     /// Returns a sample for an asker: addresses at which this node, or one that came from there, was met lately; none that only others speak of,
-    /// none that the asker could not reach, none over a relay, and never more than a part of the book.
+    /// none that the asker could not reach, none over a relay or by a name, and never more than a part of the book.
     pub fn sample(&self, now: Moment, asker: Option<IpAddr>, seed: u64) -> Vec<PeerAddress> {
         let stamp = Stamp::at(now);
         let reach = asker.and_then(Reach::of).unwrap_or(Reach::Public);
         let told = |entry: &&Entry| {
             let met = entry.met.is_some_and(|met| met.age(now) < AGE_MAX);
             let shared = entry.place.reach().is_some_and(|of| reach.shares(of));
-            met && shared && !entry.place.relayed && !entry.is_avoided(stamp) && !entry.is_hopeless(stamp)
+            let plain = entry.place.ip.is_some() && !entry.place.relayed;
+            met && shared && plain && !entry.is_avoided(stamp) && !entry.is_hopeless(stamp)
         };
         let mut fitting: Vec<_> = self.entries.values().filter(told).collect();
         // A part of the book, but a book of a few whole: a small network has no secret to keep.
@@ -381,8 +382,8 @@ impl Source {
             Self::Exchange { teller } => teller.and_then(Reach::of).unwrap_or(Reach::Public),
             Self::Inbound { from } => Reach::of(from).unwrap_or(Reach::Public),
         };
-        // Names are for operators: looking one up asks a stranger's server.
-        (place.ip.is_some() || place.relayed) && teller.shares(of)
+        // Names are for operators: looking one up asks a stranger's server, and each would be a network of its own.
+        place.ip.is_some() && teller.shares(of)
     }
 
     /// Tells whether a node was here from the very machine that the place is at.

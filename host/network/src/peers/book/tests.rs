@@ -176,6 +176,7 @@ fn what_a_teller_cannot_know_or_nobody_can_call_is_left_out() {
     assert!(!heard(place(ip("5.6.7.9"), 0), told_by("5.6.7.8")));
     assert!(!heard(Place { ip: None, ..place(ip("5.6.7.9"), 1) }, told_by("5.6.7.8")));
     assert!(!heard(Place { address: Address(Bytes::from(vec![b'a'; 129])), ..v4(0x0506_0708) }, told_by("5.6.7.8")));
+    assert!(!heard(Place { ip: None, relayed: true, ..place(ip("5.6.7.9"), 1) }, told_by("5.6.7.8")));
     assert!(heard(place(ip("192.168.1.4"), 1), told_by("192.168.1.2")));
     assert!(heard(place(ip("192.168.1.5"), 1), Source::Lan));
     assert!(heard(place(ip("127.0.0.1"), 1), told_by("127.0.0.1")));
@@ -198,6 +199,9 @@ fn what_is_told_was_met_and_can_be_reached_by_whoever_asks() {
     book.hear(at(0), relayed.clone(), from(&relayed), Duration::ZERO);
     book.hear(at(0), banned.clone(), from(&banned), Duration::ZERO);
     book.ban(at(0), &banned.address, banned.ip, at(1000));
+    let named = Place { ip: None, ..v4(0x050b_0708) };
+    book.name(at(0), named.clone());
+    book.succeeded(at(0), &named.address, NodeId([1; 32]));
     let told = |asker: &str| {
         let mut told: Vec<_> = book.sample(at(60), Some(ip(asker)), 1).into_iter().collect();
         told.sort_by(|a, b| a.address.cmp(&b.address));
@@ -365,7 +369,7 @@ proptest! {
                 0..=2 => { book.hear(now, place, [Source::Table, Source::Lan, told_by("9.9.9.9")][usize::from(what)], HOUR); }
                 3 => book.called(now, &address),
                 4 => book.failed(now, &address, group > 0, 9),
-                5 => book.succeeded(now, &address, NodeId([which as u8; 32])),
+                5 => book.succeeded(now, &address, NodeId([group; 32])),
                 6 => book.ban(now, &address, place.ip, at(number as u64 * 7 + 1000)),
                 _ => { book.name(now, place); }
             }
