@@ -23,7 +23,7 @@ pub mod weights;
 
 pub use archive::{Archive, CertifiedRound, Question};
 pub use batch::{Batch, BatchError, BatchId, Batcher, SealedBatch};
-pub use filter::{Novelty, Seen};
+pub use filter::{Novelty, Rotating, Seen};
 pub use judge::{BatchVerdict, JobFault, Jobs, Which, judge};
 pub use keys::{Identity, Signature};
 pub use panel::{PanelEffect, Panels};

@@ -29,7 +29,7 @@ use super::batch::{BatchId, SealedBatch};
 use super::judge::{BatchVerdict, Which};
 use super::keys::{Domain, Identity};
 use super::record::{Base, PoolId, ShareId};
-use super::votes::{Evidence, Kind, Message, Objection, Proposal, Signed};
+use super::votes::{Backing, Evidence, Kind, Message, Objection, Proposal, Signed};
 use super::weights::{Terms, Validators};
 use crate::event::Acceptance;
 use crate::id::{Moment, NodeId};
@@ -216,7 +216,7 @@ pub struct RoundsView {
 const EARLY_MAX: usize = 8;
 const EARLY_PROPOSALS_MAX: usize = 1;
 /// How many validators are expected to hash a share at the least.
-const SHARE_CHECKS_LEAST: u32 = 3;
+const SHARE_CHECKS_LEAST: u32 = 5;
 /// The most objections of one node that are looked at in a round.
 const OBJECTIONS_MAX: u32 = 64;
 /// The most nodes whose batches are remembered to have been wrong.
@@ -488,7 +488,10 @@ impl Rounds {
 
     fn take_proposal(&mut self, proposal: Proposal) -> Option<Added> {
         let turn = self.validators.proposer(self.settings.pool, self.history.newest, proposal.view);
-        (turn == Some(proposal.node)).then(|| self.views.propose(proposal))
+        let (view, pool) = (proposal.view, self.settings.pool);
+        let is_backed = |backing: &Backing| backing.is_valid(&proposal.content, view, pool, &self.validators);
+        let is_right = turn == Some(proposal.node) && proposal.backing.as_ref().is_none_or(is_backed);
+        is_right.then(|| self.views.propose(proposal))
     }
 
     /// Keeps what is said about the next round until it begins here.

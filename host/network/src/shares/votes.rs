@@ -6,12 +6,12 @@
 use super::batch::BatchId;
 use super::keys::{Domain, Identity, Signature};
 use super::record::{PoolId, ShareId};
-use super::weights::Validators;
+use super::weights::{VALIDATORS_MAX, Validators};
 use crate::id::NodeId;
 use adit_primitives::bytes::encode_length;
 use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::{Decode, DecodeError, Encode, Hash256, Reader, canonical_struct};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most batches in a round.
 pub const ROUND_BATCHES_MAX: usize = 1_500;
@@ -82,11 +82,18 @@ pub struct Content {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
     pub view: u32,
-    /// The earlier view in which more than two thirds prevoted this content.
-    pub valid_view: Option<u32>,
     pub content: Content,
+    /// That more than two thirds prevoted this content in an earlier view, which frees whoever locked on another before.
+    pub backing: Option<Backing>,
     pub node: NodeId,
     pub signature: Signature,
+}
+
+/// Prevotes of one root by more than two thirds of the weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backing {
+    pub view: u32,
+    pub signatures: Signatures,
 }
 
 /// Says that a share of a batch in a proposal is wrong: whoever hears it hashes that one share.
@@ -106,6 +113,10 @@ pub struct Evidence {
     pub other: Signed,
 }
 
+/// Who signed one statement, by node, ascending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signatures(Vec<(NodeId, Signature)>);
+
 /// More than two thirds of the weight signed a round's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -113,8 +124,7 @@ pub struct Certificate {
     pub view: u32,
     pub previous: Hash256,
     pub root: Hash256,
-    /// By node, ascending.
-    pub signatures: Vec<(NodeId, Signature)>,
+    pub signatures: Signatures,
 }
 
 /// One message among validators.
@@ -193,22 +203,22 @@ impl Signed {
 
 impl Proposal {
     /// Signs a content for a view.
-    pub fn sign(content: Content, view: u32, valid_view: Option<u32>, pool: PoolId, identity: &Identity) -> Self {
-        let statement = Self::statement(&content, view, valid_view);
+    pub fn sign(content: Content, view: u32, backing: Option<Backing>, pool: PoolId, identity: &Identity) -> Self {
+        let statement = Self::statement(&content, view, backing.as_ref());
         let Signed { node, signature, .. } = statement.sign(pool, identity);
-        Self { view, valid_view, content, node, signature }
+        Self { view, content, backing, node, signature }
     }
 
-    fn statement(content: &Content, view: u32, valid_view: Option<u32>) -> Statement {
+    fn statement(content: &Content, view: u32, backing: Option<&Backing>) -> Statement {
         let mut bytes = content.to_bytes();
-        valid_view.encode(&mut bytes);
+        backing.map(|backing| backing.view).encode(&mut bytes);
         let value = Some(Hash256(*blake3::hash(&bytes).as_bytes()));
         Statement { round: content.round, view, kind: Kind::Propose, previous: content.previous, value }
     }
 
     /// Returns what its node signed.
     pub fn signed(&self) -> Signed {
-        let statement = Self::statement(&self.content, self.view, self.valid_view);
+        let statement = Self::statement(&self.content, self.view, self.backing.as_ref());
         Signed { node: self.node, statement, signature: self.signature }
     }
 }
@@ -265,19 +275,43 @@ impl Evidence {
     }
 }
 
+impl Signatures {
+    /// Takes those of votes for one and the same statement.
+    pub fn of(votes: impl IntoIterator<Item = Signed>) -> Self {
+        let by_node: BTreeMap<_, _> = votes.into_iter().map(|vote| (vote.node, vote.signature)).collect();
+        Self(by_node.into_iter().collect())
+    }
+
+    /// Returns who signed.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.0.iter().map(|(node, _)| *node)
+    }
+
+    /// Tells whether more than two thirds of the weight signed the statement.
+    pub fn are_quorum(&self, statement: Statement, pool: PoolId, validators: &Validators) -> bool {
+        let ascending = self.0.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        let is_genuine = |(node, signature): &(NodeId, Signature)| {
+            Signed { node: *node, statement, signature: *signature }.is_genuine(pool)
+        };
+        ascending && validators.is_quorum(validators.sum(self.nodes())) && self.0.iter().all(is_genuine)
+    }
+}
+
+impl Backing {
+    /// Tells whether it is one of the content, from before the view.
+    pub fn is_valid(&self, content: &Content, view: u32, pool: PoolId, validators: &Validators) -> bool {
+        let Content { round, previous, root, .. } = *content;
+        let statement = Statement { round, view: self.view, kind: Kind::Prevote, previous, value: Some(root) };
+        self.view < view && self.signatures.are_quorum(statement, pool, validators)
+    }
+}
+
 impl Certificate {
     /// Tells whether more than two thirds of the weight signed.
     pub fn is_valid(&self, pool: PoolId, validators: &Validators) -> bool {
-        let ascending = self.signatures.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        let weight = validators.sum(self.signatures.iter().map(|(node, _)| *node));
-        ascending && validators.is_quorum(weight) && self.signed().all(|signed| signed.is_genuine(pool))
-    }
-
-    /// Returns the precommits that it consists of.
-    pub fn signed(&self) -> impl Iterator<Item = Signed> + '_ {
         let Self { round, view, previous, root, .. } = *self;
         let statement = Statement { round, view, kind: Kind::Precommit, previous, value: Some(root) };
-        self.signatures.iter().map(move |(node, signature)| Signed { node: *node, statement, signature: *signature })
+        self.signatures.are_quorum(statement, pool, validators)
     }
 }
 
@@ -322,7 +356,9 @@ canonical_struct!(Statement { round, view, kind, previous, value });
 canonical_struct!(Signed { node, statement, signature });
 canonical_struct!(Evidence { one, other });
 canonical_struct!(Content { round, previous, close, batches, evidence, root });
-canonical_struct!(Proposal { view, valid_view, content, node, signature });
+canonical_struct!(Proposal { view, content, backing, node, signature });
+canonical_struct!(Backing { view, signatures });
+canonical_struct!(Certificate { round, view, previous, root, signatures });
 canonical_struct!(Objection { round, batch, share, node, signature });
 canonical_struct!(Credit { share, base, node, account, worker, difficulty });
 
@@ -367,31 +403,24 @@ impl Decode for Close {
     }
 }
 
-impl Encode for Certificate {
+impl Encode for Signatures {
     fn encode(&self, out: &mut Vec<u8>) {
-        self.round.encode(out);
-        self.view.encode(out);
-        self.previous.encode(out);
-        self.root.encode(out);
-        encode_length(self.signatures.len(), out);
-        for (node, signature) in &self.signatures {
+        encode_length(self.0.len(), out);
+        for (node, signature) in &self.0 {
             node.encode(out);
             signature.encode(out);
         }
     }
 }
 
-impl Decode for Certificate {
+impl Decode for Signatures {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (round, view) = (u64::decode(reader)?, u32::decode(reader)?);
-        let (previous, root) = (Hash256::decode(reader)?, Hash256::decode(reader)?);
-        let count = u32::decode(reader)? as usize;
-        let max = super::weights::VALIDATORS_MAX;
+        let (count, max) = (u32::decode(reader)? as usize, VALIDATORS_MAX);
         if count > max {
-            return Err(DecodeError::Count { what: "certificate", count, max });
+            return Err(DecodeError::Count { what: "signatures", count, max });
         }
         let one = |_| Ok((NodeId::decode(reader)?, Signature::decode(reader)?));
-        Ok(Self { round, view, previous, root, signatures: (0..count).map(one).collect::<Result<_, _>>()? })
+        (0..count).map(one).collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -6,7 +6,7 @@ use adit_network::shares::rounds::Lie;
 use adit_network::shares::votes::{Kind, Message, Signed, Statement};
 use adit_network::shares::{
     Archive, Base, Batch, BatchId, BatchVerdict, Effect, Entry, Event, Halt, Identity, Job, JobFault, Jobs, Past,
-    Payee, Plan, PoolId, Question, Rounds, SealedBatch, Settings, Share, Terms, judge,
+    Payee, Plan, PoolId, Question, Rounds, SealedBatch, Settings, Share, Terms, Which, judge,
 };
 use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::contract::{Scan, SearchJob};
@@ -30,6 +30,8 @@ pub enum Conduct {
     Liar,
     /// Computes nothing, and says what the last one said.
     Copier,
+    /// Takes every batch for valid without hashing.
+    Lax,
     /// Everything it says takes seconds.
     Slow,
 }
@@ -317,6 +319,7 @@ impl World {
                 Effect::Forget { batches } => self.nodes[at].kept.retain(|id, _| !batches.contains(id)),
                 Effect::Judge { batch, which } => {
                     let mut engine = Sha256d(0);
+                    let which = if self.nodes[at].conduct == Conduct::Lax { Which::None } else { which };
                     let verdict = judge(batch.batch(), &which, &Chain, &mut engine);
                     self.hashed += engine.0;
                     self.count += 1;
@@ -353,7 +356,7 @@ impl World {
     fn publish(&mut self, at: usize, bytes: Bytes) {
         match self.nodes[at].conduct {
             Conduct::Silent | Conduct::Copier => {}
-            Conduct::Honest | Conduct::Slow => self.publish_to_all(at, bytes),
+            Conduct::Honest | Conduct::Slow | Conduct::Lax => self.publish_to_all(at, bytes),
             Conduct::Liar => self.lie(at, &bytes),
         }
     }
@@ -381,8 +384,8 @@ impl World {
                     } else {
                         content.batches.reverse();
                     }
-                    let (view, valid_view) = (proposal.view, proposal.valid_view);
-                    let lied = adit_network::shares::Proposal::sign(content, view, valid_view, POOL, &identity);
+                    let (view, backing) = (proposal.view, proposal.backing.clone());
+                    let lied = adit_network::shares::Proposal::sign(content, view, backing, POOL, &identity);
                     Message::Proposal(Box::new(lied))
                 }
                 objection => objection,
@@ -464,5 +467,5 @@ pub fn batch_at(difficulty: ShareDifficulty, identity: &Identity, base: Base, nu
 
 /// Tells how a batch with one wrong share is judged: for tests of the judge itself.
 pub fn verdict(batch: &SealedBatch) -> BatchVerdict {
-    judge(batch.batch(), &adit_network::shares::Which::All, &Chain, &mut Sha256d(0))
+    judge(batch.batch(), &Which::All, &Chain, &mut Sha256d(0))
 }

@@ -108,9 +108,8 @@ impl Rounds {
         if theirs.root == root || !theirs.is_valid(pool, &ours.validators) || self.halted.is_some() {
             return;
         }
-        let signed_ours: BTreeSet<_> =
-            ours.certificate.iter().flat_map(|ours| &ours.signatures).map(|(node, _)| *node).collect();
-        let both = theirs.signatures.iter().map(|(node, _)| *node).filter(|node| signed_ours.contains(node));
+        let signed_ours: BTreeSet<_> = ours.certificate.iter().flat_map(|ours| ours.signatures.nodes()).collect();
+        let both = theirs.signatures.nodes().filter(|node| signed_ours.contains(node));
         let halt = Halt::Split { round: theirs.round, ours: root, theirs: theirs.root, signed_both: both.collect() };
         self.halt(halt, out);
     }

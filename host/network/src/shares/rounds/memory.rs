@@ -7,7 +7,7 @@ use super::{Halt, Rounds};
 use crate::id::NodeId;
 use crate::shares::batch::BatchId;
 use crate::shares::record::Base;
-use crate::shares::votes::{Content, Statement};
+use crate::shares::votes::{Backing, Content, Statement};
 use adit_primitives::{Decode, DecodeError, Encode, Hash256, Reader, canonical_struct};
 use bytes::Bytes;
 
@@ -40,13 +40,13 @@ pub(super) struct Locked {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ValidContent {
-    pub view: u32,
+    pub backing: Backing,
     pub content: Content,
 }
 
 canonical_struct!(Memory { base, view, step, locked, valid, said, halted });
 canonical_struct!(Locked { view, root });
-canonical_struct!(ValidContent { view, content });
+canonical_struct!(ValidContent { backing, content });
 
 impl Rounds {
     /// Returns what has to be durable now.
@@ -57,7 +57,7 @@ impl Rounds {
             view: views.view,
             step: views.step,
             locked: views.locked.map(|(view, root)| Locked { view, root }),
-            valid: views.valid.clone().map(|(view, content)| ValidContent { view, content }),
+            valid: views.valid.clone().map(|(backing, content)| ValidContent { backing, content }),
             said: views.said.values().copied().collect(),
             halted: self.halted.clone(),
         };
@@ -75,7 +75,7 @@ impl Rounds {
             views.view = memory.view;
             views.step = memory.step;
             views.locked = memory.locked.map(|locked| (locked.view, locked.root));
-            views.valid = memory.valid.map(|valid| (valid.view, valid.content));
+            views.valid = memory.valid.map(|valid| (valid.backing, valid.content));
             views.said = memory.said.into_iter().map(|said| ((said.view, said.kind), said)).collect();
         }
         Ok(())

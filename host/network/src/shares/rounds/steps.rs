@@ -11,8 +11,8 @@ use crate::shares::archive::CertifiedRound;
 use crate::shares::batch::{Batch, BatchId};
 use crate::shares::record::Base;
 use crate::shares::votes::{
-    Certificate, Close, Content, Credit, Kind, Message, Proposal, ROUND_BATCHES_MAX, ROUND_BYTES_MAX,
-    ROUND_EVIDENCE_MAX, Statement, root,
+    Backing, Certificate, Close, Content, Credit, Kind, Message, Proposal, ROUND_BATCHES_MAX, ROUND_BYTES_MAX,
+    ROUND_EVIDENCE_MAX, Signatures, Statement, root,
 };
 use adit_primitives::{Encode, Hash256};
 use std::collections::HashSet;
@@ -112,12 +112,12 @@ impl Rounds {
             return false;
         }
         let proposal = match self.views.valid.clone() {
-            Some((valid_view, content)) => Some((Some(valid_view), content)),
+            Some((backing, content)) => Some((Some(backing), content)),
             None if self.is_due() => self.build().map(|content| (None, content)),
             None => None,
         };
-        let Some((valid_view, content)) = proposal else { return false };
-        let proposal = Proposal::sign(content, view, valid_view, self.settings.pool, &self.identity);
+        let Some((backing, content)) = proposal else { return false };
+        let proposal = Proposal::sign(content, view, backing, self.settings.pool, &self.identity);
         self.views.said.insert((view, Kind::Propose), proposal.signed().statement);
         out.push(Effect::Persist(self.memory()));
         out.push(Effect::Publish(Message::Proposal(Box::new(proposal.clone())).to_bytes().into()));
@@ -234,15 +234,10 @@ impl Rounds {
             return false;
         }
         let Some(proposal) = self.views.proposal().cloned() else { return false };
-        let (content, view) = (proposal.content, self.views.view);
-        if let Some(valid_view) = proposal.valid_view {
-            let weight = self.views.weight_for(&self.validators, valid_view, Kind::Prevote, Some(content.root));
-            if valid_view >= view || !self.validators.is_quorum(weight) {
-                return false;
-            }
-        }
+        let content = proposal.content;
+        // A backing that came with the proposal was checked when it came.
         let allowed = self.views.locked.is_none_or(|(locked_view, locked)| {
-            locked == content.root || proposal.valid_view.is_some_and(|valid_view| locked_view <= valid_view)
+            locked == content.root || proposal.backing.is_some_and(|backing| locked_view <= backing.view)
         });
         let value = match self.weigh(&content) {
             Opinion::Pending => return false,
@@ -257,7 +252,7 @@ impl Rounds {
     /// Locks on what a quorum prevoted, and precommits it (lines 36 to 43).
     fn lock(&mut self, out: &mut Vec<Effect>) -> bool {
         let view = self.views.view;
-        let is_newer = self.views.valid.as_ref().is_none_or(|(valid_view, _)| *valid_view < view);
+        let is_newer = self.views.valid.as_ref().is_none_or(|(backing, _)| backing.view < view);
         if self.views.step == Step::Propose || !is_newer {
             return false;
         }
@@ -274,7 +269,8 @@ impl Rounds {
             return false;
         }
         let root = content.root;
-        self.views.valid = Some((view, content));
+        let signatures = Signatures::of(self.views.votes_for(view, Kind::Prevote, root));
+        self.views.valid = Some((Backing { view, signatures }, content));
         if self.views.step == Step::Prevote {
             self.views.locked = Some((view, root));
             self.enter(Step::Precommit);
@@ -361,7 +357,7 @@ impl Rounds {
             self.clock.behind = true;
             return false;
         };
-        let signatures = self.views.precommits(view, root).iter().map(|vote| (vote.node, vote.signature)).collect();
+        let signatures = Signatures::of(self.views.votes_for(view, Kind::Precommit, root));
         let certificate = Certificate { round: content.round, view, previous: content.previous, root, signatures };
         self.certify(content, certificate, out);
         true

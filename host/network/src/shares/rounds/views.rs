@@ -3,7 +3,7 @@
 //! Counts weight, and finds who contradicts himself. Decides nothing.
 
 use crate::id::{Moment, NodeId};
-use crate::shares::votes::{Content, Evidence, Kind, Proposal, Signed, Statement};
+use crate::shares::votes::{Backing, Content, Evidence, Kind, Proposal, Signed, Statement};
 use crate::shares::weights::Validators;
 use adit_primitives::Hash256;
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub(super) struct Views {
     /// The view and root on which this node locked.
     pub locked: Option<(u32, Hash256)>,
     /// The newest content that more than two thirds prevoted.
-    pub valid: Option<(u32, Content)>,
+    pub valid: Option<(Backing, Content)>,
     /// What this node said in this round.
     pub said: BTreeMap<(u32, Kind), Statement>,
     proposals: BTreeMap<u32, Vec<Proposal>>,
@@ -71,7 +71,7 @@ impl Views {
         let signed = proposal.signed();
         let of_view = self.proposals.entry(proposal.view).or_default();
         let known = of_view.iter().map(Proposal::signed).find(|known| known.statement != signed.statement);
-        if of_view.iter().any(|known| known.content == proposal.content && known.valid_view == proposal.valid_view) {
+        if of_view.iter().any(|known| known.signed().statement == signed.statement) {
             return Added::Known;
         }
         if of_view.len() < PROPOSALS_MAX {
@@ -165,10 +165,10 @@ impl Views {
         validators.sum(self.votes.iter().filter(|(_, of_node)| says(of_node)).map(|(node, _)| *node))
     }
 
-    /// Returns the precommits for a root in a view, by node.
-    pub fn precommits(&self, view: u32, root: Hash256) -> Vec<Signed> {
+    /// Returns the votes for a root at a place, by node.
+    pub fn votes_for(&self, view: u32, kind: Kind, root: Hash256) -> Vec<Signed> {
         let at = |of_node: &BTreeMap<(u32, Kind), Vec<Signed>>| {
-            let said = of_node.get(&(view, Kind::Precommit))?;
+            let said = of_node.get(&(view, kind))?;
             said.iter().copied().find(|signed| signed.statement.value == Some(root))
         };
         self.votes.values().filter_map(at).collect()
@@ -211,7 +211,7 @@ impl Views {
     /// Returns what was said last, and everything that `node` said: for who missed it.
     pub fn newest(&self, node: NodeId) -> (Vec<&Proposal>, Vec<Signed>) {
         let from = self.view.saturating_sub(1);
-        let valid = self.valid.as_ref().map(|(view, _)| *view);
+        let valid = self.valid.as_ref().map(|(backing, _)| backing.view);
         let matters = |view: u32| view >= from || Some(view) == valid;
         let proposals = self.proposals.iter().filter(|(view, _)| matters(**view)).flat_map(|(_, of_view)| of_view);
         let all =
