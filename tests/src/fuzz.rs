@@ -2,6 +2,8 @@
 //!
 //! `tests/it/fuzz.rs` feeds them for a moment in every test run; `tests/fuzz` gives each to libFuzzer.
 
+mod network;
+
 use adit_chain::{Block, Transaction};
 use adit_primitives::contract::payout::{Credit, ShareToWeigh, Weight};
 use adit_primitives::contract::shares::ShareDifficulty;
@@ -47,6 +49,8 @@ pub const DECODERS: &[Decoder] = &[
     Decoder { name: "stratum-session", run: session },
     Decoder { name: "stratum-client", run: client },
     Decoder { name: "proxy-header", run: proxy },
+    Decoder { name: "network-frame", run: network::frame },
+    Decoder { name: "network-session", run: network::session },
 ];
 
 /// Whatever decodes has exactly the bytes that it came from.

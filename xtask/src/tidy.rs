@@ -70,7 +70,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("adit-example-native-kernel", &["adit-primitives", "adit-kernels"]),
     ("adit-wrong-kernel", &["adit-primitives", "adit-kernels"]),
     ("adit-sim", &["adit-primitives", "adit-chain", "adit-network"]),
-    ("adit-tests", &["adit-primitives", "adit-chain", "adit-protocol"]),
+    ("adit-tests", &["adit-primitives", "adit-chain", "adit-network", "adit-protocol"]),
     ("adit-fuzz", &["adit-tests"]),
     ("adit-against-kaspa-pow", &[]),
     (

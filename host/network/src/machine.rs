@@ -207,6 +207,12 @@ impl Machine {
         self.blocks.forget_holder(slot);
     }
 
+    /// Takes in where the node listens, at most [`crate::wire::LISTEN_MAX`] addresses: said to whoever is greeted from now on.
+    pub fn listens(&mut self, listen: Vec<Address>) {
+        self.local.listen = listen;
+        self.local.listen.truncate(crate::wire::LISTEN_MAX);
+    }
+
     /// Returns the peers whose handshake is done.
     pub fn peers(&self) -> Vec<PeerView> {
         self.sessions.iter().filter_map(|(_, session)| session.view()).collect()

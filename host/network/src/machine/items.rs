@@ -13,6 +13,7 @@ use crate::settings::Strategy;
 use crate::wire::{Features, Frame, ITEM_BYTES_MAX, Item, ItemId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// Items of a class remembered in each of two generations.
 const KNOWN_MAX: usize = 65_536;
@@ -24,6 +25,11 @@ const TRIES_MAX: u32 = 3;
 const PULL_MIN: usize = 2;
 /// Of fewer repetitions nothing is learned about a link.
 const AGAINS_MIN: u32 = 8;
+
+/// How long links are left alone after one was made anew for the first time.
+const CALM_MIN: Duration = Duration::from_secs(1);
+/// How long at most.
+const CALM_MAX: Duration = Duration::from_secs(8);
 
 /// What is known of shares and votes, and the items themselves for those who missed them.
 #[derive(Debug)]
@@ -41,6 +47,9 @@ struct Table {
     missing: VecDeque<Missing>,
     /// A link was made anew since the last look.
     relinked: bool,
+    /// No link is cut before: each time that one has to be made anew, the links are left alone for twice as long.
+    calm_until: Moment,
+    calm: Duration,
 }
 
 #[derive(Debug)]
@@ -53,7 +62,13 @@ struct Missing {
 
 impl ItemTables {
     pub fn new(store_bytes_max: usize, hashing: &IdHashing) -> Self {
-        let table = || Table { known: Known::new(KNOWN_MAX, hashing), missing: VecDeque::new(), relinked: false };
+        let table = || Table {
+            known: Known::new(KNOWN_MAX, hashing),
+            missing: VecDeque::new(),
+            relinked: false,
+            calm_until: Moment::default(),
+            calm: CALM_MIN,
+        };
         Self {
             tables: [table(), table()],
             store: IdMap::with_hasher(hashing.clone()),
@@ -306,7 +321,10 @@ impl Machine {
         let adaptive = self.settings.strategies.of(class) == Strategy::Adaptive;
         let pulls = self.sessions.get(slot).is_some_and(|session| session.links[link].pull);
         if adaptive && !pulls && !self.items.tables[link].relinked {
-            self.items.tables[link].relinked = true;
+            let table = &mut self.items.tables[link];
+            table.relinked = true;
+            table.calm_until = turn.now.after(table.calm);
+            table.calm = (table.calm * 2).min(CALM_MAX);
             self.pull(turn, slot, class, true);
         }
     }
@@ -321,7 +339,8 @@ impl Machine {
     pub(super) fn adapt(&mut self, turn: &mut Turn<'_>) {
         for class in [Class::Shares, Class::Votes] {
             let Some(link) = link_of(class) else { continue };
-            if self.settings.strategies.of(class) == Strategy::Adaptive {
+            let calm = self.items.tables[link].calm_until > turn.now;
+            if self.settings.strategies.of(class) == Strategy::Adaptive && !calm {
                 self.cut(turn, class, link);
             }
             self.items.tables[link].relinked = false;

@@ -200,7 +200,7 @@ fn cost(frame: &Frame, bytes: usize) -> u64 {
         Frame::GetTransactions { ids, .. } => 20 + 2 * ids.len(),
         Frame::GetPool { .. } => 5000,
         Frame::GetPeers { .. } | Frame::GetRounds { .. } => 1000,
-        Frame::Items { items, .. } => 4 * items.len(),
+        Frame::Items { items, .. } => items.len(),
         Frame::Have { ids, .. } => 4 * ids.len(),
         Frame::Want { ids, .. } => 16 * ids.len(),
         Frame::Link { .. } => 20,

@@ -195,7 +195,8 @@ impl Frame {
     /// Where the body is longer than its kind allows: whoever makes a frame keeps to the counts above.
     pub fn to_wire(&self) -> Bytes {
         let kind = self.kind();
-        let mut out = vec![0; HEAD_BYTES];
+        let mut out = Vec::with_capacity(HEAD_BYTES + self.body_bytes_about());
+        out.resize(HEAD_BYTES, 0);
         self.encode_body(&mut out);
         let body_bytes = out.len() - HEAD_BYTES;
         assert!(body_bytes <= kind.body_bytes_max(), "a {kind:?} frame of {body_bytes} bytes was made");
@@ -203,6 +204,21 @@ impl Frame {
         out[..4].copy_from_slice(&length.to_le_bytes());
         out[4] = kind as u8;
         out.into()
+    }
+
+    /// Returns about how long the body will be, exactly for what is long: growing step by step would cost more than writing.
+    fn body_bytes_about(&self) -> usize {
+        let optional =
+            |found: &[Option<Bytes>]| found.iter().map(|bytes| 5 + bytes.as_ref().map_or(0, Bytes::len)).sum();
+        8 + match self {
+            Self::Items { items, .. } => items.iter().map(|item| 5 + item.bytes.len()).sum(),
+            Self::Headers { headers, .. } => 1 + headers.iter().map(|header| 4 + header.len()).sum::<usize>(),
+            Self::Blocks { blocks: found, .. } | Self::Transactions { transactions: found, .. } => optional(found),
+            Self::Have { ids, .. } | Self::Want { ids, .. } => ids.len() * 16,
+            Self::AnnounceTransactions { ids, .. } | Self::GetTransactions { ids, .. } => ids.len() * 32,
+            Self::Rounds { answer, .. } => answer.len(),
+            _ => 128,
+        }
     }
 
     fn encode_body(&self, out: &mut Vec<u8>) {
@@ -248,7 +264,8 @@ impl Frame {
                 peers.encode(out);
             }
             Self::Items { class, items } => {
-                encode_items(*class, items.iter().map(|item| (item.level, &item.bytes)), out)
+                class.encode(out);
+                items.encode(out);
             }
             Self::Have { class, ids } | Self::Want { class, ids } => {
                 class.encode(out);
@@ -345,16 +362,6 @@ impl Frame {
     }
 }
 
-/// Appends the body of a [`Frame::Items`]: its sender need not collect the items first.
-pub(crate) fn encode_items<'a>(class: Class, items: impl ExactSizeIterator<Item = (u8, &'a Bytes)>, out: &mut Vec<u8>) {
-    class.encode(out);
-    encode_length(items.len(), out);
-    for (level, bytes) in items {
-        out.push(level);
-        bytes.as_ref().encode(out);
-    }
-}
-
 fn encode_option(bytes: Option<&Bytes>, out: &mut Vec<u8>) {
     match bytes {
         None => out.push(0),
@@ -396,6 +403,13 @@ impl Encode for BlockNotice {
         out.push(self.level);
         self.header.as_ref().encode(out);
         encode_option(self.block.as_ref(), out);
+    }
+}
+
+impl Encode for Item {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.level);
+        self.bytes.as_ref().encode(out);
     }
 }
 

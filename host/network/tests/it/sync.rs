@@ -216,7 +216,10 @@ fn an_announced_block_that_its_announcer_keeps_back_comes_from_another() {
     world.run_for(1000);
     // Both announce the block, the keeper first.
     let (id, header, block) = world.host(a).chain.make(false, 9, &[1; 5000]);
-    world.say(keepers, &Frame::Announce { blocks: vec![BlockNotice { id, level: 0, header: header.clone(), block: None }] });
+    world.say(
+        keepers,
+        &Frame::Announce { blocks: vec![BlockNotice { id, level: 0, header: header.clone(), block: None }] },
+    );
     world.run_for(100);
     world.host(a).chain.take(None, &block);
     world.event(a, Event::BlockAccepted { id, header, block: None });
