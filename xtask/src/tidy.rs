@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("adit-plugin-pplns", &["adit-plugin-sdk"]),
     ("adit-plugin-pps", &["adit-plugin-sdk"]),
     ("adit-plugin-proportional", &["adit-plugin-sdk"]),
+    ("adit-plugin-quorum", &["adit-plugin-sdk"]),
     ("adit-plugin-reputation", &["adit-plugin-sdk"]),
     ("adit-plugin-score", &["adit-plugin-sdk"]),
     ("adit-plugin-scrypt", &["adit-plugin-sdk"]),
