@@ -3,8 +3,9 @@
 //! Collects the shares that this node took for some milliseconds, and opens batches of others. Says nothing about whether a
 //! share is valid: that is [`super::judge`]'s.
 //!
-//! What shares have in common (their job, whom they pay) stands in the batch once, and each share is 32 bytes. What is left is
-//! noise, which no compressor shortens: `cargo bench -p adit-network --bench shares` compares.
+//! What shares have in common (their job, whom they pay) stands in the batch once, and a share is 28 bytes beside it: 38 bytes in a
+//! batch of a hundred, where one alone has 489. Nothing is compressed: LZ4 would take another 6 to 19 % off, deflate up to
+//! 27 %, at a bound on what comes out of them that every peer could try. `cargo bench -p adit-network --bench shares` compares.
 
 use super::keys::{Domain, Identity, Signature};
 use super::record::{Entry, Job, Payee, PoolId, Share, id};
