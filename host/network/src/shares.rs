@@ -6,7 +6,7 @@
 //! rounds alone. What is and is not defended stands in `docs/quorum.md`.
 //!
 //! Reading order: [`keys`] signs, [`record`] is one share and why it cannot be claimed by another, [`batch`] how shares travel,
-//! [`filter`] how doubles are found, [`judge`] recomputes; [`weights`] says who votes, [`votes`] what is signed,
+//! [`filter`] how doubles are found, [`mod@judge`] recomputes; [`weights`] says who votes, [`votes`] what is signed,
 //! [`rounds`] is the machine that certifies, [`archive`] how a node that was away catches up, [`panel`] asks others about
 //! expensive hashes.
 

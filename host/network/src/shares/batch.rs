@@ -1,7 +1,7 @@
 //! How shares travel: in batches, each with one signature.
 //!
 //! Collects the shares that this node took for some milliseconds, and opens batches of others. Says nothing about whether a
-//! share is valid: that is [`super::judge`]'s.
+//! share is valid: that is [`mod@super::judge`]'s.
 //!
 //! What shares have in common (their job, whom they pay) stands in the batch once, and a share is 28 bytes beside it: 38 bytes in a
 //! batch of a hundred, where one alone has 489. Nothing is compressed: LZ4 would take another 6 to 19 % off, deflate up to
