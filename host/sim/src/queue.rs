@@ -142,11 +142,6 @@ impl Queue {
         let (node, what) = self.events[slot as usize].take()?;
         Some(Event { key, node, what })
     }
-
-    /// Returns how many events wait.
-    pub fn len(&self) -> usize {
-        self.order.len()
-    }
 }
 
 #[cfg(test)]
@@ -162,6 +157,6 @@ mod tests {
         keys.sort_unstable();
         let first: Vec<Key> = std::iter::from_fn(|| queue.pop_before(3)).map(|event| event.key).collect();
         assert_eq!(first.as_slice(), &keys[..36]);
-        assert_eq!((queue.next(), queue.len()), (Some(3), 24));
+        assert_eq!(queue.next(), Some(3));
     }
 }

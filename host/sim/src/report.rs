@@ -363,7 +363,7 @@ fn confirmations(tally: &Tally, seen: u64, interval: f64) -> Vec<Confirmation> {
 fn parts(world: &World) -> Vec<Part> {
     let tree = &world.tree;
     let length = (world.end_of_work() - WARM_UP) / PARTS;
-    let first = (tree.count() > 1).then(|| tree.block(1).hashes).unwrap_or(1.0);
+    let first = if tree.count() > 1 { tree.block(1).hashes } else { 1.0 };
     let part = |number: u64| {
         let (from, until) = (WARM_UP + number * length, WARM_UP + (number + 1) * length);
         let within: Vec<u32> =

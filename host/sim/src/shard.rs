@@ -49,11 +49,6 @@ impl Shard {
         self.queue.next()
     }
 
-    /// Returns how many events wait.
-    pub fn waiting(&self) -> usize {
-        self.queue.len()
-    }
-
     /// Lets all nodes begin.
     pub fn begin(&mut self, world: &World) {
         for place in 0..self.nodes.len() {

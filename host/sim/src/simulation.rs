@@ -17,8 +17,8 @@ use adit_primitives::engine::RulesEngine;
 use adit_primitives::identity::Rules;
 use std::sync::Arc;
 
-/// Fewer events than this wait: one thread runs them sooner than two would begin.
-const WORTH_A_THREAD: usize = 2_000;
+/// Fewer events than this were in the last window: one thread runs as many sooner than two would begin.
+const WORTH_A_THREAD: u64 = 400;
 /// Room for header and coinbase in a block.
 const HEAD_ROOM: usize = 1_000;
 
@@ -29,6 +29,8 @@ pub struct Simulation {
     mining: Mining,
     ledger: Ledger,
     now: Micros,
+    /// Events of the last window.
+    busy: u64,
 }
 
 /// Why there is no simulation.
@@ -50,7 +52,7 @@ impl Simulation {
         let world = World::new(scenario, identity, tree);
         let mut shards: Vec<Shard> = (0..threads).map(|place| Shard::new(place, threads, &world)).collect();
         shards.iter_mut().for_each(|shard| shard.begin(&world));
-        Ok(Self { world, shards, mining, ledger: Ledger::default(), now: 0 })
+        Ok(Self { world, shards, mining, ledger: Ledger::default(), now: 0, busy: 0 })
     }
 
     /// Runs to the end and reports. `progress` hears how much of the time has passed, in thousandths.
@@ -96,9 +98,10 @@ impl Simulation {
     /// Runs every event before `until`.
     fn window(&mut self, until: Micros) {
         let world = &self.world;
-        let waiting: usize = self.shards.iter().map(Shard::waiting).sum();
+        let events = |shards: &[Shard]| shards.iter().map(|shard| shard.tally.events).sum::<u64>();
+        let before = events(&self.shards);
         match self.shards.split_first_mut() {
-            Some((first, others)) if waiting >= WORTH_A_THREAD && !others.is_empty() => std::thread::scope(|scope| {
+            Some((first, others)) if self.busy >= WORTH_A_THREAD && !others.is_empty() => std::thread::scope(|scope| {
                 for shard in others {
                     scope.spawn(|| shard.run(until, world));
                 }
@@ -106,6 +109,7 @@ impl Simulation {
             }),
             _ => self.shards.iter_mut().for_each(|shard| shard.run(until, world)),
         }
+        self.busy = events(&self.shards) - before;
         self.exchange();
     }
 

@@ -35,9 +35,10 @@ pub enum Purpose {
     Mining = 3,
     Payments = 4,
     Shares = 5,
-    /// And the node's number more.
-    Node = 1 << 32,
 }
+
+/// The purpose of the first node's numbers; each node has one of its own.
+const PURPOSE_NODES: u64 = 1 << 32;
 
 impl World {
     /// Sets the stage.
@@ -64,7 +65,7 @@ impl World {
 
     /// Returns the generator of a node.
     pub fn random_of(&self, node: u32) -> Random {
-        Random::new(self.scenario.seed, Purpose::Node as u64 + u64::from(node))
+        Random::new(self.scenario.seed, PURPOSE_NODES + u64::from(node))
     }
 
     /// Returns when the last block may be found, and the last payment made.

@@ -45,7 +45,7 @@ impl Node {
 
     /// Calls a node at random, where one is found.
     fn call(&mut self, turn: &mut Turn<'_>) -> bool {
-        let near = turn.world.scenario.topology == Topology::Near && self.called % 2 == 0;
+        let near = turn.world.scenario.topology == Topology::Near && self.called.is_multiple_of(2);
         let draws = if near { NEAR_DRAWS } else { 1 };
         let drawn: Vec<u32> = (0..draws).filter_map(|_| self.draw(turn)).collect();
         let latency = |node: &u32| (turn.world.globe.latency(self.number, *node), *node);
