@@ -150,7 +150,8 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
         hash: rule_plugin(&hash),
         ledger: ledger_json(&file.ledger, &ledger),
     };
-    let settings = Settings { node: file.node, miner: file.miner, pool: file.pool, log: file.log };
+    let settings =
+        Settings { node: file.node, miner: file.miner, pool: file.pool, network: file.network, log: file.log };
     Some(ResolvedChain {
         prefix,
         rules,
@@ -216,6 +217,7 @@ fn absolute_paths(mut settings: Settings, folder: &Path) -> Settings {
     settings.miner.key_file.iter_mut().for_each(join);
     settings.miner.ca_file.iter_mut().for_each(join);
     settings.pool.key_file.iter_mut().for_each(join);
+    settings.network.iter_mut().filter_map(|network| network.key_file.as_mut()).for_each(join);
     for tls in [&mut settings.node.tls, &mut settings.pool.tls].into_iter().flatten() {
         join(&mut tls.certificate);
         join(&mut tls.key);

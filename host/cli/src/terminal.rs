@@ -1,7 +1,11 @@
 //! What a person sees: the log, and one line that says how the chain stands.
 
+use crate::peers::progress;
+use adit_network::Phase;
+use adit_node::api::peers::SyncBody;
 use adit_node::chain::{DagStanding, Snapshot};
 use adit_node::mining::{MinerReport, Tally};
+use adit_node::network::NetworkHandle;
 use adit_node::run::Node;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -105,12 +109,22 @@ impl StatusLine {
     pub fn start(node: &Node, miner: watch::Receiver<Arc<MinerReport>>, log: &LogFormat) -> Self {
         let chain = node.chain().watch();
         let url = node.url();
+        let network = node.network().map(NetworkHandle::watch);
         Self::show(log, move || {
+            let others = network.as_ref().map(|standing| {
+                let standing = standing.borrow().clone();
+                let sync = match standing.sync.phase {
+                    Phase::Idle => String::new(),
+                    _ => format!("{} · ", progress(&SyncBody::new(&standing))),
+                };
+                format!("{sync}{} peers · ", standing.peers.len())
+            });
+            let others = others.unwrap_or_default();
             let snapshot = chain.borrow().clone();
             let report = miner.borrow().clone();
             let mining = if report.running { format!(" · {}", speed(&report)) } else { String::new() };
             let (difficulty, waiting) = (&snapshot.next.difficulty, snapshot.pool.transactions);
-            format!("{} · difficulty {difficulty} · {waiting} waiting{mining} · {url}", position(&snapshot))
+            format!("{} · {others}difficulty {difficulty} · {waiting} waiting{mining} · {url}", position(&snapshot))
         })
     }
 

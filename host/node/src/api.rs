@@ -5,7 +5,7 @@
 //! Pages of other sites get nothing, whoever looks at them.
 //!
 //! Reading order: [`shapes`] is what goes over the wire, [`error`] what a refusal looks like, [`body`] how requests are read, [`origin`] which
-//! pages may send them, [`reads`] how answers are read off the disk; then one file for each group of routes: [`blocks`], [`block`], [`dag`], [`push`], [`transactions`], [`status`], [`statistics`], [`control`], [`pages`].
+//! pages may send them, [`reads`] how answers are read off the disk; then one file for each group of routes: [`blocks`], [`block`], [`dag`], [`push`], [`transactions`], [`status`], [`peers`], [`statistics`], [`control`], [`pages`].
 
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod block;
@@ -20,6 +20,8 @@ pub mod error;
 pub mod origin;
 pub mod pages;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
+pub mod peers;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod push;
 pub mod reads;
 pub mod shapes;
@@ -33,6 +35,7 @@ use crate::chain::ChainHandle;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::mining::MinerReport;
+use crate::network::NetworkHandle;
 use crate::rate::{Rate, RateLimiter};
 use crate::reload::{RefreshRequest, Standing};
 use crate::server::ClientAddress;
@@ -72,6 +75,8 @@ const DIFFICULTIES: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not 0")
 /// What the handlers share.
 pub struct ApiState {
     pub chain: ChainHandle,
+    /// `None` where the node talks with miners and wallets alone.
+    pub network: Option<NetworkHandle>,
     pub rules: Arc<dyn RulesEngine>,
     pub storage: Arc<dyn Storage>,
     pub identity: Rules,
@@ -174,6 +179,7 @@ pub fn router(api: Arc<ApiState>, pool: Router) -> Router {
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(status::metrics))
+        .routes(routes!(peers::peers))
         .routes(routes!(statistics::statistics))
         .routes(routes!(statistics::events))
         .merge(

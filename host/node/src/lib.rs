@@ -7,7 +7,7 @@
 //! [`rate`], [`tls`] and [`server`] what stands before them, [`freshness`] when a template is due; [`audit`] the record of changes and [`reload`] where they come from; [`retry`], [`client`] and
 //! [`mining`] the miner's side; [`run`] puts everything together; [`metrics`] what is counted, [`statistics`] what was
 //! done over the newest blocks, [`anomaly`] what of that is out of the ordinary, [`dag`]
-//! what a picture of the DAG shows. [`pool`] is the pool.
+//! what a picture of the DAG shows. [`network`] is the node among others, [`pool`] the pool.
 
 pub mod anomaly;
 pub mod api;
@@ -19,6 +19,7 @@ pub mod dag;
 pub mod freshness;
 pub mod metrics;
 pub mod mining;
+pub mod network;
 pub mod pool;
 pub mod rate;
 pub mod reload;

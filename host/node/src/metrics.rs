@@ -5,6 +5,8 @@
 use crate::anomaly::AnomalyReport;
 use crate::chain::Snapshot;
 use crate::mining::{MinerReport, PowerReport, Tally};
+use crate::network::NetworkStanding;
+use crate::network::metrics::NetworkMetrics;
 use crate::statistics::StatisticsReport;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -49,6 +51,8 @@ pub struct Readout<'a> {
     /// `None` where the chain did not say.
     pub statistics: Option<&'a StatisticsReport>,
     pub anomalies: &'a AnomalyReport,
+    /// `None` where the node talks with miners and wallets alone.
+    pub network: Option<&'a NetworkStanding>,
 }
 
 /// Everything that is counted.
@@ -64,6 +68,7 @@ pub struct Metrics {
     miner: MinerMetrics,
     statistics: StatisticsMetrics,
     anomalies: AnomalyMetrics,
+    network: NetworkMetrics,
     process: ProcessMetrics,
 }
 
@@ -166,6 +171,7 @@ impl Metrics {
             miner: MinerMetrics::default(),
             statistics: StatisticsMetrics::default(),
             anomalies: AnomalyMetrics::default(),
+            network: NetworkMetrics::default(),
             process: ProcessMetrics::default(),
         };
         metrics.register_api();
@@ -173,6 +179,7 @@ impl Metrics {
         metrics.register_miner();
         metrics.register_statistics();
         metrics.register_dag();
+        metrics.network.register(&mut metrics.registry);
         metrics
     }
 
@@ -283,7 +290,7 @@ impl Metrics {
 
     /// Writes everything in Prometheus' text format.
     pub fn text(&self, readout: &Readout<'_>) -> String {
-        let Readout { snapshot, index_bytes, miner, statistics, anomalies } = readout;
+        let Readout { snapshot, index_bytes, miner, statistics, anomalies, network } = readout;
         self.chain.set(snapshot);
         self.chain.index_bytes.set(gauge(*index_bytes as u64));
         self.miner.set(miner);
@@ -292,6 +299,9 @@ impl Metrics {
             self.statistics.set(report);
         }
         self.anomalies.set(anomalies);
+        if let Some(standing) = network {
+            self.network.set(standing);
+        }
         let process = ProcessUse::read();
         self.process.memory_bytes.set(gauge(process.memory_bytes));
         self.process.cpu_seconds.set(process.cpu_seconds);

@@ -8,6 +8,7 @@ use crate::chain::{ChainChoice, ChainFailure, ChainHandle, ChainParts, ChainThre
 use crate::clock::{Clock, Entropy, random_u32};
 use crate::metrics::Metrics;
 use crate::mining::{MinerReport, Mining, MiningFailure};
+use crate::network::{Network, NetworkHandle, NetworkParts, NetworkStartError};
 use crate::reload::{Loaded, Reloader, SettingsSource, Standing};
 use crate::server::{FAREWELL, Server, ended};
 use crate::settings::NodeSettings;
@@ -85,6 +86,8 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error("nothing can listen at {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Network(#[from] NetworkStartError),
     #[error("opening the chain panicked")]
     Panic,
 }
@@ -94,6 +97,8 @@ pub struct Node {
     address: SocketAddr,
     encrypted: bool,
     chain: ChainThread,
+    /// Without a `[network]` table there is none.
+    network: Option<Network>,
     ending: watch::Sender<bool>,
     standing: watch::Receiver<Arc<Standing>>,
     server: JoinHandle<()>,
@@ -104,6 +109,7 @@ impl Node {
     /// Opens the chain, and serves it.
     pub async fn start(parts: NodeParts) -> Result<Self, StartError> {
         let settings = parts.loaded.settings.node.clone();
+        let network_settings = parts.loaded.settings.network.clone();
         let tls = settings.tls.as_ref().map(|tls| tls::server(&tls.certificate, &tls.key)).transpose()?;
         let encrypted = tls.is_some();
         let entropy = Arc::clone(&parts.entropy);
@@ -127,6 +133,17 @@ impl Node {
             choice: chain_choice(&settings),
         };
         let chain = open(chain_config(&parts.identity, parts.ledger, &settings), opening).await?;
+        let network = network_settings.map(|network| {
+            Network::start(NetworkParts {
+                settings: network,
+                data_dir: settings.data_dir.clone(),
+                chain: chain.handle.clone(),
+                rules: parts.identity.clone(),
+                clock: Arc::clone(&parts.clock),
+                entropy: Arc::clone(&parts.entropy),
+            })
+        });
+        let network = network.transpose()?;
         let (ending, ending_receiver) = watch::channel(false);
         let (reloader, standing) = Reloader::new(parts.source, parts.loaded);
         // One request: a second one while the file is being read is told so.
@@ -134,6 +151,7 @@ impl Node {
         let (found, anomalies) = watch::channel(Arc::new(Watch::new().report()));
         let state = Arc::new(ApiState {
             chain: chain.handle.clone(),
+            network: network.as_ref().map(|network| network.handle().clone()),
             rules: parts.rules,
             storage: parts.storage,
             identity: parts.identity,
@@ -170,7 +188,7 @@ impl Node {
         };
         let server = tokio::spawn(server.run());
         tracing::info!(%address, encrypted, "the API listens");
-        Ok(Self { address, encrypted, chain, ending, standing, server, tasks })
+        Ok(Self { address, encrypted, chain, network, ending, standing, server, tasks })
     }
 
     /// Returns where the API listens.
@@ -186,6 +204,11 @@ impl Node {
     /// Returns the way to the chain.
     pub fn chain(&self) -> &ChainHandle {
         &self.chain.handle
+    }
+
+    /// Returns the way to the network, where there is one.
+    pub fn network(&self) -> Option<&NetworkHandle> {
+        self.network.as_ref().map(Network::handle)
     }
 
     /// Returns the settings in force, and every later state of them.
@@ -213,6 +236,9 @@ impl Node {
         self.ending.send_replace(true);
         drop(tokio::time::timeout(FAREWELL + END_TIME, self.server).await);
         self.tasks.iter().for_each(JoinHandle::abort);
+        if let Some(network) = self.network {
+            network.end().await;
+        }
         self.chain.end().await
     }
 }

@@ -3,8 +3,10 @@
 //! Every field says its unit, its bounds and what happens without it. Sizes that depend on [`Preset`] are left out of the
 //! file until someone wants another number: [`Overrides::over`] puts them over the preset's.
 
+pub mod network;
 pub mod pool;
 
+use network::NetworkSettings;
 use pool::PoolSettings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,9 @@ pub struct Settings {
     /// The pool: where miners connect, what it mines on, what it pays.
     #[serde(default = "PoolSettings::unset")]
     pub pool: PoolSettings,
+    /// Other nodes: where they reach this one, and how it finds them. Without the table the node talks with miners and wallets alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkSettings>,
     /// What is written to the log.
     #[serde(default = "LogSettings::unset")]
     pub log: LogSettings,
@@ -297,6 +302,7 @@ impl Settings {
             node: NodeSettings::unset(),
             miner: MinerSettings::unset(),
             pool: PoolSettings::unset(),
+            network: None,
             log: LogSettings::unset(),
         }
     }

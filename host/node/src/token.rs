@@ -71,7 +71,7 @@ impl Token {
 }
 
 /// Writes a file for its owner alone, under a name beside it first. Fails where it exists already.
-fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+pub fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let temporary = PathBuf::from(name);

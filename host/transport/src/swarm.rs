@@ -279,7 +279,7 @@ impl SwarmTask {
     fn obey(&mut self, command: Command) {
         let behaviour = self.swarm.behaviour_mut();
         match command {
-            Command::Call(address) => self.call(address),
+            Command::Call(address) => self.call(address.clone(), address),
             Command::Ban(node) => {
                 if let Some(peer) = node.peer() {
                     if let Some(running) = self.sessions.get(&peer) {
@@ -314,8 +314,8 @@ impl SwarmTask {
         }
     }
 
-    /// Begins to have a session with whoever is at an address.
-    fn call(&mut self, address: Address) {
+    /// Begins to have a session with whoever is at an address. What comes of it is told of the one that was `asked` for, which may be a name.
+    fn call(&mut self, asked: Address, address: Address) {
         if let Some((host, port)) = address.name() {
             let reports = self.reports.clone();
             tokio::spawn(async move {
@@ -325,13 +325,13 @@ impl SwarmTask {
                     Ok(Err(error)) => Err(error.to_string()),
                     Err(_) => Err("the name was not looked up in time".to_owned()),
                 };
-                drop(reports.send(Report::Resolved { address, found }));
+                drop(reports.send(Report::Resolved { address: asked, found }));
             });
             return;
         }
         let peer = address.peer();
         if let Some(peer) = peer.filter(|peer| self.swarm.is_connected(peer)) {
-            return self.open(peer, address);
+            return self.open(peer, asked);
         }
         // From a port of its own: two nodes that call each other from the ports that they listen at would meet in one connection that both
         // began, and neither could go on with it.
@@ -345,8 +345,8 @@ impl SwarmTask {
         };
         let id = dial.connection_id();
         match self.swarm.dial(dial) {
-            Ok(()) => drop(self.calls.insert(id, address)),
-            Err(error) => (self.tell)(Happening::NotReached { address, reason: error.to_string() }),
+            Ok(()) => drop(self.calls.insert(id, asked)),
+            Err(error) => (self.tell)(Happening::NotReached { address: asked, reason: error.to_string() }),
         }
     }
 
@@ -379,7 +379,7 @@ impl SwarmTask {
             Report::Resolved { address, found: Ok(found) } => {
                 let node = address.node();
                 match found.into_iter().next() {
-                    Some(found) => self.call(node.map_or(found.clone(), |node| found.with_node(node))),
+                    Some(found) => self.call(address, node.map_or(found.clone(), |node| found.with_node(node))),
                     None => (self.tell)(Happening::NotReached { address, reason: "no such host".to_owned() }),
                 }
             }

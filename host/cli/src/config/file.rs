@@ -1,5 +1,6 @@
 //! The tables of `chain.toml`. Their documentation is the reference: `adit chain reference` prints it.
 
+use adit_node::settings::network::NetworkSettings;
 use adit_node::settings::pool::PoolSettings;
 use adit_node::settings::{LogSettings, MinerSettings, NodeSettings};
 use schemars::JsonSchema;
@@ -33,6 +34,9 @@ pub struct ChainFile {
     /// Which shares the pool counts, and how hard they are. Without this table: by the bundled plugin `standard`.
     #[serde(default = "PluginTable::shares")]
     pub shares: PluginTable,
+    /// Other nodes: where they reach this one, and how it finds them. Without this table the node talks with miners and wallets alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkSettings>,
     /// What is written to the log.
     #[serde(default = "LogSettings::unset")]
     pub log: LogSettings,

@@ -27,7 +27,7 @@ pub const API_VERSION: &str = "2.0";
 pub struct StatusResponse {
     pub node_id: String,
     pub blockchain_length: u64,
-    /// 0: this node speaks with miners and wallets alone.
+    /// Other nodes of this chain with whom there is a session.
     pub peers: u32,
     pub thread_safe: bool,
     /// Seconds since the start.
@@ -164,7 +164,10 @@ pub async fn status(State(api): State<Arc<ApiState>>) -> Json<StatusResponse> {
     Json(StatusResponse {
         node_id: api.standing.borrow().settings.node.name.clone(),
         blockchain_length: snapshot.tip.height.0 + 1,
-        peers: 0,
+        peers: api
+            .network
+            .as_ref()
+            .map_or(0, |network| u32::try_from(network.standing().peers.len()).unwrap_or(u32::MAX)),
         thread_safe: true,
         uptime: api.started.elapsed().as_secs(),
         api_version: API_VERSION.to_owned(),
@@ -252,12 +255,14 @@ pub async fn metrics(State(api): State<Arc<ApiState>>) -> Response {
     // Where the chain is too busy to say them, the figures stay as they last were.
     let statistics = api.chain.statistics().await.ok();
     let anomalies = api.anomalies.borrow().clone();
+    let network = api.network.as_ref().map(|network| network.standing());
     let text = api.metrics.text(&Readout {
         snapshot: &api.chain.snapshot(),
         index_bytes: api.chain.reader().index_bytes(),
         miner: &api.miner.borrow(),
         statistics: statistics.as_ref(),
         anomalies: &anomalies,
+        network: network.as_deref(),
     });
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
