@@ -11,12 +11,14 @@ mod config;
 mod dag;
 mod engine;
 mod key;
+mod peers;
 mod plugin;
 mod pool;
 mod reference;
 mod replay;
 mod run;
 mod sandbox;
+mod sim;
 mod stats;
 mod terminal;
 mod wallet;
@@ -28,7 +30,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "adit", version, max_term_width = 110)]
 struct Arguments {
-    /// Write the log, or the answer of `adit stats`, as JSON.
+    /// Write the log, or the answer of `adit stats` and `adit peers`, as JSON.
     #[arg(long, global = true)]
     json: bool,
     /// What is logged, in tracing's notation; over `log.level` of chain.toml.
@@ -67,6 +69,10 @@ enum Command {
     Dag(dag::DagArguments),
     /// Show what a node did over its newest blocks.
     Stats(stats::StatsArguments),
+    /// Show the nodes that a node talks with, and how far it is behind them.
+    Peers(peers::PeersArguments),
+    /// Simulate a network of many nodes under a chain's rules.
+    Sim(sim::SimArguments),
     /// Measure this machine: search, checking, sandbox, templates.
     Bench(bench::BenchArguments),
 }
@@ -88,6 +94,8 @@ fn main() -> ExitCode {
         Command::Balance(arguments) => wallet::balance(&arguments),
         Command::Dag(arguments) => dag::run(&arguments),
         Command::Stats(arguments) => stats::run(&arguments, json),
+        Command::Peers(arguments) => peers::run(&arguments, json),
+        Command::Sim(arguments) => sim::run(&arguments, json),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match outcome {
