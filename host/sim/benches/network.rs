@@ -38,14 +38,14 @@ fn main() {
     } else if has("strategies") {
         strategies();
     } else if has("seed") {
-        let shares = Scenario { nodes: 150, miners: 100, shares: 100.0, ..standard(600, 30) };
-        tell("100 miners and 50 peers, 100 shares a second", shares, chain());
+        let shares = Scenario { nodes: 150, miners: 100, shares: 20.0, settle: Duration::from_secs(5), threads: 1, ..standard(20, 30) };
+        tell("100 miners and 50 peers, 20 shares a second", shares, chain());
     } else {
         tell("200 nodes, a block each 30 s", standard(3600, 30), chain());
-        tell("1,000 nodes, a block each 30 s", Scenario { nodes: 1000, ..standard(3600, 30) }, chain());
-        let busy = Scenario { nodes: 1000, transactions: 10.0, ..standard(600, 30) };
+        tell("1,000 nodes, a block each 30 s", Scenario { nodes: 1000, ..standard(1200, 30) }, chain());
+        let busy = Scenario { nodes: 1000, transactions: 10.0, ..standard(60, 30) };
         tell("1,000 nodes, a block each 30 s, 10 payments a second", busy, chain());
-        tell("1,000 nodes, a block each second", Scenario { nodes: 1000, ..standard(600, 1) }, dag());
+        tell("1,000 nodes, a block each second", Scenario { nodes: 1000, ..standard(60, 1) }, dag());
     }
 }
 
@@ -56,7 +56,8 @@ fn strategies() {
     let all = [Strategy::Flood, Strategy::Gossip, Strategy::Structured, Strategy::Adaptive].map(Strategies::all);
     let named = ["flood", "gossip", "structured", "adaptive", "hybrid"];
     for (name, strategies) in named.into_iter().zip(all.into_iter().chain([Strategies::hybrid()])) {
-        let scenario = Scenario { strategies, shares: 20.0, ..standard(3600, 30) };
+        let settle = Duration::from_secs(20);
+        let scenario = Scenario { strategies, nodes: 100, shares: 10.0, settle, threads: 1, ..standard(60, 4) };
         let report = run(scenario, chain());
         let (blocks, shares) = (&report.propagation, report.shares.expect("the scenario has shares"));
         println!(
@@ -88,7 +89,7 @@ fn tell(name: &str, scenario: Scenario, rules: Arc<dyn RulesEngine>) {
         frames as f64 / took,
         simulated / took
     );
-    if let Some(memory) = std::fs::read_to_string("/proc/self/status").ok() {
+    if let Ok(memory) = std::fs::read_to_string("/proc/self/status") {
         println!("    {}", memory.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default());
     }
 }
