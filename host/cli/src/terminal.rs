@@ -27,9 +27,9 @@ pub struct LogFormat {
     pub filter: Option<String>,
 }
 
-/// Reads a filter. The database engine's own progress is of no interest unless somebody names it.
+/// Reads a filter. What the database engine and the network's library do by themselves is of no interest unless somebody names it.
 fn parse_filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{text}"))
+    EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,libp2p=warn,{text}"))
 }
 
 /// Changes what is logged while the program runs.

@@ -131,9 +131,12 @@ impl Actor {
                 seen.into_iter().for_each(|id| self.facts.saw(id));
                 self.handle(event, effects);
             }
-            Inbox::News(News::Block { id, header, .. }) => {
+            Inbox::News(News::Block { id, header, source }) => {
                 let header = Bytes::copy_from_slice(&header);
-                self.transport.publish(BLOCKS_TOPIC, announcement(id, &header));
+                // What came from a peer is on its way there already.
+                if source.is_none() {
+                    self.transport.publish(BLOCKS_TOPIC, announcement(id, &header));
+                }
                 self.handle(Event::BlockAccepted { id, header, block: None }, effects);
             }
             Inbox::News(News::Transactions(ids)) => {
