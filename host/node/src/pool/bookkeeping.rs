@@ -31,7 +31,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 /// How often blocks and payments are looked after.
 const ROUND_INTERVAL: Duration = Duration::from_secs(5);
@@ -121,7 +121,8 @@ impl Bookkeeping {
         let mut blocks = JoinSet::new();
         self.hand_in_left(&mut blocks).await;
         // Neither of these may keep a block waiting.
-        let beside = [tokio::spawn(Arc::clone(&self).follow()), tokio::spawn(Arc::clone(&self).keep_bans(banned))];
+        let rounds = tokio::spawn(Arc::clone(&self).follow());
+        let bans = tokio::spawn(Arc::clone(&self).keep_bans(banned));
         loop {
             tokio::select! {
                 biased;
@@ -132,11 +133,14 @@ impl Bookkeeping {
                 Some(_) = blocks.join_next(), if !blocks.is_empty() => {}
             }
         }
-        let all = async { while blocks.join_next().await.is_some() {} };
+        rounds.abort();
+        let all = async {
+            while blocks.join_next().await.is_some() {}
+            drop(bans.await);
+        };
         if tokio::time::timeout(FAREWELL, all).await.is_err() {
             tracing::warn!("blocks were still on their way at the end: they are handed in again at the next start");
         }
-        beside.iter().for_each(JoinHandle::abort);
     }
 
     async fn keep_bans(self: Arc<Self>, mut banned: mpsc::UnboundedReceiver<Ban>) {
