@@ -118,12 +118,7 @@ impl Node {
             entropy(&mut bytes);
             bytes
         })?;
-        let listen_error = |source| StartError::Listen { address: settings.api, source };
-        let listener = TcpListener::bind(settings.api).await.map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
-        if !address.ip().is_loopback() && !encrypted {
-            tracing::warn!(%address, "the API is open to other machines without TLS: tokens can be read on the way");
-        }
+        let (listener, address) = listen(settings.api, encrypted).await?;
         let opening = Opening {
             storage: Arc::clone(&parts.storage),
             rules: Arc::clone(&parts.rules),
@@ -267,6 +262,17 @@ pub async fn run_both(node: Node, mining: Mining, signal: impl Future<Output = (
     // The chain's own failure says more than that of the miner which it brought down.
     node.end().await?;
     Ok(mined?)
+}
+
+/// Listens for the API.
+async fn listen(at: SocketAddr, encrypted: bool) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listen_error = |source| StartError::Listen { address: at, source };
+    let listener = TcpListener::bind(at).await.map_err(listen_error)?;
+    let address = listener.local_addr().map_err(listen_error)?;
+    if !address.ip().is_loopback() && !encrypted {
+        tracing::warn!(%address, "the API is open to other machines without TLS: tokens can be read on the way");
+    }
+    Ok((listener, address))
 }
 
 /// Opens the chain where waiting is allowed: a long one takes its time.

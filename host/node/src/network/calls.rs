@@ -342,7 +342,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut talk = Calls::open(parts(folder.path(), &[]));
         let address: Address = "198.51.100.9:8647".parse().unwrap();
-        talk.discovered(Moment::default(), &[address.clone()], swarm::Source::Table);
+        talk.discovered(Moment::default(), std::slice::from_ref(&address), swarm::Source::Table);
         talk.save(Moment::default())();
         assert_eq!(Calls::open(parts(folder.path(), &[])).known().addresses, 1);
         std::fs::write(folder.path().join("peers"), b"nonsense").unwrap();
