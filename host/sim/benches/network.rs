@@ -38,7 +38,14 @@ fn main() {
     } else if has("strategies") {
         strategies();
     } else if has("seed") {
-        let shares = Scenario { nodes: 150, miners: 100, shares: 20.0, settle: Duration::from_secs(5), threads: 1, ..standard(20, 30) };
+        let shares = Scenario {
+            nodes: 150,
+            miners: 100,
+            shares: 20.0,
+            settle: Duration::from_secs(5),
+            threads: 1,
+            ..standard(20, 30)
+        };
         tell("100 miners and 50 peers, 20 shares a second", shares, chain());
     } else {
         tell("200 nodes, a block each 30 s", standard(3600, 30), chain());
@@ -51,7 +58,9 @@ fn main() {
 
 /// One kind of traffic after the other, by each strategy.
 fn strategies() {
-    println!("| strategy | half / 99 % of the nodes have a block | a share | messages / bytes for each share and node |");
+    println!(
+        "| strategy | half / 99 % of the nodes have a block | a share | messages / bytes for each share and node |"
+    );
     println!("|---|---|---|---|");
     let all = [Strategy::Flood, Strategy::Gossip, Strategy::Structured, Strategy::Adaptive].map(Strategies::all);
     let named = ["flood", "gossip", "structured", "adaptive", "hybrid"];

@@ -34,7 +34,7 @@ pub struct Report {
     pub confirmations: Vec<Confirmation>,
     /// Branches off the selected chain that were left, by their length. Nothing on a DAG, which merges them.
     pub forks: BTreeMap<u32, u64>,
-    /// The part of the hash rate that worked on what was not the best block, whenever a block was found.
+    /// The part of the hash rate that worked on what was not the best block, at moments drawn at random.
     pub stale_work: f64,
     pub difficulty: Vec<Part>,
     pub traffic: Vec<Class>,
@@ -171,6 +171,8 @@ pub struct Sessions {
 pub struct Agreement {
     /// Selected tips of all nodes.
     pub tips: usize,
+    /// The part of all nodes whose tip has less work than the best: others may stand on an equal one, which the next block decides.
+    pub behind_part: f64,
     /// The part of all nodes that have every block of the best tip's past.
     pub whole_part: f64,
     /// Events that ran: what a simulation costs.
@@ -195,7 +197,7 @@ impl Ledger {
     }
 
     /// Tells whether it is time to sum blocks up.
-    pub fn is_due(&mut self, world: &World, _: Micros) -> bool {
+    pub fn is_due(&mut self, world: &World) -> bool {
         let due = world.tree.count() >= self.looked + LOOK_BLOCKS;
         if due {
             self.looked = world.tree.count();
@@ -249,7 +251,7 @@ impl Ledger {
                 swallowed_frames: tally.swallowed,
                 bans: tally.bans,
             },
-            agreement: agreement(nodes, &fate, tally.events),
+            agreement: agreement(nodes, &fate, tree, tally.events),
             blocks,
         }
     }
@@ -455,11 +457,13 @@ fn transactions(world: &World, tally: &Tally, fate: &Fate) -> Option<Transaction
     })
 }
 
-fn agreement(nodes: &[&Node], fate: &Fate, events: u64) -> Agreement {
+fn agreement(nodes: &[&Node], fate: &Fate, tree: &Tree, events: u64) -> Agreement {
     let tips: BTreeSet<u32> = nodes.iter().map(|node| node.knowledge.tip()).collect();
     let whole = nodes.iter().filter(|node| fate.kept.iter().all(|block| node.knowledge.is_whole(*block)));
-    let whole_part = ratio(count(whole.count() as u64), count(nodes.len() as u64));
-    Agreement { tips: tips.len(), whole_part, events }
+    let best = tree.block(tree.best()).work;
+    let behind = nodes.iter().filter(|node| tree.block(node.knowledge.tip()).work < best);
+    let part = |some: usize| ratio(count(some as u64), count(nodes.len() as u64));
+    Agreement { tips: tips.len(), behind_part: part(behind.count()), whole_part: part(whole.count()), events }
 }
 
 fn seconds(micros: Micros) -> f64 {

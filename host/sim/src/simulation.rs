@@ -15,6 +15,7 @@ use crate::world::World;
 use adit_primitives::Timestamp;
 use adit_primitives::engine::RulesEngine;
 use adit_primitives::identity::Rules;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Fewer events than this were in the last window: one thread runs as many sooner than two would begin.
@@ -129,6 +130,7 @@ impl Simulation {
 
     /// A block may be found.
     fn find(&mut self, now: Micros) -> Result<(), SimulationError> {
+        self.observe();
         let node = self.mining.miner();
         let mut found = false;
         if !self.shard(node).node(node).is_away() {
@@ -156,12 +158,12 @@ impl Simulation {
         let place = node as usize % self.shards.len();
         self.shards[place].happens(node, now, What::Found { block }, &self.world);
         self.exchange();
-        self.observe(now);
+        self.sum_up(now);
         Ok(true)
     }
 
-    /// Notes how many work on what is not the best, and sums up blocks that everybody has had the time to hear of.
-    fn observe(&mut self, now: Micros) {
+    /// Notes how many work on what is not the best, at a moment that is drawn at random.
+    fn observe(&mut self) {
         let best = self.world.tree.best();
         let stale = (0..self.world.scenario.miners).filter(|miner| {
             let tip = self.shard(*miner).node(*miner).knowledge.tip();
@@ -169,16 +171,21 @@ impl Simulation {
         });
         let stale = stale.map(|miner| self.mining.part(miner as usize)).sum();
         self.ledger.observe(stale);
-        if self.ledger.is_due(&self.world, now) {
-            let mut arrivals = std::collections::BTreeMap::new();
-            for shard in &mut self.shards {
-                for (block, mut after) in std::mem::take(&mut shard.tally.arrivals) {
-                    arrivals.entry(block).or_insert_with(Vec::new).append(&mut after);
-                }
-            }
-            self.ledger.sum_up(&self.world, &mut arrivals, now);
-            self.shards[0].tally.arrivals = arrivals;
+    }
+
+    /// Sums up blocks that everybody has had the time to hear of.
+    fn sum_up(&mut self, now: Micros) {
+        if !self.ledger.is_due(&self.world) {
+            return;
         }
+        let mut arrivals = BTreeMap::new();
+        for shard in &mut self.shards {
+            for (block, mut after) in std::mem::take(&mut shard.tally.arrivals) {
+                arrivals.entry(block).or_insert_with(Vec::new).append(&mut after);
+            }
+        }
+        self.ledger.sum_up(&self.world, &mut arrivals, now);
+        self.shards[0].tally.arrivals = arrivals;
     }
 
     /// Returns the transactions that a miner's block holds: the oldest that its node knows, as many as fit.

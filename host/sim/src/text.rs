@@ -19,8 +19,14 @@ impl Display for Report {
         self.traffic(f)?;
         let agreement = &self.agreement;
         writeln!(f)?;
-        let one = if agreement.tips == 1 { "one tip".to_owned() } else { format!("{} tips", agreement.tips) };
-        writeln!(f, "at the end  {one}, {} of the nodes have all of it", percent(agreement.whole_part))
+        let tips = match agreement.tips {
+            1 => "one tip".to_owned(),
+            tips if agreement.behind_part > 0.0 => {
+                format!("{tips} tips, {} of the nodes behind", percent(agreement.behind_part))
+            }
+            tips => format!("{tips} tips of equal work"),
+        };
+        writeln!(f, "at the end  {tips}, {} of the nodes have all of it", percent(agreement.whole_part))
     }
 }
 
@@ -46,7 +52,7 @@ impl Report {
         } else {
             writeln!(f, "orphans     {} ({})", blocks.lost, percent(blocks.lost_part))?;
             for (length, times) in &self.forks {
-                writeln!(f, "            {times} branches of {length}")?;
+                writeln!(f, "            branches of length {length}: {times}")?;
             }
         }
         writeln!(f, "stale work  {} of the hash rate was not on the best block", percent(self.stale_work))
@@ -131,7 +137,7 @@ impl Report {
             spread(f, "transactions", &transactions.spread)?;
             writeln!(
                 f,
-                "   {} are in blocks: half of them after {}, 99 % after {}",
+                "   {} are in blocks, which told the other nodes: half of them after {}, 99 % after {}",
                 transactions.confirmed,
                 time(1000.0 * transactions.confirmed_half_seconds),
                 time(1000.0 * transactions.confirmed_ninety_nine_seconds)
@@ -142,7 +148,7 @@ impl Report {
 }
 
 fn spread(f: &mut Formatter<'_>, name: &str, spread: &Spread) -> fmt::Result {
-    writeln!(f, "\n{name}: {} made, {} of the nodes heard of each", spread.made, percent(spread.delivered_part))?;
+    writeln!(f, "\n{name}: {} made, {} of the nodes were told of each", spread.made, percent(spread.delivered_part))?;
     writeln!(
         f,
         "   50 % within {}, 90 % {}, 99 % {}; {:.2} messages and {:.0} bytes for each and node",
