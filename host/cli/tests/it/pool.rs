@@ -4,7 +4,7 @@
 //! starts the pool itself; every other module is one kind of claim. Where a server is missing a test says that it did not run.
 
 mod bench;
-mod counterparts;
+pub mod counterparts;
 mod litecoin;
 mod sockets;
 mod vision;
