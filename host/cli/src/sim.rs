@@ -114,10 +114,10 @@ pub fn run(arguments: &SimArguments, json: bool) -> Result<ExitCode> {
     let scenario = arguments.scenario(interval, chain.ledger.block_bytes_max)?;
     let simulated = scenario.duration + scenario.settle;
     let start = Instant::now();
-    let bar = ProgressBar::new(1000).with_style(
-        ProgressStyle::with_template("{bar:40} {percent} %, {eta} left").expect("the template is valid"),
-    );
-    let report = Simulation::new(scenario, rules, chain.rules)?.run(&mut |thousandths| bar.set_position(thousandths))?;
+    let bar = ProgressBar::new(1000)
+        .with_style(ProgressStyle::with_template("{bar:40} {percent} %, {eta} left").expect("the template is valid"));
+    let report =
+        Simulation::new(scenario, rules, chain.rules)?.run(&mut |thousandths| bar.set_position(thousandths))?;
     bar.finish_and_clear();
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
