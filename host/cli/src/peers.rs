@@ -157,7 +157,7 @@ mod tests {
             chain      blocks 60 of 120, 6 a second, 10 s left
             peers      2, 14 addresses known
 
-            address                    way  latency  score  height  agent       for       in / out
+            address                    way  latency  score  height  agent       for        in / out
             /ip4/203.0.113.7/tcp/8647  out  31 ms    0      120     adit/0.1.0  1 h 2 min  2.0 KiB / 5.0 MiB
             /ip4/10.0.0.9/tcp/40001    in   0 ms     0      120     adit/0.1.0  1 h 2 min  2.0 KiB / 5.0 MiB
         "#]]
