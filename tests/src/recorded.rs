@@ -22,7 +22,7 @@ pub fn bytes(name: &str) -> Option<Vec<u8>> {
     Some(std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display())))
 }
 
-/// Reads a text file of the folder, as [`bytes`] does.
+/// Reads a text file of the folder, as [`bytes()`] does.
 pub fn text(name: &str) -> Option<String> {
     bytes(name).map(|bytes| String::from_utf8(bytes).expect("recorded text is UTF-8"))
 }
