@@ -23,11 +23,10 @@ use crate::clock::{Clock, Entropy};
 use crate::settings::network::{NetworkSettings, PropagationStrategy};
 use actor::{Actor, Inbox};
 use adit_network::wire::{Features, Kind};
-use adit_network::{Class, Counters, Local, Machine, Moment, NodeId, PeerView, Strategies, Strategy, SyncView};
+use adit_network::{Counters, Local, Machine, Moment, NodeId, PeerView, Strategies, Strategy, SyncView};
 use adit_primitives::identity::Rules;
 use adit_transport::settings::Topic;
 use adit_transport::{Address, AddressError, NodeKey, StartError, Transport, TransportSettings};
-use bytes::Bytes;
 use calls::{Calls, CallsParts};
 use facts::ChainFacts;
 use std::collections::HashMap;
@@ -41,8 +40,8 @@ use tokio::sync::{broadcast, watch};
 /// Memory of the process above which no connection is taken.
 const MEMORY_MAX: usize = 4 << 30;
 
-/// Between what a batch of shares waits for others to go with it.
-const SHARES_TOGETHER: Duration = Duration::from_millis(2);
+/// How long what is passed on waits for more to go in the same message.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(2);
 
 /// What the network works with.
 pub struct NetworkParts {
@@ -82,25 +81,17 @@ pub struct NetworkStanding {
     pub now: Moment,
 }
 
-/// What others may ask of the network's thread.
-pub enum Wish {
-    /// Calls a node.
-    Call(Address),
-    /// Passes on what this node made.
-    Share { class: Class, items: Vec<Bytes> },
-}
-
 /// The way to the network.
 #[derive(Clone)]
 pub struct NetworkHandle {
     node: NodeKey,
     standing: watch::Receiver<Arc<NetworkStanding>>,
-    inbox: Sender<Inbox>,
 }
 
 /// The running network.
 pub struct Network {
     handle: NetworkHandle,
+    inbox: Sender<Inbox>,
     transport: Transport,
     thread: JoinHandle<()>,
 }
@@ -119,11 +110,6 @@ impl NetworkHandle {
     /// Returns every later state of it.
     pub fn watch(&self) -> watch::Receiver<Arc<NetworkStanding>> {
         self.standing.clone()
-    }
-
-    /// Asks something of the network's thread.
-    pub fn wish(&self, wish: Wish) {
-        drop(self.inbox.send(Inbox::Wish(wish)));
     }
 }
 
@@ -188,7 +174,7 @@ impl Network {
         tokio::spawn(pass_news(chain.news(), inbox.clone()));
         let thread = std::thread::Builder::new().name("adit-network".to_owned()).spawn(move || actor.run());
         let thread = thread.map_err(NetworkStartError::Thread)?;
-        Ok(Self { handle: NetworkHandle { node, standing: standing_receiver, inbox }, transport, thread })
+        Ok(Self { handle: NetworkHandle { node, standing: standing_receiver }, inbox, transport, thread })
     }
 
     /// Returns the way to it.
@@ -198,7 +184,7 @@ impl Network {
 
     /// Says goodbye to all peers and ends.
     pub async fn end(self) {
-        drop(self.handle.inbox.send(Inbox::End));
+        drop(self.inbox.send(Inbox::End));
         let thread = self.thread;
         if !matches!(tokio::task::spawn_blocking(move || thread.join()).await, Ok(Ok(()))) {
             tracing::error!("the network's thread panicked");
@@ -261,7 +247,7 @@ fn machine_settings(settings: &NetworkSettings) -> adit_network::Settings {
             PropagationStrategy::Adaptive => Strategies::all(Strategy::Adaptive),
         },
         sessions_max: sessions,
-        flush_interval: SHARES_TOGETHER,
+        flush_interval: FLUSH_INTERVAL,
         ..adit_network::Settings::standard(agent())
     }
 }

@@ -4,7 +4,7 @@
 
 use super::calls::{Calls, Step};
 use super::facts::ChainFacts;
-use super::{NetworkStanding, Wish, judge, serve};
+use super::{NetworkStanding, judge, serve};
 use crate::chain::{ChainHandle, News};
 use adit_network::wire::{Frame, FrameHead, Kind};
 use adit_network::{
@@ -42,7 +42,6 @@ pub enum Inbox {
     News(News),
     /// Transactions that nobody needs to be asked for, with what became of them.
     Judged(Event, Vec<adit_primitives::TxId>),
-    Wish(Wish),
     End,
 }
 
@@ -143,7 +142,6 @@ impl Actor {
                 ids.iter().for_each(|id| self.facts.saw(*id));
                 self.handle(Event::TransactionsAccepted { ids: ids.to_vec() }, effects);
             }
-            Inbox::Wish(wish) => self.grant(wish, effects),
             Inbox::End => {}
         }
     }
@@ -365,13 +363,6 @@ impl Actor {
     fn listens(&mut self, address: adit_transport::Address) {
         if self.calls.listening(address) {
             self.machine.listens(self.calls.listen_addresses().iter().map(super::address::told).collect());
-        }
-    }
-
-    fn grant(&mut self, wish: Wish, effects: &mut Effects) {
-        match wish {
-            Wish::Call(address) => self.transport.call(address),
-            Wish::Share { class, items } => self.handle(Event::LocalItems { class, items }, effects),
         }
     }
 }

@@ -20,6 +20,9 @@ pub const EXTRA: u32 = 4;
 /// Between two times that the book is written.
 const SAVE_INTERVAL: Duration = Duration::from_secs(300);
 
+/// How long a node of another chain is not called.
+const FOREIGN_TIME: Duration = Duration::from_secs(3600);
+
 /// The largest address book that is read.
 const BOOK_BYTES_MAX: u64 = 16 << 20;
 
@@ -146,17 +149,7 @@ impl Calls {
 
     /// Takes in why the machine ends a session.
     pub fn ends(&mut self, session: SessionId, reason: &CloseReason) {
-        let failure = match reason {
-            CloseReason::Left { said } | CloseReason::PeerLeft { said } => match said {
-                Goodbye::Itself => Failure::Itself,
-                Goodbye::Twice => Failure::Twice,
-                Goodbye::Full | Goodbye::Stopping => Failure::Full,
-                _ => Failure::Unreachable,
-            },
-            CloseReason::Foreign { .. } => Failure::Foreign { avoid: Duration::from_secs(3600) },
-            CloseReason::NoHello | CloseReason::Banned { .. } => Failure::Unreachable,
-        };
-        self.reasons.insert(session, failure);
+        self.reasons.insert(session, Failure::of(reason, FOREIGN_TIME));
     }
 
     /// Takes in that a session has ended.
