@@ -43,9 +43,10 @@ impl Books {
         Ok(Self { writer: Some(Mutex::new(writer)), reader: Mutex::new(reader), _lock: Some(lock) })
     }
 
-    /// Opens books to read them, beside a process that writes them or without one. They must be there, in this version.
+    /// Opens books to read them, beside a process that writes them or without one: as they are now, whatever is written meanwhile, so that
+    /// all that is read fits together. They must be there, in this version.
     pub fn open_to_read(path: &Path) -> Result<Self, BooksError> {
-        let reader = open::for_reading(path)?;
+        let reader = open::for_reading_one_moment(path)?;
         open::check_version(path, &reader)?;
         Ok(Self { writer: None, reader: Mutex::new(reader), _lock: None })
     }

@@ -80,6 +80,13 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, BooksError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
+/// Opens books that are there for reading in one transaction, which ends with the connection. Its moment is that of the first statement.
+pub(super) fn for_reading_one_moment(path: &Path) -> Result<Connection, BooksError> {
+    let connection = for_reading(path)?;
+    connection.execute_batch("BEGIN DEFERRED").map_err(engine(path))?;
+    Ok(connection)
+}
+
 /// Refuses books of another version.
 pub(super) fn check_version(path: &Path, connection: &Connection) -> Result<(), BooksError> {
     let path = path.to_owned();

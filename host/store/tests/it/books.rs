@@ -75,14 +75,16 @@ fn a_second_writer_is_refused_and_a_reader_is_not() {
     let path = folder.path().join("pool.sqlite");
     let books = open(&path);
     assert_eq!(refusal(Books::open(&path)), format!("{}: another process has these books open", path.display()));
-    let reader = Books::open_to_read(&path).unwrap();
+    let before = Books::open_to_read(&path).unwrap();
     books.commit(&[Change::Post(gift(3))]).unwrap();
+    assert_eq!(total(&before, Reserved::Foundation), 0, "a reader saw what came after it");
+    let reader = Books::open_to_read(&path).unwrap();
     assert_eq!(total(&reader, Reserved::Foundation), 3);
     let error = reader.commit(&[Change::Post(gift(4))]).unwrap_err();
     assert_eq!(error.to_string(), "books: the books are open for reading only");
     drop(books);
     assert_eq!(total(&reader, Reserved::Foundation), 3);
-    drop(reader);
+    drop((before, reader));
     assert_eq!(total(&Books::open_to_read(&path).unwrap(), Reserved::Foundation), 3);
 }
 

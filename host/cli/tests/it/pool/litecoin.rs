@@ -20,24 +20,32 @@ fn place(litecoin: &Litecoin, port: u16, maturity: u64) -> (Place, String) {
     (place, address)
 }
 
-/// Has each user find shares, again until one at least was a block: on this network about each second one is. Returns the blocks, once all
-/// are split.
+/// Has each user find shares, again until one at least was a block, on this network about each second one is, and each user has credits:
+/// who found nothing before the last block has none. Returns the blocks, once all are split.
 #[track_caller]
 fn mine(pool: &Pool, users: &[String], shares: usize) -> Option<Vec<Value>> {
     let shares = shares.to_string();
     let arguments = ["--algorithm", "scrypt", "--hash-rate", "10", "--shares", &shares];
     let mut count = 0;
-    while count == 0 {
+    loop {
         let miners = users.iter().map(|user| Miner::start(&pool.stratum, user, &arguments));
         let miners: Vec<Miner> = miners.collect::<Option<_>>()?;
         let said: String = miners.into_iter().map(Miner::finish).collect();
         // A late share is a block all the same, unless its job is forgotten.
-        count = said.lines().filter(|line| line.contains(" block") && !line.contains("job not found")).count();
+        count += said.lines().filter(|line| line.contains(" block") && !line.contains("job not found")).count();
+        let blocks = pool.wait_for("split blocks", ALL_BLOCKS, |answer| {
+            let blocks = answer["blocks"].as_array()?;
+            (blocks.len() >= count && blocks.iter().all(|block| block["split"] == true)).then(|| blocks.clone())
+        });
+        if count > 0 && credited(pool) == users.len() {
+            return Some(blocks);
+        }
     }
-    Some(pool.wait_for("split blocks", ALL_BLOCKS, |answer| {
-        let blocks = answer["blocks"].as_array()?;
-        (blocks.len() >= count && blocks.iter().all(|block| block["split"] == true)).then(|| blocks.clone())
-    }))
+}
+
+/// How many workers are owed something.
+fn credited(pool: &Pool) -> usize {
+    pool.owed().iter().filter(|(_, owed)| *owed > 0).count()
 }
 
 /// A block of the pool as the node has it: right height, our address, the whole reward, the witness commitment.
@@ -65,7 +73,6 @@ fn litecoin_takes_the_pools_blocks_and_confirms_a_payment_to_three_miners() {
     if mine(&pool, &payees.clone().map(|payee| format!("{payee}.rig")), 3).is_none() {
         return;
     }
-    assert!(pool.owed().iter().filter(|(_, owed)| *owed > 0).count() == 3, "{:?}", pool.owed());
     assert!(pool.payments().is_empty(), "immature money was paid");
 
     litecoin.near.generate(MATURITY);
@@ -95,7 +102,6 @@ fn an_orphaned_block_takes_its_credits_back() {
     let pool = Pool::start(&place);
     let users = ["legacy", "bech32"].map(|kind| litecoin.payee(kind));
     let Some(blocks) = mine(&pool, &users, 2) else { return };
-    assert!(pool.owed().iter().any(|(_, owed)| *owed > 0), "{:?}", pool.owed());
     for block in &blocks {
         litecoin.near.ask("invalidateblock", &[block["hash"].as_str().unwrap()]);
     }
