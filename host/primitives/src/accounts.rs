@@ -30,9 +30,10 @@ pub enum Change {
     Post(Posting),
     /// Adds a block, in state [`BlockState::Found`] and not split.
     Found(Block),
-    /// Moves a block on, where [`BlockState::may_become`] allows it. Its bytes are dropped once it is neither found nor immature.
+    /// Moves a block on, where [`BlockState::may_become`] allows it. Its bytes are dropped once it is neither found nor immature. One that is
+    /// split becomes orphaned behind [`Cause::SplitReversal`] alone.
     BlockState { id: BlockId, to: BlockState },
-    /// Notes that a block has been split.
+    /// Notes that a block has been split. It must bring its reward ([`BlockState::brings_reward`]).
     Split { id: BlockId },
     /// Adds a range of shares that a scheme is to pay for.
     Owe(Settlement),
@@ -86,6 +87,10 @@ pub enum AccountsError {
     BlockTransition { id: BlockId, from: BlockState, to: BlockState },
     #[error("block {id} has been split already")]
     SplitTwice { id: BlockId },
+    #[error("block {id} is {state}: it brings nothing to split")]
+    NothingToSplit { id: BlockId, state: BlockState },
+    #[error("block {id} is split, and cannot be orphaned before that is taken back")]
+    SplitStands { id: BlockId },
     #[error("payment {number} is not the next one, which is {next}")]
     PaymentNumber { number: PaymentNumber, next: PaymentNumber },
     #[error("payment {number} is not in the books")]

@@ -2,6 +2,8 @@
 //!
 //! Fees are taken when the upstream accepts the block; the rest is income until the scheme has split it. A scheme that faults, or whose
 //! split is refused, delays that and loses nothing: the income waits. An orphaned block's postings are taken back exactly.
+//!
+//! Steps may be taken side by side. Each is decided by what was read and committed later: the books take it only where it still fits.
 
 use crate::money::fees::Fees;
 use crate::money::history::ShareHistory;
@@ -9,7 +11,7 @@ use crate::money::schemes::{Eras, Ruling, Schemes, SplitBy};
 use crate::money::split::{Checked, SplitError, check_split};
 use crate::money::window::{Ownership, WeighError};
 use adit_primitives::accounts::{
-    Accounts, AccountsError, Block, BlockState, Cause, Change, Entry, Posting, PostingError, Reserved,
+    Accounts, AccountsError, Block, BlockState, Cause, Change, Committed, Entry, Posting, PostingError, Reserved,
 };
 use adit_primitives::contract::payout::{FoundBlock, Window};
 use adit_primitives::engine::{Fault, PayoutEngine};
@@ -68,6 +70,8 @@ pub enum Postponed {
     Refused(#[from] SplitError),
     #[error("whether the upstream took an earlier block is not known yet")]
     EarlierBlock,
+    #[error("it was orphaned meanwhile")]
+    Orphaned,
 }
 
 /// Why nothing could be done at all.
@@ -104,14 +108,14 @@ impl Rounds<'_> {
             return Ok(());
         }
         let posting = self.reward(&block, now)?;
-        self.books.commit(&[Change::BlockState { id, to: BlockState::Immature }, Change::Post(posting)])?;
-        Ok(())
+        let changes = [Change::BlockState { id, to: BlockState::Immature }, Change::Post(posting)];
+        unless_moved(self.books.commit(&changes))
     }
 
     /// Books that the upstream refused the block. Nothing where it is not merely found.
     pub fn refused(&self, id: BlockId) -> Result<(), RoundsError> {
         if self.block(id)?.state == BlockState::Found {
-            self.books.commit(&[Change::BlockState { id, to: BlockState::Refused }])?;
+            unless_moved(self.books.commit(&[Change::BlockState { id, to: BlockState::Refused }]))?;
         }
         Ok(())
     }
@@ -134,7 +138,7 @@ impl Rounds<'_> {
         match standing {
             _ if state != BlockState::Immature => {}
             Standing::OnChain { confirmations } if confirmations >= enough => {
-                self.books.commit(&[Change::BlockState { id, to: BlockState::Confirmed }])?;
+                unless_moved(self.books.commit(&[Change::BlockState { id, to: BlockState::Confirmed }]))?;
             }
             Standing::OffChain { blocks_from_its_height } if blocks_from_its_height >= enough => {
                 self.orphan(id, now)?;
@@ -186,6 +190,17 @@ impl Rounds<'_> {
     }
 
     fn orphan(&self, id: BlockId, now: Timestamp) -> Result<(), RoundsError> {
+        loop {
+            match self.books.commit(&self.reversals(id, now)?) {
+                // It was split since it was read, which happens once.
+                Err(AccountsError::SplitStands { .. }) => {}
+                committed => return unless_moved(committed),
+            }
+        }
+    }
+
+    /// Returns what takes back all that is booked for a block.
+    fn reversals(&self, id: BlockId, now: Timestamp) -> Result<Vec<Change>, RoundsError> {
         let pairs = [
             (Cause::BlockSplit(id), Cause::SplitReversal(id), self.block(id)?.split),
             (Cause::BlockReward(id), Cause::RewardReversal(id), true),
@@ -196,8 +211,7 @@ impl Rounds<'_> {
             changes.push(Change::Post(posting.reversed(reversal, now)));
         }
         changes.push(Change::BlockState { id, to: BlockState::Orphaned });
-        self.books.commit(&changes)?;
-        Ok(())
+        Ok(changes)
     }
 
     fn split(
@@ -217,8 +231,11 @@ impl Rounds<'_> {
         };
         let cause = Cause::BlockSplit(block.id);
         let entries = checked.entries(Reserved::Income).ok_or_else(|| RoundsError::TooMuch { cause: cause.clone() })?;
-        self.books.commit(&[Change::Post(Posting::new(cause, now, entries)?), Change::Split { id: block.id }])?;
-        Ok(Ok(checked.sum()))
+        let changes = [Change::Post(Posting::new(cause, now, entries)?), Change::Split { id: block.id }];
+        match self.books.commit(&changes) {
+            Err(AccountsError::NothingToSplit { .. }) => Ok(Err(Postponed::Orphaned)),
+            committed => Ok(committed.map(|_| Ok(checked.sum()))?),
+        }
     }
 
     /// Asks the scheme that the block is split by, and checks its answer.
@@ -274,5 +291,13 @@ impl Rounds<'_> {
             Ok(credits) => check_split(&credits, available, &payees).map_err(Postponed::from),
             Err(fault) => Err(fault.into()),
         })
+    }
+}
+
+/// A step that comes after another one took the block elsewhere has nothing left to do.
+fn unless_moved(committed: Result<Committed, AccountsError>) -> Result<(), RoundsError> {
+    match committed {
+        Ok(_) | Err(AccountsError::BlockTransition { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

@@ -131,6 +131,10 @@ impl Books {
         if !from.may_become(to) {
             return Err(AccountsError::BlockTransition { id, from, to });
         }
+        let taken_back = || self.journal.iter().any(|posting| *posting.cause() == Cause::SplitReversal(id));
+        if to == BlockState::Orphaned && self.blocks[at].split && !taken_back() {
+            return Err(AccountsError::SplitStands { id });
+        }
         self.blocks[at].state = to;
         if to != BlockState::Immature {
             self.blocks[at].bytes.clear();
@@ -146,7 +150,11 @@ impl Books {
 
     fn split(&mut self, id: BlockId) -> Result<(), AccountsError> {
         let at = self.block_index(id)?;
-        if self.blocks[at].split {
+        let Block { split, state, .. } = self.blocks[at];
+        if !state.brings_reward() {
+            return Err(AccountsError::NothingToSplit { id, state });
+        }
+        if split {
             return Err(AccountsError::SplitTwice { id });
         }
         self.blocks[at].split = true;

@@ -106,6 +106,11 @@ impl BlockState {
         )
     }
 
+    /// Tells whether what a block in this state brings is there to be split.
+    pub fn brings_reward(self) -> bool {
+        matches!(self, Self::Immature | Self::Confirmed)
+    }
+
     /// Returns the word for it, in the books and on screens.
     pub const fn name(self) -> &'static str {
         match self {

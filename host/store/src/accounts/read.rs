@@ -115,6 +115,11 @@ pub(super) fn block_state(connection: &Connection, id: BlockId) -> Read<BlockSta
     state.ok_or(AccountsError::UnknownBlock { id })
 }
 
+pub(super) fn is_split(connection: &Connection, id: BlockId) -> Read<bool> {
+    let split = rows(connection, "SELECT split FROM blocks WHERE id = ?1", [id.to_string()], |row| at(row, 0))?.pop();
+    split.ok_or(AccountsError::UnknownBlock { id })
+}
+
 pub(super) fn blocks_open(connection: &Connection) -> Read<Vec<Block>> {
     let query = format!(
         "{BLOCK} WHERE state IN ('found', 'immature') OR state = 'confirmed' AND split = 0 ORDER BY number LIMIT ?1"

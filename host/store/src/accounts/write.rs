@@ -2,7 +2,7 @@
 
 use super::{failed, read};
 use adit_primitives::accounts::{
-    AccountsError, AddressError, Ban, Block, BlockState, Change, Era, OperatorChange, Payment, PaymentNumber,
+    AccountsError, AddressError, Ban, Block, BlockState, Cause, Change, Era, OperatorChange, Payment, PaymentNumber,
     PaymentState, Posting, Reserved, Settlement, ShareSequence, SignedPayment, WorkerId, rows::NAME_BYTES_MAX,
 };
 use adit_primitives::contract::payout::{AccountId, Pays, Window};
@@ -123,6 +123,12 @@ fn block_state(connection: &Connection, id: BlockId, to: BlockState) -> Result<(
     if !from.may_become(to) {
         return Err(AccountsError::BlockTransition { id, from, to });
     }
+    if to == BlockState::Orphaned
+        && read::is_split(connection, id)?
+        && read::posting_number(connection, &Cause::SplitReversal(id))?.is_none()
+    {
+        return Err(AccountsError::SplitStands { id });
+    }
     run(connection, "UPDATE blocks SET state = ?2 WHERE id = ?1", params![id.to_string(), to.name()])?;
     if to != BlockState::Immature {
         run(connection, "UPDATE blocks SET bytes = ?2 WHERE id = ?1", params![id.to_string(), Vec::<u8>::new()])?;
@@ -135,12 +141,12 @@ fn block_state(connection: &Connection, id: BlockId, to: BlockState) -> Result<(
 }
 
 fn split(connection: &Connection, id: BlockId) -> Result<(), AccountsError> {
-    let changed = run(connection, "UPDATE blocks SET split = 1 WHERE id = ?1 AND split = 0", [id.to_string()])?;
-    if changed == 1 {
-        return Ok(());
+    let state = read::block_state(connection, id)?;
+    if !state.brings_reward() {
+        return Err(AccountsError::NothingToSplit { id, state });
     }
-    read::block_state(connection, id)?;
-    Err(AccountsError::SplitTwice { id })
+    let changed = run(connection, "UPDATE blocks SET split = 1 WHERE id = ?1 AND split = 0", [id.to_string()])?;
+    if changed == 1 { Ok(()) } else { Err(AccountsError::SplitTwice { id }) }
 }
 
 fn owe(connection: &Connection, settlement: &Settlement) -> Result<(), AccountsError> {

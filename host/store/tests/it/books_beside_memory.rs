@@ -32,6 +32,7 @@ fn cause() -> impl Strategy<Value = Cause> {
         block_id().prop_map(Cause::BlockReward),
         block_id().prop_map(Cause::BlockSplit),
         block_id().prop_map(Cause::RewardReversal),
+        block_id().prop_map(Cause::SplitReversal),
         payment_number().prop_map(Cause::Payment),
         (0u64..3).prop_map(|from| Cause::Settlement { from: ShareSequence(from), to: ShareSequence(9) }),
     ]

@@ -221,6 +221,32 @@ fn a_round_is_not_split_before_it_is_known_where_it_begins() {
     assert_eq!(pool.owed()[..2], [DISTRIBUTABLE / 2, DISTRIBUTABLE / 2]);
 }
 
+#[test]
+fn a_block_that_is_split_while_it_is_orphaned_is_taken_back_whole() {
+    let mut pool = proportional();
+    pool.history.log(&[(ALICE, 4), (BOB, 4)]);
+    let block = pool.mine(1);
+    let late = pool.rounds().reversals(block, NOW).unwrap();
+    pool.split_due().unwrap();
+    assert_eq!(pool.books.commit(&late), Err(AccountsError::SplitStands { id: block }));
+    pool.rounds().orphan(block, NOW).unwrap();
+    assert_eq!(pool.owed(), [0; 6]);
+    check_books(&pool);
+}
+
+#[test]
+fn a_block_that_is_orphaned_while_it_is_split_pays_nobody() {
+    let mut pool = proportional();
+    pool.history.log(&[(ALICE, 4), (BOB, 4)]);
+    let read = pool.books.block(pool.mine(1)).unwrap().unwrap();
+    pool.rounds().orphan(read.id, NOW).unwrap();
+    let (mut schemes, eras) = (std::mem::take(&mut pool.schemes), Eras::read(&pool.books).unwrap());
+    let split = pool.rounds().split(&read, &eras, &mut schemes, NOW).unwrap();
+    assert!(matches!(split, Err(Postponed::Orphaned)), "{split:?}");
+    assert_eq!(pool.owed(), [0; 6]);
+    check_books(&pool);
+}
+
 proptest! {
     #[test]
     fn whatever_a_scheme_answers_the_books_add_up_and_orphans_undo_them(
