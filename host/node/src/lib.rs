@@ -7,7 +7,8 @@
 //! [`rate`], [`tls`] and [`server`] what stands before them, [`freshness`] when a template is due; [`audit`] the record of changes and [`reload`] where they come from; [`retry`], [`client`] and
 //! [`mining`] the miner's side; [`run`] puts everything together; [`metrics`] what is counted, [`statistics`] what was
 //! done over the newest blocks, [`anomaly`] what of that is out of the ordinary, [`dag`]
-//! what a picture of the DAG shows. [`network`] is the node among others, [`pool`] the pool.
+//! what a picture of the DAG shows. [`network`] is the node among others, [`pool`] the pool,
+//! [`sharelog`] the shares of a pool that many nodes are.
 
 pub mod anomaly;
 pub mod api;
@@ -27,6 +28,7 @@ pub mod retry;
 pub mod run;
 pub mod server;
 pub mod settings;
+pub mod sharelog;
 pub mod statistics;
 pub mod tls;
 pub mod token;

@@ -30,11 +30,17 @@ pub enum Table {
     Audit,
     /// Number of a segment → shares that a pool credited.
     Shares,
+    /// Peer-to-peer pool and number → a certified round with its shares.
+    Rounds,
+    /// Peer-to-peer pool and number → what payouts follow from in a certified round.
+    Credits,
+    /// Peer-to-peer pool and name → what this node said in the open round, and batches that it may have voted for.
+    Agreement,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Meta,
         Self::Headers,
         Self::Bodies,
@@ -46,6 +52,9 @@ impl Table {
         Self::Mempool,
         Self::Audit,
         Self::Shares,
+        Self::Rounds,
+        Self::Credits,
+        Self::Agreement,
     ];
 
     /// Returns the name under which the table is stored.
@@ -62,6 +71,9 @@ impl Table {
             Self::Mempool => "mempool",
             Self::Audit => "audit",
             Self::Shares => "shares",
+            Self::Rounds => "rounds",
+            Self::Credits => "credits",
+            Self::Agreement => "agreement",
         }
     }
 }
