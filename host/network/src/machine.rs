@@ -236,7 +236,7 @@ impl Machine {
     /// Returns how many bytes and entries the machine holds that peers can make grow: for tests of its bounds, and metrics.
     pub fn held(&self) -> Held {
         Held {
-            bytes: self.judging_bytes + self.items.store_bytes() + self.sync.bodies.held_bytes(),
+            bytes: self.judging_bytes + self.items.store_bytes() + self.sync.held_bytes(),
             entries: self.judging.len()
                 + self.items.len()
                 + self.transactions.len()

@@ -27,9 +27,11 @@ pub struct Settings {
     pub ping_interval: Duration,
     /// A session that said nothing for so long is left.
     pub silence_max: Duration,
-    /// How long a peer may take to answer.
+    /// How long a peer may take to answer, besides what the bytes that are asked of it take.
     pub request_time: Duration,
-    /// How long the next block in order may keep others waiting before a second peer is asked for it.
+    /// Bytes a second of the slowest line that is waited for: a peer may take so much longer to answer.
+    pub line_rate_min: u64,
+    /// How long the next block in order may keep others waiting before a second peer is asked for it and what was asked with it.
     pub stall_time: Duration,
     /// How long an item may wait for others to be sent with it. Zero: a frame for each.
     pub flush_interval: Duration,
@@ -126,6 +128,11 @@ impl Strategies {
 }
 
 impl Settings {
+    /// Returns how long so many bytes take on the slowest line that is waited for.
+    pub fn line_time(&self, bytes: u64) -> Duration {
+        Duration::from_millis(bytes.saturating_mul(1000) / self.line_rate_min.max(1))
+    }
+
     /// The values that hold where an operator asks for no others.
     pub fn standard(agent: String) -> Self {
         const MIB: usize = 1 << 20;
@@ -138,6 +145,7 @@ impl Settings {
             ping_interval: Duration::from_secs(15),
             silence_max: Duration::from_secs(45),
             request_time: Duration::from_secs(20),
+            line_rate_min: 64 << 10,
             stall_time: Duration::from_secs(2),
             flush_interval: Duration::from_millis(2),
             lazy_interval: Duration::from_millis(100),

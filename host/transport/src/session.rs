@@ -30,7 +30,7 @@ const WRITE_AT_ONCE: usize = 64 << 10;
 /// Bytes that are read at once.
 const READ_AT_ONCE: usize = 64 << 10;
 
-/// How long a peer may leave a write where it is.
+/// How long a peer may leave [`WRITE_AT_ONCE`] bytes where they are.
 const WRITE_TIME: Duration = Duration::from_secs(30);
 
 /// Bytes of a frame's head.
@@ -124,9 +124,9 @@ impl Outbox {
         queue.sender.send(frame).map_err(|_| Full)
     }
 
-    /// Returns the bytes that wait.
+    /// Returns the bytes that wait in the live queue. Those of the bulk queue were asked for, and take as long as the line needs.
     pub fn waiting(&self) -> usize {
-        self.0.live.bytes.load(Ordering::Relaxed) + self.0.bulk.bytes.load(Ordering::Relaxed)
+        self.0.live.bytes.load(Ordering::Relaxed)
     }
 
     /// Returns the bytes that went into the stream.
@@ -178,19 +178,27 @@ pub(crate) async fn write(mut stream: impl futures_util::AsyncWrite + Unpin, mut
             }
             drain.fill(&mut buffer);
         }
-        let written = async {
-            stream.write_all(&buffer).await?;
-            stream.flush().await
-        };
-        match tokio::time::timeout(WRITE_TIME, written).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Ended::Failed(error.to_string()),
-            Err(_) => return Ended::Failed("it reads nothing".to_owned()),
+        if let Err(failed) = write_out(&mut stream, &buffer).await {
+            return failed;
         }
         drain.queues.sent.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         buffer.clear();
         buffer.shrink_to(WRITE_AT_ONCE);
     }
+}
+
+/// Writes bytes and sees to it that they leave.
+async fn write_out(stream: &mut (impl futures_util::AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Ended> {
+    let in_time = |written: Result<std::io::Result<()>, tokio::time::error::Elapsed>| match written {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Ended::Failed(error.to_string())),
+        Err(_) => Err(Ended::Failed("it reads nothing".to_owned())),
+    };
+    // A large frame takes long on a slow line: what counts is that some of it is read.
+    for part in bytes.chunks(WRITE_AT_ONCE) {
+        in_time(tokio::time::timeout(WRITE_TIME, stream.write_all(part)).await)?;
+    }
+    in_time(tokio::time::timeout(WRITE_TIME, stream.flush()).await)
 }
 
 impl Drain {

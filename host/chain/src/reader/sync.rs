@@ -18,8 +18,8 @@ use adit_primitives::{BlockId, Encode};
 pub struct HeadersPage {
     /// Parents before children.
     pub headers: Vec<Vec<u8>>,
-    /// Whether there are more above the last one.
-    pub more: bool,
+    /// Where there are more above it, the last one: a block of the selected chain, from which the next page is asked.
+    pub more: Option<BlockId>,
 }
 
 /// Headers on their way onto a page.
@@ -88,21 +88,22 @@ impl ChainReader {
         let merges = self.rules.conflicts == Conflicts::SkipTransaction;
         let Lacked { chain, whole, beside } = self.index.lacked_by(&known, merges, limits.blocks_max);
         let mut page = Page { limits, headers: Vec::new(), bytes: 0 };
+        let mut last = None;
         for group in chain {
             if !page.add(self.headers_of(&group)?) {
-                return Ok(HeadersPage { headers: page.headers, more: true });
+                return Ok(HeadersPage { headers: page.headers, more: last });
             }
+            last = group.last().copied();
         }
         let on_chain = page.headers.len();
         for group in beside {
             if !page.add(self.headers_of(&group)?) {
                 // A page that goes on must end with a block of the selected chain.
-                let more = on_chain > 0;
-                page.headers.truncate(if more { on_chain } else { page.headers.len() });
-                return Ok(HeadersPage { headers: page.headers, more });
+                page.headers.truncate(if last.is_some() { on_chain } else { page.headers.len() });
+                return Ok(HeadersPage { headers: page.headers, more: last });
             }
         }
-        Ok(HeadersPage { headers: page.headers, more: !whole })
+        Ok(HeadersPage { headers: page.headers, more: last.filter(|_| !whole) })
     }
 
     /// Returns the canonical bytes of blocks, in order, `None` for those whose body is not here or that are invalid. As many answers as

@@ -22,10 +22,9 @@ fn take_headers(client: &mut World, server: &World, limits: PageLimits) -> (usiz
         let taken = client.chain.submit_headers(NOW, &found).unwrap();
         assert_eq!(taken.refused, None, "parents come before children");
         headers += found.len();
-        if !more {
-            return (page, headers);
-        }
-        locator = client.chain.reader().locator_from(*taken.ids.last().unwrap());
+        let Some(last) = more else { return (page, headers) };
+        assert_eq!(taken.ids.last(), Some(&last));
+        locator = client.chain.reader().locator_from(last);
     }
     panic!("{most} pages lead nowhere");
 }
@@ -166,12 +165,12 @@ fn a_peer_that_knows_all_but_the_newest_is_sent_little_more() {
     let best: Vec<BlockId> = client.chain.reader().tips(40).iter().map(|tip| tip.id).collect();
     let reader = server.chain.reader();
     let page = reader.headers_after(&client.chain.reader().locator(), &best, ALL).unwrap();
-    assert_eq!((page.headers.len(), page.more), (newest.len(), false), "nothing that is in the past of what it named");
+    assert_eq!((page.headers.len(), page.more), (newest.len(), None), "nothing that is in the past of what it named");
     let page = reader.headers_after(&reader.locator(), &[], ALL).unwrap();
-    assert_eq!((page.headers.len(), page.more), (newest.len() - 1, false), "what stands beside the tip");
+    assert_eq!((page.headers.len(), page.more), (newest.len() - 1, None), "what stands beside the tip");
     let tips: Vec<BlockId> = reader.tips(40).iter().map(|tip| tip.id).collect();
     let page = reader.headers_after(&reader.locator(), &tips, ALL).unwrap();
-    assert_eq!((page.headers.len(), page.more), (0, false));
+    assert_eq!((page.headers.len(), page.more), (0, None));
 }
 
 #[test]
@@ -201,9 +200,9 @@ fn the_headers_of_a_chain_are_those_of_its_selected_branch() {
     let locator = [mined[1].id, server.genesis().id];
     let page = reader.headers_after(&locator, &[], PageLimits { blocks_max: 3, ..ALL }).unwrap();
     let want = |made: &[Made]| -> Vec<Vec<u8>> { made.iter().map(|made| made.block.header.clone()).collect() };
-    assert_eq!(page, HeadersPage { headers: want(&mined[2..5]), more: true });
+    assert_eq!(page, HeadersPage { headers: want(&mined[2..5]), more: Some(mined[4].id) });
     let page = reader.headers_after(&locator, &[mined[4].id], ALL).unwrap();
-    assert_eq!(page, HeadersPage { headers: want(&mined[5..]), more: false });
+    assert_eq!(page, HeadersPage { headers: want(&mined[5..]), more: None });
     assert_eq!(reader.headers_after(&[BlockId([9; 32])], &[], ALL).unwrap().headers, want(&mined), "from the genesis");
 }
 

@@ -22,12 +22,15 @@ impl Machine {
     /// Asks a peer, unless too much is asked of it already: then the question is as good as unanswered.
     pub(super) fn ask(&mut self, turn: &mut Turn<'_>, slot: usize, what: Ask, frame: impl FnOnce(RequestId) -> Frame) {
         let request = self.next_request();
-        let deadline = turn.now.after(self.settings.request_time);
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.asked.len() >= ASKED_MAX {
             let id = session.id;
             return self.unanswered(turn, id, what);
         }
+        // Answers come one after another over one line.
+        let bytes = session.asked_bytes() + what.answer_bytes();
+        let deadline = turn.now.after(self.settings.request_time + self.settings.line_time(bytes));
+        let Some(session) = self.sessions.get_mut(slot) else { return };
         session.asked.push(Asked { request, what, deadline });
         self.send(turn, slot, Lane::Live, &frame(request), false);
         self.due(deadline);
@@ -111,7 +114,7 @@ impl Machine {
     pub(super) fn unanswered(&mut self, turn: &mut Turn<'_>, session: SessionId, what: Ask) {
         let slots = self.sessions.slot(session).map_or(0, bit);
         match what {
-            Ask::Headers { .. } => self.sync.headers_ended(),
+            Ask::Headers { following, .. } => self.sync.headers_ended(following),
             Ask::Blocks { ids } => self.sync.bodies.unanswered(session, slots, &ids),
             Ask::Transactions { ids } => self.transactions_unanswered(turn, slots, &ids),
             Ask::Peers => {}

@@ -138,8 +138,8 @@ impl Machine {
                 self.give_room(session, bytes);
                 self.notice_judged(turn, session, &notice, verdict);
             }
-            Some(Judging::Headers { session, claim, more }) => {
-                let page = super::sync::Page { claim, more, new, last };
+            Some(Judging::Headers { session, claim, following, more }) => {
+                let page = super::sync::Page { claim, following, more, new, last };
                 self.page_judged(turn, session, page, verdict);
             }
             _ => {}

@@ -60,8 +60,15 @@ struct Entry {
 #[derive(Debug)]
 enum State {
     Wanted,
-    Asked { session: SessionId, since: Moment },
-    Here { session: SessionId, bytes: Bytes },
+    /// Others are asked for it when it is `due`.
+    Asked {
+        session: SessionId,
+        due: Moment,
+    },
+    Here {
+        session: SessionId,
+        bytes: Bytes,
+    },
     Judging,
 }
 
@@ -198,14 +205,18 @@ impl Bodies {
         chosen
     }
 
-    /// Notes that blocks are asked for.
-    pub fn ask(&mut self, now: Moment, session: SessionId, ids: &[BlockId]) {
+    /// Notes that blocks are asked for. Returns when others are to be asked, where they have not come: later where more is on its way from this peer,
+    /// since a slow line is no fault.
+    pub fn ask(&mut self, now: Moment, settings: &Settings, session: SessionId, ids: &[BlockId]) -> Moment {
+        let open = self.asked_of(session).len() + ids.len();
+        let due = now.after(settings.stall_time + settings.line_time((open * self.block_bytes_mean) as u64));
         for id in ids {
             if let Some(entry) = self.entries.get_mut(id) {
                 self.asked += usize::from(!entry.live && !matches!(entry.state, State::Asked { .. }));
-                entry.state = State::Asked { session, since: now };
+                entry.state = State::Asked { session, due };
             }
         }
+        due
     }
 
     /// Blocks that a peer was asked for will not come from it.
@@ -333,21 +344,29 @@ impl Bodies {
         }
     }
 
-    /// Returns the live blocks for which peers were asked before `moment`, and whom.
-    pub fn stalled_live(&self, moment: Moment) -> Vec<(BlockId, SessionId)> {
+    /// Returns the live blocks that were not brought in time, each with whom it was asked of.
+    pub fn stalled_live(&self, now: Moment) -> Vec<(BlockId, SessionId)> {
         let stalled = |id: &BlockId| match self.entries.get(id)?.state {
-            State::Asked { session, since } => (since <= moment).then_some((*id, session)),
+            State::Asked { session, due } => (due <= now).then_some((*id, session)),
             _ => None,
         };
         self.live.iter().filter_map(stalled).collect()
     }
 
-    /// Returns the next block in order where a peer was asked for it: which, whom, since when.
-    pub fn awaited(&self) -> Option<(BlockId, SessionId, Moment)> {
-        let id = self.order.front()?;
-        match self.entries.get(id)?.state {
-            State::Asked { session, since } => Some((*id, session, since)),
+    /// Returns whom the next block in order was asked of, and when it is due.
+    pub fn awaited(&self) -> Option<(SessionId, Moment)> {
+        match self.entries.get(self.order.front()?)?.state {
+            State::Asked { session, due } => Some((session, due)),
             _ => None,
         }
+    }
+
+    /// Returns the blocks that a peer was asked for and has not brought.
+    pub fn asked_of(&self, session: SessionId) -> Vec<BlockId> {
+        let asked = |id: &&BlockId| {
+            let state = self.entries.get(*id).map(|entry| &entry.state);
+            matches!(state, Some(State::Asked { session: asked, .. }) if *asked == session)
+        };
+        self.order.iter().chain(&self.live).filter(asked).copied().collect()
     }
 }

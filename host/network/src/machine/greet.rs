@@ -232,11 +232,16 @@ impl Machine {
         if !session.ready() && now >= session.since.after(self.settings.hello_time) {
             return Some((Goodbye::Silent, CloseReason::NoHello));
         }
-        if now >= session.heard.after(self.settings.silence_max) {
+        if now >= self.silent_at(session) {
             return left(Goodbye::Silent);
         }
         let slow = session.slow_since.is_some_and(|since| now >= since.after(self.settings.slow_time));
         if slow { left(Goodbye::Slow) } else { None }
+    }
+
+    /// Returns when a session that goes on saying nothing is left. A long answer on its way holds everything else up.
+    fn silent_at(&self, session: &Session) -> Moment {
+        session.heard.after(self.settings.silence_max + self.settings.line_time(session.asked_bytes()))
     }
 
     fn ping(&mut self, turn: &mut Turn<'_>, slot: usize) {
@@ -253,7 +258,7 @@ impl Machine {
     }
 
     fn next_of(&self, session: &Session) -> Moment {
-        let mut next = session.heard.after(self.settings.silence_max);
+        let mut next = self.silent_at(session);
         let mut sooner = |moment: Moment| next = next.min(moment);
         match session.ready() {
             true => sooner(session.ping_next),

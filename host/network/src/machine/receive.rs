@@ -2,6 +2,7 @@
 
 use super::score::TOO_MANY_QUESTIONS;
 use super::session::Ask;
+use super::sync::Came;
 use super::{Machine, Turn};
 use crate::effect::{BanReason, Effect, Request};
 use crate::id::{Class, RequestId, SessionId, Tip};
@@ -23,7 +24,8 @@ pub(super) enum Judging {
     Headers {
         session: SessionId,
         claim: Tip,
-        more: bool,
+        following: u64,
+        more: Option<BlockId>,
     },
     /// Blocks of the window; or one that an announcement carried, with the room that it takes.
     Blocks {
@@ -123,8 +125,8 @@ impl Machine {
         let Some(ask) = self.answered(turn, slot, *request, bytes) else { return };
         let Some(session) = self.sessions.get(slot).map(|session| session.id) else { return };
         match (ask, frame) {
-            (Ask::Headers { claim }, Frame::Headers { headers, more, .. }) => {
-                self.headers_came(turn, slot, claim, headers, more);
+            (Ask::Headers { claim, following }, Frame::Headers { headers, more, .. }) => {
+                self.headers_came(turn, slot, following, Came { claim, headers, more });
             }
             (Ask::Blocks { ids }, Frame::Blocks { blocks, .. }) if blocks.len() <= ids.len() => {
                 self.blocks_came(turn, slot, &ids, blocks);

@@ -5,7 +5,10 @@ use crate::id::{Address, Direction, Moment, NodeId, RequestId, SessionId, Tip};
 use crate::known::Slots;
 use crate::settings::SESSIONS_LIMIT;
 use crate::view::PeerView;
-use crate::wire::{Features, ItemId};
+use crate::wire::{
+    ADDRESS_BYTES_MAX, BLOCK_BYTES_MAX, BLOCKS_BYTES_MAX, Features, HEADERS_BYTES_MAX, ItemId, PEERS_MAX,
+    ROUNDS_ANSWER_BYTES_MAX,
+};
 use adit_primitives::{BlockId, TxId};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -61,6 +64,8 @@ pub(super) struct Peer {
     pub tip: Tip,
 }
 
+/// What a transaction that is asked for is thought to have, in bytes.
+const TRANSACTION_BYTES: usize = 4 << 10;
 /// Announced blocks without parents that are followed for each peer.
 const ORPHANS_MAX: usize = 16;
 
@@ -73,7 +78,7 @@ pub(super) struct Follow {
     pub orphans: Vec<BlockId>,
     /// Headers are not asked of it before.
     pub headers_from: Moment,
-    /// Bodies are not asked of it before.
+    /// Bodies are not asked of it before, nor is it blamed again for keeping some back.
     pub bodies_from: Moment,
     /// Pages of headers in a row that brought nothing new.
     pub idle_pages: u32,
@@ -100,11 +105,21 @@ pub(super) struct Asked {
 /// What a peer was asked.
 #[derive(Debug)]
 pub(super) enum Ask {
-    Headers { claim: Tip },
-    Blocks { ids: Vec<BlockId> },
-    Transactions { ids: Vec<TxId> },
+    /// A page, as part of following the peer for the `following`th time.
+    Headers {
+        claim: Tip,
+        following: u64,
+    },
+    Blocks {
+        ids: Vec<BlockId>,
+    },
+    Transactions {
+        ids: Vec<TxId>,
+    },
     Peers,
-    Rounds { tag: u64 },
+    Rounds {
+        tag: u64,
+    },
 }
 
 /// What waits to be sent together.
@@ -136,6 +151,20 @@ impl Default for Link {
     }
 }
 
+impl Ask {
+    /// Returns the bytes for which an answer is given time: as many as it may have; of transactions, as many as they mostly have.
+    pub fn answer_bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Headers { .. } => HEADERS_BYTES_MAX,
+            Self::Blocks { ids } => BLOCKS_BYTES_MAX.min(ids.len() * BLOCK_BYTES_MAX),
+            Self::Transactions { ids } => ids.len() * TRANSACTION_BYTES,
+            Self::Peers => PEERS_MAX * ADDRESS_BYTES_MAX,
+            Self::Rounds { .. } => ROUNDS_ANSWER_BYTES_MAX,
+        };
+        bytes as u64
+    }
+}
+
 impl Session {
     /// Tells whether the handshake is done.
     pub fn ready(&self) -> bool {
@@ -145,6 +174,11 @@ impl Session {
     /// Returns how many questions for blocks are open.
     pub fn block_requests(&self) -> usize {
         self.asked.iter().filter(|asked| matches!(asked.what, Ask::Blocks { .. })).count()
+    }
+
+    /// Returns the bytes for which the answers to all that it was asked are given time.
+    pub fn asked_bytes(&self) -> u64 {
+        self.asked.iter().map(|asked| asked.what.answer_bytes()).sum()
     }
 
     /// Returns how many questions for transactions are open.

@@ -1,9 +1,9 @@
-//! Synchronisation: headers of one peer after the other, the one with the most claimed work first; then bodies of all peers
-//! that have them, in parallel, handed to the host in order.
+//! Synchronisation: headers of one peer after the other, the one with the most claimed work first, a page on its way while the
+//! one before it is judged; then bodies of all peers that have them, in parallel, handed to the host in order.
 
 use super::bodies::Bodies;
 use super::receive::Judging;
-use super::score::{FALSE_CLAIM, LOOSE_HEADERS, MISSING_BLOCK, STALLING};
+use super::score::{FALSE_CLAIM, FALSE_ID, LOOSE_HEADERS, MISSING_BLOCK, STALLING};
 use super::session::{Ask, Session, bit, slots};
 use super::{Machine, Turn};
 use crate::effect::{BanReason, Effect, JudgeBlock, Lane};
@@ -40,7 +40,9 @@ pub(super) struct Sync {
     /// When to look at it in any case.
     pub due: Option<Moment>,
     /// Whose headers are on their way, or at the host.
-    headers: Option<SessionId>,
+    headers: Option<Following>,
+    /// How often a peer was followed.
+    followings: u64,
     pub bodies: Bodies,
     /// The last block that was taken while catching up.
     pub unannounced: Option<BlockNotice>,
@@ -50,11 +52,35 @@ pub(super) struct Sync {
     headers_rate: Rate,
 }
 
+/// A peer whose headers are followed, page after page. Pages are judged in order, one at a time.
+#[derive(Debug)]
+struct Following {
+    session: SessionId,
+    /// Tells its pages from those of other times.
+    number: u64,
+    /// A page is at the host.
+    judging: bool,
+    /// The page that waits for it.
+    next: Option<Came>,
+}
+
+/// A page of headers that came.
+#[derive(Debug)]
+pub(super) struct Came {
+    /// What the peer claimed when it was asked.
+    pub claim: Tip,
+    pub headers: Vec<Bytes>,
+    pub more: Option<BlockId>,
+}
+
 /// A page of headers that was judged.
 pub(super) struct Page {
     pub claim: Tip,
-    pub more: bool,
+    pub following: u64,
+    /// The last of the page by the peer's word, where more follow.
+    pub more: Option<BlockId>,
     pub new: usize,
+    /// The last that is placed.
     pub last: Option<BlockId>,
 }
 
@@ -64,6 +90,7 @@ impl Sync {
             wanted: false,
             due: None,
             headers: None,
+            followings: 0,
             bodies: Bodies::new(hashing),
             unannounced: None,
             paused: None,
@@ -77,14 +104,21 @@ impl Sync {
         self.bodies.behind() > BEHIND_MAX
     }
 
-    /// The question for headers is done with, whatever came.
-    pub fn headers_ended(&mut self) {
-        self.headers = None;
+    /// A question for headers stays without an answer.
+    pub fn headers_ended(&mut self, following: u64) {
+        self.headers.take_if(|current| current.number == following);
+    }
+
+    /// Returns the bytes of headers and blocks that are here or at the host.
+    pub fn held_bytes(&self) -> usize {
+        let waiting = self.headers.as_ref().and_then(|following| following.next.as_ref());
+        let headers = waiting.map_or(0, |page| page.headers.iter().map(Bytes::len).sum());
+        headers + self.bodies.held_bytes()
     }
 
     /// A session ended.
     pub fn left(&mut self, session: SessionId, slot: Slots) {
-        self.headers.take_if(|from| *from == session);
+        self.headers.take_if(|following| following.session == session);
         self.bodies.forget_holder(slot);
         self.wanted = true;
     }
@@ -154,47 +188,63 @@ impl Machine {
             next = next.max(Some((heavier, tip.work, latency, Reverse(slot))));
         }
         if let Some((.., Reverse(slot))) = next {
-            self.ask_headers(turn, slot, None);
+            self.follow(turn, slot);
         } else if let Some(later) = later {
             self.sync.look_at(later);
         }
     }
 
-    fn ask_headers(&mut self, turn: &mut Turn<'_>, slot: usize, last: Option<BlockId>) {
+    fn follow(&mut self, turn: &mut Turn<'_>, slot: usize) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let Some(claim) = session.tip() else { return };
-        if last.is_none() {
-            session.follow.idle_pages = 0;
-        }
-        self.sync.headers = Some(session.id);
+        session.follow.idle_pages = 0;
+        let session = session.id;
+        self.sync.followings += 1;
+        let number = self.sync.followings;
+        self.sync.headers = Some(Following { session, number, judging: false, next: None });
+        self.ask_headers(turn, slot, number, None);
+    }
+
+    /// Asks for the headers above `last`, a header of the page that came before.
+    fn ask_headers(&mut self, turn: &mut Turn<'_>, slot: usize, following: u64, last: Option<BlockId>) {
+        let Some(claim) = self.sessions.get(slot).and_then(Session::tip) else { return };
         let known = turn.facts.locator();
         let with_last = |ids: Vec<BlockId>| last.into_iter().chain(ids).take(LOCATOR_IDS_MAX).collect();
         let locator = Locator { blocks: with_last(known.blocks), tips: with_last(known.tips) };
-        self.ask(turn, slot, Ask::Headers { claim }, |request| Frame::GetHeaders { request, locator });
+        self.ask(turn, slot, Ask::Headers { claim, following }, |request| Frame::GetHeaders { request, locator });
     }
 
-    /// A page of headers came.
-    pub(super) fn headers_came(
-        &mut self,
-        turn: &mut Turn<'_>,
-        slot: usize,
-        claim: Tip,
-        headers: Vec<Bytes>,
-        more: bool,
-    ) {
+    /// A page of headers came: it is judged once the one before it is.
+    pub(super) fn headers_came(&mut self, turn: &mut Turn<'_>, slot: usize, number: u64, page: Came) {
+        let current = self.sync.headers.as_mut().filter(|following| following.number == number);
+        match current {
+            // Nobody waits for it any more.
+            None => {}
+            Some(following) if following.judging => following.next = Some(page),
+            Some(following) => {
+                following.judging = true;
+                self.judge_page(turn, slot, number, page);
+            }
+        }
+    }
+
+    fn judge_page(&mut self, turn: &mut Turn<'_>, slot: usize, following: u64, page: Came) {
         let Some(session) = self.sessions.get(slot).map(|session| session.id) else { return };
+        let Came { claim, headers, more } = page;
         if headers.is_empty() {
-            let page = Page { claim, more: false, new: 0, last: None };
+            let page = Page { claim, following, more: None, new: 0, last: None };
             return self.page_judged(turn, session, page, Verdict::Valid);
         }
         let ticket = self.next_ticket();
-        self.judging.insert(ticket, Judging::Headers { session, claim, more });
+        self.judging.insert(ticket, Judging::Headers { session, claim, following, more });
         turn.effects.push(Effect::JudgeHeaders { ticket, session, headers });
+        if more.is_some() {
+            self.ask_headers(turn, slot, following, more);
+        }
     }
 
-    /// A page of headers was judged: the next is asked for, or the peer was followed to the end of its claim.
+    /// A page of headers was judged: the next is, or the peer was followed to the end of its claim.
     pub(super) fn page_judged(&mut self, turn: &mut Turn<'_>, session: SessionId, page: Page, verdict: Verdict) {
-        self.sync.headers.take_if(|from| *from == session);
+        let current = self.sync.headers.take_if(|following| following.number == page.following);
         self.sync.headers_rate.count(turn.now, page.new);
         self.sync.bodies.stale();
         self.sync.wanted = true;
@@ -204,10 +254,14 @@ impl Machine {
             Verdict::Valid | Verdict::Known => {
                 let (Some(slot), Some(follow)) = (slot, follow) else { return };
                 follow.idle_pages = if page.new == 0 { follow.idle_pages + 1 } else { 0 };
-                if !page.more || follow.idle_pages >= IDLE_PAGES_MAX {
+                if page.more.is_none() || follow.idle_pages >= IDLE_PAGES_MAX {
                     return self.followed(turn, slot, &page);
                 }
-                return self.ask_headers(turn, slot, page.last);
+                if page.more != page.last {
+                    follow.done = Some(page.claim.id);
+                    return self.penalize(turn, slot, FALSE_ID);
+                }
+                return self.go_on(turn, slot, current);
             }
             Verdict::Invalid { rule } => return self.ban_session(turn, session, BanReason::InvalidHeader { rule }),
             Verdict::Orphan { .. } => {
@@ -225,6 +279,17 @@ impl Machine {
         self.sync.look_at(later);
     }
 
+    /// The page after one that was judged is, where it is here.
+    fn go_on(&mut self, turn: &mut Turn<'_>, slot: usize, current: Option<Following>) {
+        let Some(mut following) = current else { return };
+        let (number, next) = (following.number, following.next.take());
+        following.judging = next.is_some();
+        self.sync.headers = Some(following);
+        if let Some(page) = next {
+            self.judge_page(turn, slot, number, page);
+        }
+    }
+
     /// A peer's headers are all here: is its claim true?
     fn followed(&mut self, turn: &mut Turn<'_>, slot: usize, page: &Page) {
         self.look_at_orphans(turn);
@@ -233,11 +298,12 @@ impl Machine {
         let loose = !std::mem::take(&mut session.follow.orphans).is_empty();
         let state = turn.facts.block(&page.claim.id);
         // Where more was to come, or the peer has another tip by now with more work, nothing is known to be false.
-        let short = state == BlockState::Unknown && !page.more && turn.facts.best_header().work < page.claim.work;
+        let short =
+            state == BlockState::Unknown && page.more.is_none() && turn.facts.best_header().work < page.claim.work;
         let other = turn.facts.work(&page.claim.id).is_some_and(|work| work != page.claim.work);
         if short || other {
             self.penalize(turn, slot, FALSE_CLAIM);
-        } else if loose && !page.more {
+        } else if loose && page.more.is_none() {
             self.penalize(turn, slot, MISSING_BLOCK);
         }
     }
@@ -260,33 +326,33 @@ impl Machine {
         }
         for (slot, ids) in chosen {
             self.ask_blocks(turn, slot, ids);
-            self.sync.look_at(turn.now.after(self.settings.stall_time));
         }
     }
 
     /// Other peers are asked for blocks that were not brought soon: for those that were announced, and for the next in order,
-    /// which keeps all others waiting.
+    /// which keeps all others waiting, with all that is asked of the same peer.
     fn unstall(&mut self, turn: &mut Turn<'_>) {
-        let time = self.settings.stall_time;
-        let before = turn.now.to_millis().checked_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        if let Some(before) = before.map(Moment::from_millis) {
-            for (id, session) in self.sync.bodies.stalled_live(before) {
-                self.replace_supplier(turn, id, session, self.ready_holders(&id));
-            }
+        for (id, session) in self.sync.bodies.stalled_live(turn.now) {
+            self.replace_supplier(turn, &[id], session, self.ready_holders(&id));
         }
-        let Some((id, session, since)) = self.sync.bodies.awaited() else { return };
-        if turn.now < since.after(time) {
-            return self.sync.look_at(since.after(time));
+        let Some((session, due)) = self.sync.bodies.awaited() else { return };
+        if turn.now < due {
+            return self.sync.look_at(due);
         }
         let suppliers = self.suppliers(turn).into_iter().map(bit).sum();
-        self.replace_supplier(turn, id, session, suppliers);
+        let ids = self.sync.bodies.asked_of(session);
+        self.replace_supplier(turn, &ids, session, suppliers);
     }
 
-    /// Somebody else brings a block, where somebody else can.
-    fn replace_supplier(&mut self, turn: &mut Turn<'_>, id: BlockId, session: SessionId, others: Slots) {
-        let Some(slot) = self.sessions.slot(session) else { return };
-        if others & !bit(slot) != 0 {
-            self.sync.bodies.unanswered(session, bit(slot), &[id]);
+    /// Somebody else brings blocks, where somebody else can. A slow line does not make a peer bad: it is blamed once for as
+    /// long as it takes to forgive that, and asked for no blocks in order meanwhile.
+    fn replace_supplier(&mut self, turn: &mut Turn<'_>, ids: &[BlockId], session: SessionId, others: Slots) {
+        let Some(slot) = self.sessions.slot(session).filter(|slot| others & !bit(*slot) != 0) else { return };
+        self.sync.bodies.unanswered(session, bit(slot), ids);
+        let rest = turn.now.after(self.settings.request_time);
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if session.follow.bodies_from <= turn.now {
+            session.follow.bodies_from = rest;
             self.penalize(turn, slot, STALLING);
         }
     }
@@ -326,7 +392,8 @@ impl Machine {
 
     fn ask_blocks(&mut self, turn: &mut Turn<'_>, slot: usize, ids: Vec<BlockId>) {
         let Some(session) = self.sessions.get(slot).map(|session| session.id) else { return };
-        self.sync.bodies.ask(turn.now, session, &ids);
+        let due = self.sync.bodies.ask(turn.now, &self.settings, session, &ids);
+        self.sync.look_at(due);
         let asked = ids.clone();
         self.ask(turn, slot, Ask::Blocks { ids }, |request| Frame::GetBlocks { request, ids: asked });
     }

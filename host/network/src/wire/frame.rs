@@ -42,11 +42,12 @@ pub enum Frame {
         request: RequestId,
         locator: Locator,
     },
-    /// Headers in topological order: parents before children.
+    /// Headers in topological order: parents before children. Where more follow, with the id of the last, by whose word the next page
+    /// can be asked for while this one is judged.
     Headers {
         request: RequestId,
         headers: Vec<Bytes>,
-        more: bool,
+        more: Option<BlockId>,
     },
     /// Asks for whole blocks, at most [`BLOCK_IDS_MAX`].
     GetBlocks {
@@ -311,7 +312,7 @@ impl Frame {
             Kind::GetHeaders => Self::GetHeaders { request: Decode::decode(reader)?, locator: Decode::decode(reader)? },
             Kind::Headers => {
                 let request = Decode::decode(reader)?;
-                let more = bool::decode(reader)?;
+                let more = Decode::decode(reader)?;
                 let header = |reader: &mut Reader<'_>| slice(reader, body, "header", HEADER_BYTES_MAX);
                 Self::Headers { request, headers: bounded(reader, "headers", HEADERS_MAX, header)?, more }
             }

@@ -47,11 +47,8 @@ fn frame() -> impl Strategy<Value = Frame> {
         (any::<u8>(), vec(tx(), 0..6)).prop_map(|(level, ids)| Frame::AnnounceTransactions { level, ids }),
         (request(), vec(id(), 0..4), vec(id(), 0..4))
             .prop_map(|(request, blocks, tips)| Frame::GetHeaders { request, locator: Locator { blocks, tips } }),
-        (request(), vec(header(), 0..4), any::<bool>()).prop_map(|(request, headers, more)| Frame::Headers {
-            request,
-            headers,
-            more
-        }),
+        (request(), vec(header(), 0..4), proptest::option::of(id()))
+            .prop_map(|(request, headers, more)| Frame::Headers { request, headers, more }),
         (request(), vec(id(), 0..4)).prop_map(|(request, ids)| Frame::GetBlocks { request, ids }),
         (request(), vec(proptest::option::of(bytes()), 0..4))
             .prop_map(|(request, blocks)| Frame::Blocks { request, blocks }),

@@ -229,14 +229,14 @@ impl Chain {
     }
 
     /// What a peer with `locator` lacks.
-    pub fn headers_after(&self, locator: &Locator) -> (Vec<Bytes>, bool) {
+    pub fn headers_after(&self, locator: &Locator) -> (Vec<Bytes>, Option<BlockId>) {
         let ours: BTreeSet<_> = self.selected_chain(self.tip.1).into_iter().collect();
         let common = locator.blocks.iter().find(|id| ours.contains(*id));
         let known = self.past(common.into_iter().chain(&locator.tips).copied());
         let lacking = self.past(self.tips()).into_iter().filter(|id| !known.contains(id));
         let mut lacking: Vec<_> = lacking.map(|id| (self.entries[&id].work, id)).collect();
         lacking.sort_unstable();
-        let more = lacking.len() > self.page;
+        let more = (lacking.len() > self.page).then(|| lacking[self.page - 1].1);
         (lacking.into_iter().take(self.page).map(|(_, id)| self.entries[&id].header.clone()).collect(), more)
     }
 

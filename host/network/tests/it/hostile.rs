@@ -107,7 +107,7 @@ fn a_fault_of_the_host_costs_nobody() {
 #[test]
 fn who_claims_work_that_it_has_not_is_dropped() {
     let (mut world, host, session) = meet(|frame| match frame {
-        Frame::GetHeaders { request, .. } => vec![Frame::Headers { request: *request, headers: vec![], more: false }],
+        Frame::GetHeaders { request, .. } => vec![Frame::Headers { request: *request, headers: vec![], more: None }],
         _ => vec![],
     });
     for number in 0..4 {
@@ -118,6 +118,25 @@ fn who_claims_work_that_it_has_not_is_dropped() {
     }
     assert!(matches!(world.host(host).bans.as_slice(), [BanReason::Score { .. }]));
     assert_eq!(world.host(host).machine.sync(adit_network::Moment::from_millis(9), &world_chain()).target.0, 0);
+}
+
+#[test]
+fn who_says_that_a_page_ends_otherwise_than_it_does_is_dropped() {
+    let genesis = crate::chain::Chain::new().tips()[0];
+    let (mut world, host, session) = meet(move |frame| match frame {
+        Frame::GetHeaders { request, .. } => {
+            let headers = vec![header(&[genesis], request.0.into(), 0)];
+            vec![Frame::Headers { request: *request, headers, more: Some(BlockId([7; 32])) }]
+        }
+        _ => vec![],
+    });
+    for number in 0..2 {
+        let mut tip = claim(1_000_000 + number);
+        tip.id = BlockId([u8::try_from(number).expect("small"); 32]);
+        world.say(session, &Frame::Ping { nonce: 1, tip });
+        world.run_for(200);
+    }
+    assert!(matches!(world.host(host).bans.as_slice(), [BanReason::Score { .. }]));
 }
 
 fn world_chain() -> crate::chain::Chain {

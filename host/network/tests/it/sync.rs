@@ -130,6 +130,64 @@ fn a_fork_deeper_than_a_page_of_headers_is_followed_to_its_end() {
 }
 
 #[test]
+fn a_page_of_headers_is_on_its_way_while_the_one_before_it_is_judged() {
+    let mut world = World::new(1);
+    let (a, b) = (world.add(settings()), world.add(settings()));
+    world.host(a).chain.page = 20;
+    world.host(b).judge_millis = 20;
+    mine_many(&mut world, a, 300, false);
+    world.run_for(10);
+    world.connect(a, b);
+    // Fifteen pages: one after the other, each would take its way there and back, 20 ms, and 20 more to be judged.
+    world.run_for(400);
+    assert_eq!(world.host(b).chain.best_header().height.0, 300);
+    world.run_for(60_000);
+    agree(&world, 301);
+}
+
+#[test]
+fn a_slow_line_takes_its_time_and_costs_its_node_nothing() {
+    let mut world = World::new(1);
+    let (slow, late) = (world.add(settings()), world.add(settings()));
+    // Three blocks are one answer, which takes a minute through this line.
+    world.behind_line(slow, 66_000);
+    for _ in 0..3 {
+        world.mine(slow, false, &[1; 1_300_000]);
+    }
+    world.run_for(10);
+    world.connect(late, slow);
+    world.run_for(120_000);
+    agree(&world, 4);
+    assert_eq!(world.host(late).machine.counters().timeouts, 0);
+    assert!(world.hosts().all(|host| host.closed.is_empty()));
+}
+
+#[test]
+fn beside_a_fast_peer_a_slow_one_holds_nothing_up_and_is_not_banned() {
+    let mut world = World::new(1);
+    let (slow, fast) = (world.add(settings()), world.add(settings()));
+    for _ in 0..1500 {
+        world.mine(fast, false, &[1; 2000]);
+    }
+    world.connect(slow, fast);
+    world.run_for(60_000);
+    agree(&world, 1501);
+    let late = world.add(settings());
+    world.behind_line(slow, 10_000);
+    world.connect(late, slow);
+    world.connect(late, fast);
+    let began = world.now;
+    while world.host(late).chain.len() < 1501 {
+        world.run_for(100);
+        assert!(world.now - began < 60_000, "{} blocks came", world.host(late).chain.len());
+        let scores = world.host(late).machine.peers().into_iter().map(|peer| peer.score);
+        assert!(scores.min().is_none_or(|score| score >= -20));
+    }
+    world.run_for(600_000);
+    agree(&world, 1501);
+}
+
+#[test]
 fn a_dag_of_many_miners_is_the_same_everywhere() {
     let mut world = World::new(5);
     world.latencies(|a, b| 20 + 7 * ((a * 5 + b * 3) % 11) as u64);

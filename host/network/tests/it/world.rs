@@ -64,6 +64,8 @@ pub struct World {
     pub traffic: Traffic,
     ticks: BTreeMap<usize, u64>,
     pub seed: u64,
+    /// Nodes behind a line: its bytes a second, and when what was sent has left.
+    lines: BTreeMap<usize, (u64, u64)>,
 }
 
 pub fn rules(chain: &str) -> Rules {
@@ -114,12 +116,18 @@ impl World {
             random: seed | 1,
             traffic: Traffic::new(),
             ticks: BTreeMap::new(),
+            lines: BTreeMap::new(),
             seed,
         }
     }
 
     pub fn latencies(&mut self, latency: impl Fn(usize, usize) -> u64 + 'static) {
         self.latency = Box::new(latency);
+    }
+
+    /// Lets what a node sends go through a line of so many bytes a second.
+    pub fn behind_line(&mut self, node: usize, bytes_per_second: u64) {
+        self.lines.insert(node, (bytes_per_second, 0));
     }
 
     pub fn random(&mut self) -> u64 {
@@ -242,10 +250,18 @@ impl World {
         let count = self.traffic.entry(kind).or_default();
         *count = (count.0 + 1, count.1 + frame.len() as u64);
         let key = (session, lane == Lane::Bulk);
-        let at = (self.now + (self.latency)(node, peer)).max(self.last.get(&key).copied().unwrap_or(0));
+        let at = self.through_line(node, frame.len()) + (self.latency)(node, peer);
+        let at = at.max(self.last.get(&key).copied().unwrap_or(0));
         self.last.insert(key, at);
         let event = Event::Received { session: other, kind: frame[4], body: frame.slice(HEAD_BYTES..) };
         self.post(at, peer, event);
+    }
+
+    /// When a frame has left its node: at once, but through a line that is no wider than it is.
+    fn through_line(&mut self, node: usize, bytes: usize) -> u64 {
+        let Some((bytes_per_second, free)) = self.lines.get_mut(&node) else { return self.now };
+        *free = self.now.max(*free) + bytes as u64 * 1000 / *bytes_per_second;
+        *free
     }
 
     /// Hands a node an event now.

@@ -233,8 +233,9 @@ pub(super) fn bytes_of(world: &World, parcel: &Parcel) -> usize {
     let entry = |bytes: Option<usize>| bytes.map_or(1, |bytes| ENTRY_BYTES + bytes);
     let body = match parcel {
         Parcel::Frame(frame) => return frame.len(),
-        Parcel::Headers { blocks, .. } => {
-            1 + blocks.iter().map(|block| 4 + world.tree.block(*block).header.len()).sum::<usize>()
+        Parcel::Headers { blocks, more, .. } => {
+            (if *more { 33 } else { 1 })
+                + blocks.iter().map(|block| 4 + world.tree.block(*block).header.len()).sum::<usize>()
         }
         Parcel::Blocks { blocks, .. } => {
             blocks.iter().map(|block| entry(block.map(|block| world.tree.block(block).bytes))).sum()
@@ -250,6 +251,7 @@ pub(super) fn written(world: &World, parcel: Parcel) -> Bytes {
     match parcel {
         Parcel::Frame(frame) => frame,
         Parcel::Headers { request, blocks, more } => {
+            let more = blocks.last().filter(|_| more).map(|last| tree.block(*last).id);
             let headers = blocks.into_iter().map(|block| tree.block(block).header.clone()).collect();
             wire(&Frame::Headers { request, headers, more })
         }
