@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`kernel`] (what a backend is, written as plain Rust, and the C table made from it), [`native`] (a table as a
 //! [`HashEngine`](adit_primitives::engine::HashEngine)), [`bundled`] (the list of algorithms), [`choose`] (the fastest backend here),
-//! [`bench`](mod@bench) (backends against the crates that everybody uses), then one module for each algorithm.
+//! [`bench`](mod@bench) (backends against the crates that everybody uses), then one module for each algorithm; [`space`] stands by itself.
 
 #![allow(unsafe_code)]
 
@@ -20,6 +20,7 @@ mod kheavyhash;
 pub mod native;
 mod scrypt;
 mod sha256d;
+pub mod space;
 mod whole;
 mod words;
 

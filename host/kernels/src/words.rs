@@ -12,11 +12,11 @@ pub mod avx2;
 pub mod avx512;
 pub mod portable;
 
-use std::ops::{Add, BitXor};
+use std::ops::{Add, BitXor, Sub};
 
-/// Words side by side. Addition wraps.
+/// Words side by side. Addition and subtraction wrap.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "sha256d uses its lanes on x86-64 alone"))]
-pub trait Words: Copy + Add<Output = Self> + BitXor<Output = Self> {
+pub trait Words: Copy + Add<Output = Self> + BitXor<Output = Self> + Sub<Output = Self> {
     /// Proves that this machine has the instructions.
     type Machine: Copy;
 
@@ -43,6 +43,12 @@ pub trait Words: Copy + Add<Output = Self> + BitXor<Output = Self> {
 
     /// Shifts each word towards its lowest bit. `BITS` is 1 to 31.
     fn shift_right<const BITS: i32>(self) -> Self;
+
+    /// Shifts each word towards its highest bit. `BITS` is 1 to 31.
+    fn shift_left<const BITS: i32>(self) -> Self;
+
+    /// Clears the bits that are set in `mask`.
+    fn without(self, mask: Self) -> Self;
 
     /// Takes the bits of `yes` where those of `self` are set, and the bits of `no` elsewhere.
     fn choose(self, yes: Self, no: Self) -> Self;

@@ -2,7 +2,7 @@
 
 use super::Words;
 use std::arch::x86_64::*;
-use std::ops::{Add, BitXor};
+use std::ops::{Add, BitXor, Sub};
 
 /// Proves that this machine has AVX-512F.
 #[derive(Clone, Copy)]
@@ -26,6 +26,16 @@ impl Add for Words16 {
     fn add(self, other: Self) -> Self {
         // SAFETY: whoever made `self` held `Avx512`.
         Self(unsafe { _mm512_add_epi32(self.0, other.0) })
+    }
+}
+
+impl Sub for Words16 {
+    type Output = Self;
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        // SAFETY: whoever made `self` held `Avx512`.
+        Self(unsafe { _mm512_sub_epi32(self.0, other.0) })
     }
 }
 
@@ -86,6 +96,18 @@ impl Words for Words16 {
     fn shift_right<const BITS: i32>(self) -> Self {
         // SAFETY: whoever made `self` held `Avx512`. The count is a constant: the compiler picks the immediate form.
         Self(unsafe { _mm512_srl_epi32(self.0, _mm_cvtsi32_si128(BITS)) })
+    }
+
+    #[inline(always)]
+    fn shift_left<const BITS: i32>(self) -> Self {
+        // SAFETY: whoever made `self` held `Avx512`. The count is a constant: the compiler picks the immediate form.
+        Self(unsafe { _mm512_sll_epi32(self.0, _mm_cvtsi32_si128(BITS)) })
+    }
+
+    #[inline(always)]
+    fn without(self, mask: Self) -> Self {
+        // SAFETY: whoever made `self` held `Avx512`.
+        Self(unsafe { _mm512_andnot_si512(mask.0, self.0) })
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Vectors in plain Rust, for any machine.
 
 use super::Words;
-use std::ops::{Add, BitXor};
+use std::ops::{Add, BitXor, Sub};
 
 /// `N` words; one makes scalar code.
 #[derive(Clone, Copy)]
@@ -22,6 +22,18 @@ impl<const N: usize> Add for Portable<N> {
     fn add(mut self, other: Self) -> Self {
         for (word, more) in self.0.iter_mut().zip(other.0) {
             *word = word.wrapping_add(more);
+        }
+        self
+    }
+}
+
+impl<const N: usize> Sub for Portable<N> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn sub(mut self, other: Self) -> Self {
+        for (word, less) in self.0.iter_mut().zip(other.0) {
+            *word = word.wrapping_sub(less);
         }
         self
     }
@@ -87,6 +99,22 @@ impl<const N: usize> Words for Portable<N> {
     fn shift_right<const BITS: i32>(mut self) -> Self {
         for word in &mut self.0 {
             *word >>= BITS;
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn shift_left<const BITS: i32>(mut self) -> Self {
+        for word in &mut self.0 {
+            *word <<= BITS;
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn without(mut self, mask: Self) -> Self {
+        for (word, mask) in self.0.iter_mut().zip(mask.0) {
+            *word &= !mask;
         }
         self
     }

@@ -1,0 +1,154 @@
+//! PoC2, the proof of capacity that Signum runs: a nonce is 256 KiB of chained Shabal-256 digests, and a scoop of it is 64 bytes.
+//!
+//! A nonce is made backwards: each digest of 32 bytes hashes what stands behind it, at most 4,096 bytes, and at the very end the account and
+//! the nonce's number. The digest of the whole is then mixed into every digest. A scoop is a digest with that of the mirrored scoop, so that
+//! half a nonce cannot be computed alone. Account and number are in big-endian bytes.
+//!
+//! Nonces are independent, so each lane makes one of its own.
+
+use super::shabal::{BLOCK, DIGEST, PADDING, State};
+use crate::words::Words;
+
+/// Scoops of a nonce.
+pub const SCOOPS: usize = 4_096;
+
+/// The bytes of a scoop: two digests.
+pub const SCOOP_BYTES: usize = 64;
+
+/// The bytes of a nonce.
+pub const NONCE_BYTES: usize = SCOOPS * SCOOP_BYTES;
+
+/// Words of a nonce.
+const NONCE: usize = NONCE_BYTES / 4;
+
+/// Words behind it: account and number.
+const SEED: usize = 4;
+
+/// The most words that one digest hashes.
+const REACH: usize = 4_096 / 4;
+
+/// How a nonce's words lie while it is made: those of all lanes side by side.
+struct Lanes<V: Words> {
+    machine: V::Machine,
+    words: Vec<u32>,
+}
+
+impl<V: Words> Lanes<V> {
+    #[inline(always)]
+    fn load(&self, word: usize) -> V {
+        V::load(self.machine, &self.words[word * V::LANES..])
+    }
+
+    #[inline(always)]
+    fn store(&mut self, word: usize, digest: &[V; DIGEST]) {
+        for (index, lanes) in (word..).zip(digest) {
+            lanes.store(&mut self.words[index * V::LANES..]);
+        }
+    }
+
+    /// Hashes the words from `first` to `end`, which is the seed's end or lies whole blocks behind `first`.
+    #[inline(always)]
+    fn hash(&self, first: usize, end: usize) -> [V; DIGEST] {
+        let zero = V::splat(self.machine, 0);
+        let mut state = State::begin(self.machine);
+        let mut message = [zero; BLOCK];
+        let whole = (end - first) / BLOCK;
+        for block in 0..whole {
+            for (word, lanes) in (first + block * BLOCK..).zip(&mut message) {
+                *lanes = self.load(word);
+            }
+            state.update(self.machine, &message);
+        }
+        let rest = end - first - whole * BLOCK;
+        message = [zero; BLOCK];
+        for (word, lanes) in (end - rest..end).zip(&mut message) {
+            *lanes = self.load(word);
+        }
+        message[rest] = V::splat(self.machine, PADDING);
+        state.finish(self.machine, &message)
+    }
+}
+
+/// Makes [`Words::LANES`] nonces of an account, from `first` on. They come scoop by scoop: all nonces' scoop 0, then all nonces' scoop 1.
+/// Panics where `scoops` has another length.
+#[inline(always)]
+pub(super) fn plot<V: Words>(machine: V::Machine, account: u64, first: u64, scoops: &mut [u8]) {
+    assert_eq!(scoops.len(), V::LANES * NONCE_BYTES, "room for one nonce in each lane");
+    let mut lanes: Lanes<V> = Lanes { machine, words: vec![0; (NONCE + SEED) * V::LANES] };
+    for lane in 0..V::LANES {
+        let nonce = first.wrapping_add(lane as u64);
+        let words = [account >> 32, account, nonce >> 32, nonce].map(|word| (word as u32).swap_bytes());
+        for (index, word) in words.into_iter().enumerate() {
+            lanes.words[(NONCE + index) * V::LANES + lane] = word;
+        }
+    }
+    for place in (0..NONCE).step_by(DIGEST).rev() {
+        let from = place + DIGEST;
+        let digest = lanes.hash(from, (NONCE + SEED).min(from + REACH));
+        lanes.store(place, &digest);
+    }
+    let whole = lanes.hash(0, NONCE + SEED);
+    write(&lanes, &whole, scoops);
+}
+
+/// Mixes `whole` into every digest and writes the scoops.
+#[inline(always)]
+fn write<V: Words>(lanes: &Lanes<V>, whole: &[V; DIGEST], scoops: &mut [u8]) {
+    const WORDS: usize = 2 * DIGEST;
+    let mut scoop = [V::splat(lanes.machine, 0); WORDS];
+    let mut words = [0; WORDS];
+    for (number, out) in scoops.chunks_exact_mut(SCOOP_BYTES * V::LANES).enumerate() {
+        let (own, mirrored) = (number * WORDS, (SCOOPS - 1 - number) * WORDS + DIGEST);
+        for index in 0..DIGEST {
+            scoop[index] = lanes.load(own + index) ^ whole[index];
+            scoop[DIGEST + index] = lanes.load(mirrored + index) ^ whole[index];
+        }
+        // A square holds as many of the scoop's words as there are lanes; turned, each vector has one nonce's.
+        for (square, vectors) in scoop.chunks_exact_mut(V::LANES).enumerate() {
+            V::transpose(vectors);
+            for (nonce, vector) in vectors.iter().enumerate() {
+                vector.store(&mut words);
+                let at = nonce * SCOOP_BYTES + square * V::LANES * 4;
+                for (bytes, word) in out[at..].as_chunks_mut().0.iter_mut().zip(&words[..V::LANES]) {
+                    *bytes = word.to_le_bytes();
+                }
+            }
+        }
+    }
+}
+
+/// Returns for each scoop the first eight bytes, little-endian, of the digest of the generation signature and the scoop: the lower, the better.
+/// Their number is a multiple of [`Words::LANES`].
+#[inline(always)]
+pub(super) fn qualities<V: Words>(machine: V::Machine, signature: &[u8; 32], scoops: &[u8], qualities: &mut [u64]) {
+    const WORDS: usize = SCOOP_BYTES / 4;
+    let zero = V::splat(machine, 0);
+    let begin = State::begin(machine);
+    let mut first = [zero; BLOCK];
+    for (lanes, bytes) in first.iter_mut().zip(signature.as_chunks().0) {
+        *lanes = V::splat(machine, u32::from_le_bytes(*bytes));
+    }
+    let mut last = [zero; BLOCK];
+    last[DIGEST] = V::splat(machine, PADDING);
+    let groups = scoops.chunks_exact(SCOOP_BYTES * V::LANES).zip(qualities.chunks_exact_mut(V::LANES));
+    for (scoops, qualities) in groups {
+        let mut words = [zero; WORDS];
+        for (square, vectors) in words.chunks_exact_mut(V::LANES).enumerate() {
+            for (scoop, vector) in vectors.iter_mut().enumerate() {
+                *vector = V::from_le_bytes(machine, &scoops[scoop * SCOOP_BYTES + square * V::LANES * 4..]);
+            }
+            V::transpose(vectors);
+        }
+        first[DIGEST..].copy_from_slice(&words[..DIGEST]);
+        last[..DIGEST].copy_from_slice(&words[DIGEST..]);
+        let mut state = begin;
+        state.update(machine, &first);
+        let [low, high, ..] = state.finish(machine, &last);
+        let mut halves = [[0; WORDS]; 2];
+        low.store(&mut halves[0]);
+        high.store(&mut halves[1]);
+        for (lane, quality) in qualities.iter_mut().enumerate() {
+            *quality = u64::from(halves[1][lane]) << 32 | u64::from(halves[0][lane]);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Shabal-256 on the lanes of any vector (Bresson et al., "Shabal, a submission to NIST's cryptographic hash algorithm competition", 2008).
+
+use crate::words::Words;
+use crate::words::portable::Portable;
+use std::sync::LazyLock;
+
+/// Words of a block.
+pub(super) const BLOCK: usize = 16;
+
+/// Words of a digest.
+pub(super) const DIGEST: usize = 8;
+
+/// The word that stands behind a message, before the zeros that fill its last block.
+pub(super) const PADDING: u32 = 0x80;
+
+/// How often the last block is mixed in again.
+const FINAL_ROUNDS: usize = 3;
+
+/// A state in each lane.
+#[derive(Clone, Copy)]
+pub(super) struct State<V> {
+    a: [V; 12],
+    b: [V; 16],
+    c: [V; 16],
+    /// The number of the next block, the same in every lane.
+    count: u64,
+}
+
+/// The state that every message begins with: that after two blocks whose words count up from the digest's bits.
+static BEGIN: LazyLock<State<Portable<1>>> = LazyLock::new(|| {
+    let word = |word| Portable::splat((), word);
+    let mut state = State { a: [word(0); 12], b: [word(0); 16], c: [word(0); 16], count: u64::MAX };
+    for first in [256, 272] {
+        let mut message = [word(first); BLOCK];
+        for (lanes, index) in message.iter_mut().zip(0..) {
+            *lanes = word(first + index);
+        }
+        state.update((), &message);
+    }
+    state
+});
+
+impl<V: Words> State<V> {
+    /// The state before the first block.
+    #[inline(always)]
+    pub(super) fn begin(machine: V::Machine) -> Self {
+        let (zero, begin) = (V::splat(machine, 0), &*BEGIN);
+        let mut state = Self { a: [zero; 12], b: [zero; 16], c: [zero; 16], count: begin.count };
+        for (lanes, word) in state.a.iter_mut().zip(begin.a) {
+            *lanes = V::splat(machine, word.word());
+        }
+        for (lanes, word) in state.b.iter_mut().zip(begin.b) {
+            *lanes = V::splat(machine, word.word());
+        }
+        for (lanes, word) in state.c.iter_mut().zip(begin.c) {
+            *lanes = V::splat(machine, word.word());
+        }
+        state
+    }
+
+    /// Takes in a block that is not the last.
+    #[inline(always)]
+    pub(super) fn update(&mut self, machine: V::Machine, message: &[V; BLOCK]) {
+        self.add(message);
+        self.permute(machine, message);
+        for (c, word) in self.c.iter_mut().zip(message) {
+            *c = *c - *word;
+        }
+        std::mem::swap(&mut self.b, &mut self.c);
+        self.count = self.count.wrapping_add(1);
+    }
+
+    /// Takes in the last block, padded, and returns the digest.
+    #[inline(always)]
+    pub(super) fn finish(mut self, machine: V::Machine, message: &[V; BLOCK]) -> [V; DIGEST] {
+        self.add(message);
+        self.permute(machine, message);
+        for _ in 0..FINAL_ROUNDS {
+            std::mem::swap(&mut self.b, &mut self.c);
+            self.permute(machine, message);
+        }
+        let [.., a, b, c, d, e, f, g, h] = self.b;
+        [a, b, c, d, e, f, g, h]
+    }
+
+    #[inline(always)]
+    fn add(&mut self, message: &[V; BLOCK]) {
+        for (b, word) in self.b.iter_mut().zip(message) {
+            *b = *b + *word;
+        }
+    }
+
+    /// The keyed permutation, with the block's number mixed in before.
+    #[inline(always)]
+    fn permute(&mut self, machine: V::Machine, message: &[V; BLOCK]) {
+        let [low, high] = [self.count as u32, (self.count >> 32) as u32];
+        self.a[0] = self.a[0] ^ V::splat(machine, low);
+        self.a[1] = self.a[1] ^ V::splat(machine, high);
+        for b in &mut self.b {
+            *b = b.rotate_left::<17>();
+        }
+        let ones = V::splat(machine, u32::MAX);
+        macro_rules! steps {
+            ($($step:literal)*) => {$( self.step::<$step>(ones, message); )*};
+        }
+        steps!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        steps!(16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
+        steps!(32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47);
+        macro_rules! sums {
+            ($($sum:literal)*) => {$( self.a[$sum % 12] = self.a[$sum % 12] + self.c[($sum + 3) % 16]; )*};
+        }
+        sums!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17);
+        sums!(18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35);
+    }
+
+    /// One of the permutation's 48 steps.
+    #[inline(always)]
+    fn step<const STEP: usize>(&mut self, ones: V, message: &[V; BLOCK]) {
+        let (at, index) = (STEP % 12, STEP % 16);
+        let turned = self.a[(STEP + 11) % 12].rotate_left::<15>();
+        let five = turned.shift_left::<2>() + turned;
+        let mixed = self.a[at] ^ five ^ self.c[(24 - index) % 16];
+        let three = mixed.shift_left::<1>() + mixed;
+        let picked = self.b[(index + 9) % 16].without(self.b[(index + 6) % 16]);
+        self.a[at] = three ^ self.b[(index + 13) % 16] ^ picked ^ message[index];
+        self.b[index] = self.b[index].rotate_left::<1>() ^ self.a[at] ^ ones;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(word: u32) -> Portable<1> {
+        Portable::splat((), word)
+    }
+
+    #[test]
+    fn an_empty_message_has_the_submissions_digest() {
+        let mut message = [word(0); BLOCK];
+        message[0] = word(PADDING);
+        let digest = State::<Portable<1>>::begin(()).finish((), &message);
+        let bytes: Vec<u8> = digest.iter().flat_map(|lanes| lanes.word().to_le_bytes()).collect();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "aec750d11feee9f16271922fbaf5a9be142f62019ef8d720f858940070889014");
+    }
+
+    #[test]
+    fn the_first_words_of_the_beginning_are_the_submissions() {
+        let begin = State::<Portable<1>>::begin(());
+        assert_eq!(begin.a.map(Portable::word)[..3], [0x52f8_4552, 0xe54b_7999, 0x2d8e_e3ec]);
+    }
+}
