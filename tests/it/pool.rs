@@ -1,8 +1,9 @@
 //! The bundled payout schemes and share validators: their known answers, and laws that hold for all of them, as components.
 
-use crate::sandbox::{payout, shares};
+use crate::sandbox::{payout, plugin, shares};
+use adit_plugin_host::ConfigureError;
 use adit_plugin_sdk::common::proportional;
-use adit_plugin_sdk::testing::{read_payout_vectors, read_share_vectors};
+use adit_plugin_sdk::testing::{read_payout_vectors, read_quorum_vectors, read_share_vectors};
 use adit_primitives::contract::payout::{AccountId, Economics, FoundBlock, Pays, ShareToWeigh, Weight, Window};
 use adit_primitives::contract::shares::{Claim, ShareDifficulty, ShareVerdict, WorkHistory, WorkSlice, WorkerRecord};
 use adit_primitives::engine::{PayoutEngine, ShareEngine};
@@ -21,7 +22,11 @@ fn runner() -> TestRunner {
 }
 
 fn vectors(plugin: &str) -> String {
-    let path = format!("{}/../plugins/{plugin}/vectors.json", env!("CARGO_MANIFEST_DIR"));
+    file_of(plugin, "vectors.json")
+}
+
+fn file_of(plugin: &str, name: &str) -> String {
+    let path = format!("{}/../plugins/{plugin}/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -41,6 +46,17 @@ fn every_validator_gives_its_known_answers() {
             vector.check(number, &mut shares(name, &vector.config())).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }
+}
+
+#[test]
+fn the_quorum_policy_gives_its_known_answers_and_others_have_none() {
+    for (number, vector) in (1..).zip(read_quorum_vectors(&file_of("quorum", "quorum.json")).expect("vectors")) {
+        let mut policy = plugin("quorum").quorum(&vector.config()).expect("a quorum policy");
+        vector.check(number, &mut policy).unwrap_or_else(|error| panic!("{error}"));
+    }
+    let refused = plugin("standard").quorum("{}").expect_err("it is none");
+    assert!(matches!(refused, ConfigureError::NoQuorum { .. }), "{refused}");
+    assert_eq!(VALIDATORS.map(|name| plugin(name).info().is_quorum()), [true, false, false]);
 }
 
 #[test]

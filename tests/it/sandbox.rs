@@ -29,6 +29,11 @@ impl Subject for Sandboxed {
     }
 }
 
+/// A bundled plugin.
+pub fn plugin(name: &str) -> &'static Plugin {
+    &PLUGINS[name]
+}
+
 /// Starts a bundled hash plugin.
 pub fn hash(algorithm: &str) -> SandboxedHash {
     PLUGINS[algorithm].hash("{}").expect("a hash without settings")

@@ -8,7 +8,7 @@ use adit_chain::HeaderChain;
 use adit_plugin_host::{Kind, Plugin, PluginSource, Sandbox, Settings, Variant};
 use adit_plugin_sdk::build::{Component, Options, build_component};
 use adit_plugin_sdk::scaffold;
-use adit_plugin_sdk::testing::{Vector, read_payout_vectors, read_share_vectors, read_vectors};
+use adit_plugin_sdk::testing::{Vector, read_payout_vectors, read_quorum_vectors, read_share_vectors, read_vectors};
 use adit_primitives::contract::{Draft, PowInput, SearchJob};
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine, SharedView};
 use adit_primitives::{Encode, Hash256, Target, U256};
@@ -120,8 +120,8 @@ fn test(folder: &Path) -> Result<ExitCode> {
         .context("failed to start cargo")?;
     ensure!(status.success(), "the crate's own tests fail");
     let (component, _) = build(folder, None)?;
-    let vectors = folder.join("vectors.json");
-    let vectors = if vectors.is_file() { Some(std::fs::read_to_string(&vectors)?) } else { None };
+    let vectors = file_of(folder, "vectors.json")?;
+    let quorum_vectors = file_of(folder, "quorum.json")?;
     let mut checked = 0;
     let mut failed = 0;
     let mut first: Option<Vec<u8>> = None;
@@ -143,8 +143,9 @@ fn test(folder: &Path) -> Result<ExitCode> {
             }
             Kind::Shares => {
                 let vectors = vectors.map_or(Ok(Vec::new()), read_share_vectors)?;
-                checked = vectors.len();
-                pool::test_shares(&plugin, &vectors)
+                let quorum = quorum_vectors.as_deref().map_or(Ok(Vec::new()), read_quorum_vectors)?;
+                checked = vectors.len() + quorum.len();
+                pool::test_shares(&plugin, &vectors, &quorum)
             }
         };
         let outcome = outcome.and_then(|answers| match &first {
@@ -164,6 +165,12 @@ fn test(folder: &Path) -> Result<ExitCode> {
     }
     println!("{} ways, {failed} failed; {checked} vectors", Variant::ALL.len());
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Reads a file of vectors, where the folder has it.
+fn file_of(folder: &Path, name: &str) -> Result<Option<String>> {
+    let path = folder.join(name);
+    if path.is_file() { Ok(Some(std::fs::read_to_string(&path)?)) } else { Ok(None) }
 }
 
 /// Runs the vectors, a batch of other inputs, and a search. Returns every answer, so that ways to run can be compared.

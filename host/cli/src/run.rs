@@ -181,6 +181,7 @@ fn node_parts(
         ledger: chain.ledger.clone(),
         prefix: chain.prefix.clone(),
         storage: Arc::new(store),
+        keeps_shares: chain.settings.pool.shared.is_some(),
         clock: clock(),
         entropy: entropy(),
         set_log_level: Box::new(move |level| log.set(level)),
@@ -211,10 +212,18 @@ pub fn node(arguments: NodeArguments, log: &LogFormat) -> Result<ExitCode> {
     let level = log.start(&opened.chain.settings.log.level)?;
     let (_, silent) = watch::channel(Arc::new(MinerReport::default()));
     let parts = node_parts(&opened, level, silent.clone())?;
+    let storage = Arc::clone(&parts.storage);
     runtime()?.block_on(async {
         let node = Node::start(parts).await?;
+        let shared = pool::shared::start(&opened.chain, &node, storage)?;
         let status = StatusLine::start(&node, silent, log);
-        let ended = node.run_until(signal()).await;
+        let ended = node.run_until(async {
+            signal().await;
+            if let Some(shared) = shared {
+                shared.end().await;
+            }
+        });
+        let ended = ended.await;
         status.end();
         ended.context("the node stopped")
     })?;
@@ -235,9 +244,10 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
     let mode = opened.chain.settings.pool.mode;
     let hosting = Prepared::new(mode, pool::token(&opened.chain)?);
     parts.pool = hosting.router.clone();
-    let opened = Arc::new(opened);
+    let (opened, storage) = (Arc::new(opened), Arc::clone(&parts.storage));
     runtime()?.block_on(async {
         let node = Node::start(parts).await?;
+        let shared = pool::shared::start(&opened.chain, &node, storage)?;
         let status = StatusLine::start(&node, reports, log);
         let own = Arc::new(WorkSource::Own { chain: node.chain().clone(), pay_to: key, clock: clock() });
         let source = match mode {
@@ -256,9 +266,11 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
         })?;
         let switch = mining.switch();
         let (host, joins) = (Arc::clone(&opened), Arc::clone(&opened));
-        let chain = node.chain().clone();
+        let (chain, others) = (node.chain().clone(), shared.as_ref().map(|shared| shared.pool.clone()));
         let hosting = hosting.start(HostingParts {
-            make: Arc::new(move || pool::parts(&host, Some(chain.clone())).map_err(|error| format!("{error:#}"))),
+            make: Arc::new(move || {
+                pool::parts(&host, Some(chain.clone()), others.clone()).map_err(|error| format!("{error:#}"))
+            }),
             miner: Some(Box::new(move |mode| {
                 switch.set(match mode {
                     PoolMode::Join => Arc::new(pools(&joins.chain).map_err(|error| format!("{error:#}"))?),
@@ -271,8 +283,11 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
         let hosting = hosting.await?;
         let ended = run_both(node, mining, async {
             signal().await;
-            // Blocks of the pool still reach the chain.
+            // Blocks of the pool still reach the chain, and its shares the log.
             hosting.end().await;
+            if let Some(shared) = shared {
+                shared.end().await;
+            }
         });
         let ended = ended.await;
         status.end();

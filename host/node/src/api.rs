@@ -5,7 +5,7 @@
 //! Pages of other sites get nothing, whoever looks at them.
 //!
 //! Reading order: [`shapes`] is what goes over the wire, [`error`] what a refusal looks like, [`body`] how requests are read, [`origin`] which
-//! pages may send them, [`reads`] how answers are read off the disk; then one file for each group of routes: [`blocks`], [`block`], [`dag`], [`push`], [`transactions`], [`status`], [`peers`], [`statistics`], [`control`], [`pages`].
+//! pages may send them, [`reads`] how answers are read off the disk; then one file for each group of routes: [`blocks`], [`block`], [`dag`], [`push`], [`transactions`], [`status`], [`peers`], [`rounds`], [`statistics`], [`control`], [`pages`].
 
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod block;
@@ -24,6 +24,8 @@ pub mod peers;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod push;
 pub mod reads;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
+pub mod rounds;
 pub mod shapes;
 pub mod statistics;
 pub mod status;
@@ -180,6 +182,8 @@ pub fn router(api: Arc<ApiState>, pool: Router) -> Router {
         .routes(routes!(status::readyz))
         .routes(routes!(status::metrics))
         .routes(routes!(peers::peers))
+        .routes(routes!(rounds::rounds))
+        .routes(routes!(rounds::round))
         .routes(routes!(statistics::statistics))
         .routes(routes!(statistics::events))
         .merge(

@@ -7,6 +7,8 @@ use crate::chain::Snapshot;
 use crate::mining::{MinerReport, PowerReport, Tally};
 use crate::network::NetworkStanding;
 use crate::network::metrics::NetworkMetrics;
+use crate::sharelog::ShareStanding;
+use crate::sharelog::metrics::ShareMetrics;
 use crate::statistics::StatisticsReport;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -53,6 +55,8 @@ pub struct Readout<'a> {
     pub anomalies: &'a AnomalyReport,
     /// `None` where the node talks with miners and wallets alone.
     pub network: Option<&'a NetworkStanding>,
+    /// `None` where the process takes part in no peer-to-peer pool.
+    pub shares: Option<&'a ShareStanding>,
 }
 
 /// Everything that is counted.
@@ -69,6 +73,7 @@ pub struct Metrics {
     statistics: StatisticsMetrics,
     anomalies: AnomalyMetrics,
     network: NetworkMetrics,
+    shares: ShareMetrics,
     process: ProcessMetrics,
 }
 
@@ -172,6 +177,7 @@ impl Metrics {
             statistics: StatisticsMetrics::default(),
             anomalies: AnomalyMetrics::default(),
             network: NetworkMetrics::default(),
+            shares: ShareMetrics::default(),
             process: ProcessMetrics::default(),
         };
         metrics.register_api();
@@ -180,6 +186,7 @@ impl Metrics {
         metrics.register_statistics();
         metrics.register_dag();
         metrics.network.register(&mut metrics.registry);
+        metrics.shares.register(&mut metrics.registry);
         metrics
     }
 
@@ -290,7 +297,7 @@ impl Metrics {
 
     /// Writes everything in Prometheus' text format.
     pub fn text(&self, readout: &Readout<'_>) -> String {
-        let Readout { snapshot, index_bytes, miner, statistics, anomalies, network } = readout;
+        let Readout { snapshot, index_bytes, miner, statistics, anomalies, network, shares } = readout;
         self.chain.set(snapshot);
         self.chain.index_bytes.set(gauge(*index_bytes as u64));
         self.miner.set(miner);
@@ -301,6 +308,9 @@ impl Metrics {
         self.anomalies.set(anomalies);
         if let Some(standing) = network {
             self.network.set(standing);
+        }
+        if let Some(standing) = shares {
+            self.shares.set(standing);
         }
         let process = ProcessUse::read();
         self.process.memory_bytes.set(gauge(process.memory_bytes));

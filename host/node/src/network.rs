@@ -4,7 +4,7 @@
 //! together, and decides nothing itself.
 //!
 //! Reading order: this file is what others see; `actor` the thread that owns the machine; `facts`, `judge` and `serve` what it asks of the chain;
-//! `calls` whom it talks to; `address` and `key` are values, [`metrics`] what is counted.
+//! `calls` whom it talks to; `shares` the way to a pool's share log; `address` and `key` are values, [`metrics`] what is counted.
 
 mod actor;
 mod address;
@@ -14,14 +14,18 @@ mod judge;
 mod key;
 pub mod metrics;
 mod serve;
+mod shares;
 
 pub use calls::Known;
 pub use key::NodeKeyError;
+pub(crate) use shares::Question;
 
 use crate::chain::{ChainHandle, News};
 use crate::clock::{Clock, Entropy};
 use crate::settings::network::{NetworkSettings, PropagationStrategy};
+use crate::sharelog::ShareLogHandle;
 use actor::{Actor, Inbox};
+use adit_network::shares::Identity;
 use adit_network::wire::{Features, Kind};
 use adit_network::{Counters, Local, Machine, Moment, NodeId, PeerView, Strategies, Strategy, SyncView};
 use adit_primitives::identity::Rules;
@@ -50,6 +54,8 @@ pub struct NetworkParts {
     pub data_dir: PathBuf,
     pub chain: ChainHandle,
     pub rules: Rules,
+    /// Whether this process keeps the share log of a peer-to-peer pool: peers are told, and send shares to those who do.
+    pub keeps_shares: bool,
     pub clock: Clock,
     pub entropy: Entropy,
 }
@@ -85,13 +91,15 @@ pub struct NetworkStanding {
 #[derive(Clone)]
 pub struct NetworkHandle {
     node: NodeKey,
+    identity: Identity,
     standing: watch::Receiver<Arc<NetworkStanding>>,
+    inbox: Sender<Inbox>,
+    shares: watch::Sender<Option<ShareLogHandle>>,
 }
 
 /// The running network.
 pub struct Network {
     handle: NetworkHandle,
-    inbox: Sender<Inbox>,
     transport: Transport,
     thread: JoinHandle<()>,
 }
@@ -116,9 +124,9 @@ impl NetworkHandle {
 impl Network {
     /// Starts. To be called within the runtime.
     pub fn start(parts: NetworkParts) -> Result<Self, NetworkStartError> {
-        let NetworkParts { settings, data_dir, chain, rules, clock, entropy } = parts;
+        let NetworkParts { settings, data_dir, chain, rules, keeps_shares, clock, entropy } = parts;
         let file = settings.key_file.clone().unwrap_or_else(|| data_dir.join("node.key"));
-        let key = key::load_or_create(&file, &entropy)?;
+        let (key, identity) = key::load_or_create(&file, &entropy)?;
         let facts = ChainFacts::new(chain.reader().clone());
         let (inbox, receiver) = channel();
         let back = inbox.clone();
@@ -130,7 +138,7 @@ impl Network {
         let local = Local {
             node: NodeId(node.0),
             rules,
-            features: Features::BLOCKS,
+            features: if keeps_shares { Features::BLOCKS.and(Features::SHARES) } else { Features::BLOCKS },
             listen: announce.iter().map(address::told).collect(),
         };
         let (mut seed, mut book_key) = ([0; 8], [0; 32]);
@@ -157,6 +165,7 @@ impl Network {
             now: Moment::default(),
         };
         let (standing, standing_receiver) = watch::channel(Arc::new(empty));
+        let shares = watch::channel(None).0;
         let actor = Actor {
             machine,
             facts,
@@ -170,11 +179,14 @@ impl Network {
             started: Instant::now(),
             sessions: HashMap::new(),
             banned: HashMap::new(),
+            shares: shares.subscribe(),
+            asked_last: None,
         };
         tokio::spawn(pass_news(chain.news(), inbox.clone()));
         let thread = std::thread::Builder::new().name("adit-network".to_owned()).spawn(move || actor.run());
         let thread = thread.map_err(NetworkStartError::Thread)?;
-        Ok(Self { handle: NetworkHandle { node, standing: standing_receiver }, inbox, transport, thread })
+        let handle = NetworkHandle { node, identity, standing: standing_receiver, inbox, shares };
+        Ok(Self { handle, transport, thread })
     }
 
     /// Returns the way to it.
@@ -184,7 +196,7 @@ impl Network {
 
     /// Says goodbye to all peers and ends.
     pub async fn end(self) {
-        drop(self.inbox.send(Inbox::End));
+        drop(self.handle.inbox.send(Inbox::End));
         let thread = self.thread;
         if !matches!(tokio::task::spawn_blocking(move || thread.join()).await, Ok(Ok(()))) {
             tracing::error!("the network's thread panicked");

@@ -57,6 +57,8 @@ pub struct NodeParts {
     pub ledger: LedgerRules,
     pub prefix: AddressPrefix,
     pub storage: Arc<dyn Storage>,
+    /// Whether this process keeps the share log of a peer-to-peer pool.
+    pub keeps_shares: bool,
     pub clock: Clock,
     pub entropy: Entropy,
     pub set_log_level: SetLogLevel,
@@ -134,6 +136,7 @@ impl Node {
                 data_dir: settings.data_dir.clone(),
                 chain: chain.handle.clone(),
                 rules: parts.identity.clone(),
+                keeps_shares: parts.keeps_shares,
                 clock: Arc::clone(&parts.clock),
                 entropy: Arc::clone(&parts.entropy),
             })

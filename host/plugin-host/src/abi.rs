@@ -91,3 +91,9 @@ pub(crate) trait ShareContract: Contract {
     fn judge_many(&self, store: &mut Store<Guest>, claims: &[u8]) -> wasmtime::Result<Vec<u8>>;
     fn retarget_many(&self, store: &mut Store<Guest>, histories: &[u8]) -> wasmtime::Result<Vec<u8>>;
 }
+
+/// What a share plugin exports besides, where it says how nodes agree. Packed rows stay packed.
+pub(crate) trait QuorumContract: Contract {
+    fn terms(&self, store: &mut Store<Guest>) -> wasmtime::Result<Vec<u8>>;
+    fn plan_many(&self, store: &mut Store<Guest>, questions: &[u8]) -> wasmtime::Result<Vec<u8>>;
+}

@@ -42,6 +42,18 @@ pub(crate) struct Outline {
     pub exports: Vec<String>,
 }
 
+impl PluginInfo {
+    /// Tells whether the plugin says how the nodes of a peer-to-peer pool agree.
+    pub fn is_quorum(&self) -> bool {
+        exports_quorum(&self.exports)
+    }
+}
+
+/// Tells whether the interface of quorum policies is among exports.
+fn exports_quorum(exports: &[String]) -> bool {
+    exports.iter().any(|name| interface_of(name) == Some("quorum"))
+}
+
 canonical_struct!(Outline { imports, exports });
 
 /// What the first bytes of a file say that it is.
@@ -110,6 +122,11 @@ pub(crate) fn outline(component: &[u8]) -> Result<Outline, LoadError> {
 }
 
 impl Outline {
+    /// Tells whether the component is a quorum policy besides.
+    pub fn is_quorum(&self) -> bool {
+        exports_quorum(&self.exports)
+    }
+
     /// Says what kind of plugin this is, and refuses what the kind is not given.
     pub fn kind(&self) -> Result<Kind, LoadError> {
         if let Some(import) = self.imports.iter().find(|name| name.starts_with("wasi:")) {
@@ -128,6 +145,9 @@ impl Outline {
             Kind::Hash | Kind::Payout | Kind::Shares => &["types", "diagnostics"],
             Kind::Consensus => &["types", "diagnostics", "chain-view"],
         };
+        if kind != Kind::Shares && self.is_quorum() {
+            return Err(LoadError::Kind);
+        }
         match self.imports.iter().find(|name| !interface_of(name).is_some_and(|name| granted.contains(&name))) {
             Some(import) => Err(LoadError::Import { import: import.clone(), kind }),
             None => Ok(kind),

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`limits`] says what a plugin may use up, [`engine`] builds the sandbox, [`load`] turns bytes into a
 //! [`Plugin`] (with [`inspect`] and [`cache`]), [`instance`] guards each call, [`fault`] says whose failure it was. [`consensus`],
-//! [`hash`], [`payout`] and [`shares`] are the host's four traits over it, the last three on an instance that [`warm`] keeps; [`again`] is what of a batch is judged twice, [`abi`] the released versions of the contract, [`native`] the other door.
+//! [`hash`], [`payout`], [`shares`] and [`quorum`] are the host's five traits over it, the last four on an instance that [`warm`] keeps; [`again`] is what of a batch is judged twice, [`abi`] the released versions of the contract, [`native`] the other door.
 
 mod abi;
 mod again;
@@ -22,6 +22,7 @@ mod limits;
 mod load;
 mod native;
 mod payout;
+mod quorum;
 mod shares;
 mod view;
 mod warm;
@@ -37,4 +38,5 @@ pub use limits::{CacheSettings, Fuel, Limits, Settings, Variant};
 pub use load::{ConfigRefusal, ConfigureError, LoadError, Origin, Plugin, PluginSource};
 pub use native::{KernelError, KernelSource, load_kernel};
 pub use payout::SandboxedPayout;
+pub use quorum::SandboxedQuorum;
 pub use shares::SandboxedShares;

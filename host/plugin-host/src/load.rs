@@ -7,6 +7,7 @@ use crate::hash::SandboxedHash;
 use crate::inspect::{CONTRACT_VERSION, Format, Outline, PluginInfo, check_module, format, outline};
 use crate::instance::Instance;
 use crate::payout::SandboxedPayout;
+use crate::quorum::SandboxedQuorum;
 use crate::shares::SandboxedShares;
 use adit_primitives::Hash256;
 use adit_primitives::engine::Fault;
@@ -61,7 +62,7 @@ pub enum LoadError {
     Version { found: String },
     #[error(
         "it must export exactly one of adit:plugin/hash, adit:plugin/rules, adit:plugin/payout and adit:plugin/shares, which say what it \
-         is for; `adit plugin build` builds it so"
+         is for, and adit:plugin/quorum beside the last alone; `adit plugin build` builds it so"
     )]
     Kind,
     #[error("a type on its border holds a floating-point number: the contract knows integers only")]
@@ -93,6 +94,10 @@ pub enum ConfigureError {
     Refused(#[from] ConfigRefusal),
     #[error("{plugin} is a {have} plugin, not a {want} plugin")]
     Kind { plugin: String, have: Kind, want: Kind },
+    #[error(
+        "{plugin} says nothing on how nodes of a pool agree: it does not export adit:plugin/quorum, as the bundled `quorum` does"
+    )]
+    NoQuorum { plugin: String },
     #[error("the configuration has {bytes} bytes, {max} are allowed")]
     TooLarge { bytes: usize, max: usize },
     #[error(transparent)]
@@ -128,7 +133,7 @@ enum Ready {
     Hash(<v0_1::Hash as Contract>::Ready),
     Rules(<v0_1::Rules as Contract>::Ready),
     Payout(<v0_1::Payout as Contract>::Ready),
-    Shares(<v0_1::Shares as Contract>::Ready),
+    Shares(<v0_1::Shares as Contract>::Ready, Option<<v0_1::Quorum as Contract>::Ready>),
 }
 
 impl Sandbox {
@@ -152,7 +157,7 @@ impl Sandbox {
             Ready::Hash(ready) => ask::<v0_1::Hash>(&self.services, ready, &anonymous)?,
             Ready::Rules(ready) => ask::<v0_1::Rules>(&self.rules, ready, &anonymous)?,
             Ready::Payout(ready) => ask::<v0_1::Payout>(&self.services, ready, &anonymous)?,
-            Ready::Shares(ready) => ask::<v0_1::Shares>(&self.services, ready, &anonymous)?,
+            Ready::Shares(ready, _) => ask::<v0_1::Shares>(&self.services, ready, &anonymous)?,
         };
         check_description(&description, &schema, code.kind)?;
         let Description { name, version, kind, summary } = description;
@@ -209,9 +214,14 @@ impl Code {
             Kind::Hash => v0_1::Hash::ready(&self.component).map(Ready::Hash),
             Kind::Consensus => v0_1::Rules::ready(&self.component).map(Ready::Rules),
             Kind::Payout => v0_1::Payout::ready(&self.component).map(Ready::Payout),
-            Kind::Shares => v0_1::Shares::ready(&self.component).map(Ready::Shares),
+            Kind::Shares => self.resolve_shares(),
         };
         ready.map_err(|error| LoadError::Contract { detail: format!("{error:#}") })
+    }
+
+    fn resolve_shares(&self) -> wasmtime::Result<Ready> {
+        let quorum = self.outline.is_quorum().then(|| v0_1::Quorum::ready(&self.component)).transpose()?;
+        Ok(Ready::Shares(v0_1::Shares::ready(&self.component)?, quorum))
     }
 }
 
@@ -327,6 +337,11 @@ impl Plugin {
     pub fn shares(&self, config: &str) -> Result<SandboxedShares, ConfigureError> {
         SandboxedShares::start(Arc::clone(&self.0), config)
     }
+
+    /// Makes a quorum policy of a share plugin that is one ([`PluginInfo::is_quorum`]).
+    pub fn quorum(&self, config: &str) -> Result<SandboxedQuorum, ConfigureError> {
+        SandboxedQuorum::start(Arc::clone(&self.0), config)
+    }
 }
 
 impl Loaded {
@@ -353,7 +368,15 @@ impl Loaded {
 
     pub fn start_shares(&self, config: &str) -> Result<Instance<v0_1::Shares>, ConfigureError> {
         match &self.ready {
-            Ready::Shares(ready) => self.start(&self.sandbox.services, ready, config),
+            Ready::Shares(ready, _) => self.start(&self.sandbox.services, ready, config),
+            _ => Err(self.wrong_kind(Kind::Shares)),
+        }
+    }
+
+    pub fn start_quorum(&self, config: &str) -> Result<Instance<v0_1::Quorum>, ConfigureError> {
+        match &self.ready {
+            Ready::Shares(_, Some(ready)) => self.start(&self.sandbox.services, ready, config),
+            Ready::Shares(_, None) => Err(ConfigureError::NoQuorum { plugin: self.label.clone() }),
             _ => Err(self.wrong_kind(Kind::Shares)),
         }
     }
@@ -383,7 +406,7 @@ impl std::fmt::Debug for Ready {
             Self::Hash(_) => "Hash",
             Self::Rules(_) => "Rules",
             Self::Payout(_) => "Payout",
-            Self::Shares(_) => "Shares",
+            Self::Shares(..) => "Shares",
         })
     }
 }

@@ -2,12 +2,13 @@
 //! through has to be the same in each way to run the plugin.
 
 use adit_plugin_host::Plugin;
-use adit_plugin_sdk::testing::{PayoutVector, ShareVector};
+use adit_plugin_sdk::testing::{PayoutVector, QuorumVector, ShareVector};
 use adit_primitives::contract::payout::{AccountId, Economics, FoundBlock, Pays, ShareToWeigh, Weight, Window};
+use adit_primitives::contract::quorum::CheckQuestion;
 use adit_primitives::contract::shares::{Claim, ShareDifficulty, WorkHistory, WorkSlice, WorkerRecord};
-use adit_primitives::engine::{PayoutEngine, ShareEngine};
+use adit_primitives::engine::{PayoutEngine, QuorumEngine, ShareEngine};
 use adit_primitives::{Encode, Height, U256, Work};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// The accounts that share what there is.
 const ACCOUNTS: u32 = 37;
@@ -51,8 +52,9 @@ pub fn test_payout(plugin: &Plugin, vectors: &[PayoutVector]) -> Result<Vec<u8>>
     Ok(answers)
 }
 
-/// Checks a share validator's vectors, and asks it about shares and connections. Returns every answer but the vectors'.
-pub fn test_shares(plugin: &Plugin, vectors: &[ShareVector]) -> Result<Vec<u8>> {
+/// Checks a share validator's vectors, and asks it about shares and connections; one that is a quorum policy also about its terms and
+/// batches. Returns every answer but the vectors'.
+pub fn test_shares(plugin: &Plugin, vectors: &[ShareVector], quorum: &[QuorumVector]) -> Result<Vec<u8>> {
     for (number, vector) in (1..).zip(vectors) {
         vector.check(number, &mut plugin.shares(&vector.config())?)?;
     }
@@ -61,6 +63,22 @@ pub fn test_shares(plugin: &Plugin, vectors: &[ShareVector]) -> Result<Vec<u8>> 
     let mut answers = validator.judge(&claims)?.to_bytes();
     let histories: Vec<WorkHistory> = (0..SHARES).map(history).collect();
     answers.extend(validator.retarget(&histories)?.to_bytes());
+    if plugin.info().is_quorum() {
+        answers.extend(test_quorum(plugin, quorum)?);
+    } else {
+        ensure!(quorum.is_empty(), "quorum.json is there, but the plugin does not export adit:plugin/quorum");
+    }
+    Ok(answers)
+}
+
+fn test_quorum(plugin: &Plugin, vectors: &[QuorumVector]) -> Result<Vec<u8>> {
+    for (number, vector) in (1..).zip(vectors) {
+        vector.check(number, &mut plugin.quorum(&vector.config())?)?;
+    }
+    let mut policy = plugin.quorum("{}").context(NEEDS_DEFAULTS)?;
+    let mut answers = policy.terms()?.to_bytes();
+    let questions: Vec<CheckQuestion> = (0..SHARES).map(question).collect();
+    answers.extend(policy.plan(&questions)?.to_bytes());
     Ok(answers)
 }
 
@@ -97,6 +115,23 @@ fn claim(number: u32) -> Claim {
             valid: scattered(number, 7) % 10_000,
             invalid: scattered(number, 8) % 300,
             known_ms: scattered(number, 9) % 1_000_000_000,
+        },
+    }
+}
+
+fn question(number: u32) -> CheckQuestion {
+    let below = |salt: u32, end: u64| scattered(number, salt) % end;
+    let small = |salt: u32, end: u64| u32::try_from(below(salt, end)).unwrap_or(0);
+    CheckQuestion {
+        shares: 1 + small(20, 100),
+        hash_ns: 1 << below(21, 30),
+        load_permille: small(22, 1_100),
+        validators: small(23, 65),
+        weight_permille: small(24, 1_001),
+        record: WorkerRecord {
+            valid: 1 << below(25, 40),
+            invalid: below(26, 4) / 3,
+            known_ms: below(27, 1_000_000_000),
         },
     }
 }

@@ -92,6 +92,10 @@ pub enum Event {
     Answer { bytes: Bytes },
     /// A share of this pool is a block of the chain: the round is due.
     BlockFound { share: ShareId },
+    /// The host knows more than it did: batches that could not be judged are judged again.
+    Retry,
+    /// A peer came with whom nothing was exchanged yet: it is asked what this node lacks.
+    Met,
 }
 
 /// What comes out, carried out in this order.
@@ -192,6 +196,8 @@ struct Clock {
     waiting: bool,
     /// Others are at least a round ahead.
     behind: bool,
+    /// Rounds were taken over from an answer, and nothing was asked since.
+    more: bool,
 }
 
 /// What people see of a pool's rounds.
@@ -246,7 +252,16 @@ impl Rounds {
             let validators = history.validators(&settings.terms);
             history.add(&past, &settings.terms, validators, None);
         }
-        let clock = Clock { now, certified: now, moved: now, asked: now, active: None, waiting: false, behind: false };
+        let clock = Clock {
+            now,
+            certified: now,
+            moved: now,
+            asked: now,
+            active: None,
+            waiting: false,
+            behind: false,
+            more: false,
+        };
         let mut rounds = Self {
             node: identity.node(),
             validators: history.validators(&settings.terms),
@@ -308,14 +323,25 @@ impl Rounds {
                 self.block = Some(share);
                 Acceptance::Ignore
             }
+            Event::Retry => {
+                self.retry(out);
+                Acceptance::Ignore
+            }
+            Event::Met => {
+                self.ask(out);
+                Acceptance::Ignore
+            }
         };
         self.progress(out);
         self.look_at_the_clock(out);
         acceptance
     }
 
-    /// Returns when [`Event::Tick`] is due.
+    /// Returns when [`Event::Tick`] is due: never, once this node stopped.
     pub fn wake(&self) -> Moment {
+        if self.halted.is_some() {
+            return Moment::from_millis(u64::MAX);
+        }
         let due = self.due_at().filter(|due| *due > self.clock.now);
         let times = [Some(self.ask_at()), self.views.timer, due, self.waits_at()];
         times.into_iter().flatten().min().expect("asking always has a time")
@@ -342,9 +368,7 @@ impl Rounds {
             self.clock.active.get_or_insert(self.clock.now);
         }
         if self.ask_at() <= self.clock.now {
-            for (batch, which) in self.held.retry() {
-                out.push(Effect::Judge { batch, which });
-            }
+            self.retry(out);
             self.ask(out);
         }
         if self.waits_at().is_some_and(|at| at <= self.clock.now) {
@@ -354,10 +378,19 @@ impl Rounds {
         }
     }
 
-    /// When others are asked: soon where something is known to be missing, at leisure where nothing is to be done.
+    /// Has batches judged again that could not be judged.
+    pub(super) fn retry(&mut self, out: &mut Vec<Effect>) {
+        for (batch, which) in self.held.retry() {
+            out.push(Effect::Judge { batch, which });
+        }
+    }
+
+    /// When others are asked: at once where rounds were taken over and more may be missing, soon where something is known to be missing, at leisure where nothing is to be done.
     fn ask_at(&self) -> Moment {
         let Settings { repair, greet, .. } = self.settings;
-        if self.clock.behind || !self.wanted().is_empty() {
+        if self.clock.more && self.catching.is_empty() {
+            self.clock.now
+        } else if self.clock.behind || !self.wanted().is_empty() {
             self.clock.asked.after(repair / REPAIR_SOONER)
         } else if self.clock.active.is_some() {
             self.clock.asked.max(self.clock.moved).after(repair)

@@ -7,6 +7,7 @@ use crate::anomaly::AnomalyReport;
 use crate::chain::DagStanding;
 use crate::metrics::{ProcessUse, Readout};
 use crate::mining::MinerReport;
+use crate::network::NetworkHandle;
 use crate::reload::Diagnostic;
 use crate::settings::Sizes;
 use adit_primitives::Height;
@@ -256,6 +257,8 @@ pub async fn metrics(State(api): State<Arc<ApiState>>) -> Response {
     let statistics = api.chain.statistics().await.ok();
     let anomalies = api.anomalies.borrow().clone();
     let network = api.network.as_ref().map(|network| network.standing());
+    let shares = api.network.as_ref().and_then(NetworkHandle::share_log);
+    let shares = shares.map(|log| log.standing().borrow().clone());
     let text = api.metrics.text(&Readout {
         snapshot: &api.chain.snapshot(),
         index_bytes: api.chain.reader().index_bytes(),
@@ -263,6 +266,7 @@ pub async fn metrics(State(api): State<Arc<ApiState>>) -> Response {
         statistics: statistics.as_ref(),
         anomalies: &anomalies,
         network: network.as_deref(),
+        shares: shares.as_deref(),
     });
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()

@@ -4,12 +4,14 @@
 
 use super::calls::{Calls, Step};
 use super::facts::ChainFacts;
-use super::{NetworkStanding, judge, serve};
+use super::shares::Question;
+use super::{NetworkStanding, judge, serve, shares};
 use crate::chain::{ChainHandle, News};
+use crate::sharelog::ShareLogHandle;
 use adit_network::wire::{Frame, FrameHead, Kind};
 use adit_network::{
-    Acceptance, BlockState, Direction, Effect, Effects, Event, Facts, Machine, Moment, NodeId, Request, RequestId,
-    SessionId, Verdict,
+    BlockState, Direction, Effect, Effects, Event, Facts, Machine, Moment, NodeId, Request, RequestId, SessionId,
+    Verdict,
 };
 use adit_primitives::{BlockId, Encode};
 use adit_transport::{Ended, GossipNumber, Happening, NodeKey, Outbox, SessionNumber, TransportHandle};
@@ -42,6 +44,8 @@ pub enum Inbox {
     News(News),
     /// Transactions that nobody needs to be asked for, with what became of them.
     Judged(Event, Vec<adit_primitives::TxId>),
+    /// A question that a share log puts to a peer.
+    Question(Question),
     End,
 }
 
@@ -59,11 +63,15 @@ pub struct Actor {
     pub started: Instant,
     pub sessions: HashMap<SessionId, Open>,
     pub banned: HashMap<NodeId, Moment>,
+    /// The share log of this process's pool.
+    pub shares: watch::Receiver<Option<ShareLogHandle>>,
+    /// Whom it asked last.
+    pub asked_last: Option<SessionId>,
 }
 
 /// A session's way out.
 pub struct Open {
-    node: NodeId,
+    pub node: NodeId,
     outbox: Outbox,
     /// Frames that found no room since the machine was told.
     dropped: u64,
@@ -114,7 +122,7 @@ impl Actor {
         Moment::from_millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    fn handle(&mut self, event: Event, effects: &mut Effects) {
+    pub(super) fn handle(&mut self, event: Event, effects: &mut Effects) {
         let now = self.now();
         self.machine.handle(now, event, &self.facts, effects);
         for effect in effects.drain(..) {
@@ -142,6 +150,7 @@ impl Actor {
                 ids.iter().for_each(|id| self.facts.saw(*id));
                 self.handle(Event::TransactionsAccepted { ids: ids.to_vec() }, effects);
             }
+            Inbox::Question(question) => self.ask_rounds(question, effects),
             Inbox::End => {}
         }
     }
@@ -236,6 +245,7 @@ impl Actor {
                 tracing::info!(peer = %NodeKey(node.0), "a session with a node of this chain");
                 if let Some(peer) = self.machine.peer(session) {
                     self.calls.ready(now, &peer);
+                    self.met(&peer);
                 }
             }
             Effect::Ban { node, until, reason, .. } => {
@@ -260,14 +270,10 @@ impl Actor {
                     drop(back.send(Inbox::Judged(event, seen)));
                 });
             }
-            // A node that keeps no pool's shares has no use for them.
-            Effect::Deliver { ticket, items, .. } => {
-                let answers = vec![Acceptance::Ignore; items.len()];
-                drop(self.back.send(Inbox::Machine(Event::ItemsJudged { ticket, answers })));
-            }
+            Effect::Deliver { ticket, class, session, items } => self.deliver(ticket, class, session, items),
             Effect::Serve { session, request, asked } => self.serve(now, session, request, asked),
             Effect::Learned { peers, session } => self.calls.learned(now, session, &peers),
-            Effect::Rounds { .. } => {}
+            Effect::Rounds { session, tag, answer } => self.answered(session, tag, answer),
         }
     }
 
@@ -295,12 +301,18 @@ impl Actor {
     fn serve(&mut self, now: Moment, session: SessionId, request: RequestId, asked: Request) {
         let Some(open) = self.sessions.get(&session) else { return };
         let (outbox, back) = (open.outbox.clone(), self.back.clone());
+        let node = open.node;
         let (chain, known) =
             (self.chain.clone(), matches!(asked, Request::Peers).then(|| self.calls.sample(now, session)));
+        let rounds = match &asked {
+            Request::Rounds { ask } => Some(self.question(node, ask.clone())),
+            _ => None,
+        };
         self.runtime.spawn(async move {
-            let frames = match known {
-                Some(peers) => vec![Frame::Peers { request, peers }],
-                None => serve::answer(&chain, request, asked).await,
+            let frames = match (known, rounds) {
+                (Some(peers), _) => vec![Frame::Peers { request, peers }],
+                (None, Some(answer)) => vec![shares::answer(request, answer).await],
+                (None, None) => serve::answer(&chain, request, asked).await,
             };
             let mut bytes = 0;
             for frame in frames {

@@ -2,6 +2,7 @@
 
 use crate::clock::Entropy;
 use crate::token::write_whole;
+use adit_network::shares::Identity;
 use adit_transport::SecretKey;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,8 @@ pub enum NodeKeyError {
     File { path: PathBuf, source: std::io::Error },
 }
 
-/// Reads the key, or makes one.
-pub fn load_or_create(path: &Path, entropy: &Entropy) -> Result<SecretKey, NodeKeyError> {
+/// Reads the key, or makes one: for sessions, and for what this node signs.
+pub fn load_or_create(path: &Path, entropy: &Entropy) -> Result<(SecretKey, Identity), NodeKeyError> {
     let file_error = |source| NodeKeyError::File { path: path.to_owned(), source };
     match std::fs::read_to_string(path) {
         Ok(text) => return read(text.trim()).ok_or_else(|| NodeKeyError::Damaged { path: path.to_owned() }),
@@ -27,10 +28,15 @@ pub fn load_or_create(path: &Path, entropy: &Entropy) -> Result<SecretKey, NodeK
     entropy(&mut secret);
     let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     write_whole(path, &format!("{text}\n")).map_err(file_error)?;
-    SecretKey::from_bytes(secret).map_err(|_| NodeKeyError::Damaged { path: path.to_owned() })
+    keys(secret).ok_or_else(|| NodeKeyError::Damaged { path: path.to_owned() })
 }
 
-fn read(text: &str) -> Option<SecretKey> {
+fn keys(secret: [u8; 32]) -> Option<(SecretKey, Identity)> {
+    let key = SecretKey::from_bytes(secret).ok()?;
+    Some((key, Identity::from_secret(&secret)))
+}
+
+fn read(text: &str) -> Option<(SecretKey, Identity)> {
     let mut secret = [0; 32];
     if text.len() != 64 || !text.is_ascii() {
         return None;
@@ -38,7 +44,7 @@ fn read(text: &str) -> Option<SecretKey> {
     for (byte, digits) in secret.iter_mut().zip(text.as_bytes().chunks(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     }
-    SecretKey::from_bytes(secret).ok()
+    keys(secret)
 }
 
 #[cfg(test)]
@@ -52,9 +58,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("node.key");
         let entropy: Entropy = Arc::new(|bytes: &mut [u8]| bytes.fill(7));
-        let made = load_or_create(&path, &entropy).unwrap().node();
+        let (key, identity) = load_or_create(&path, &entropy).unwrap();
+        let made = key.node();
+        assert_eq!(identity.node().0, made.0, "both are one key");
         let other: Entropy = Arc::new(|bytes: &mut [u8]| bytes.fill(9));
-        assert_eq!(load_or_create(&path, &other).unwrap().node(), made);
+        assert_eq!(load_or_create(&path, &other).unwrap().0.node(), made);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::write(&path, "nonsense").unwrap();
         assert!(matches!(load_or_create(&path, &other), Err(NodeKeyError::Damaged { .. })));

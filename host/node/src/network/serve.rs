@@ -10,7 +10,7 @@ use adit_primitives::storage::StorageError;
 use adit_primitives::{BlockId, Encode, TxId};
 use bytes::Bytes;
 
-/// Answers a question by one or more frames, by [`Frame::Busy`] where it cannot be answered now. Addresses and rounds are not asked for here.
+/// Answers a question by one or more frames, by [`Frame::Busy`] where it cannot be answered now. Addresses and rounds are not answered here.
 pub async fn answer(chain: &ChainHandle, request: RequestId, asked: Request) -> Vec<Frame> {
     let reader = chain.reader().clone();
     let answer = match asked {

@@ -60,6 +60,11 @@ impl CertifiedRounds {
         Ok(rounds)
     }
 
+    /// Returns where they are kept.
+    pub(super) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.0.storage
+    }
+
     /// Returns the pool whose rounds these are.
     pub fn pool(&self) -> PoolId {
         self.0.pool

@@ -175,6 +175,7 @@ impl TestNode {
             ledger,
             prefix: prefix(),
             storage: Arc::clone(&storage),
+            keeps_shares: false,
             clock: test_clock(),
             entropy: test_entropy(),
             set_log_level: Box::new(|_| {}),

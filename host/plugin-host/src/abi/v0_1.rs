@@ -1,6 +1,6 @@
 //! `adit:plugin@0.1`.
 
-use super::{Contract, Description, HashContract, Kind, PayoutContract, RulesContract, ShareContract};
+use super::{Contract, Description, HashContract, Kind, PayoutContract, QuorumContract, RulesContract, ShareContract};
 use crate::instance::Guest;
 use crate::load::ConfigRefusal;
 use adit_primitives::contract::payout::{Economics, FoundBlock, PayoutPlan, Pays, Window};
@@ -56,6 +56,18 @@ mod shares {
     });
 }
 
+mod quorum {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "quorum-plugin",
+        imports: { default: trappable },
+        with: {
+            "adit:plugin/types": super::hash::adit::plugin::types,
+            "adit:plugin/diagnostics": super::hash::adit::plugin::diagnostics,
+        },
+    });
+}
+
 use hash::adit::plugin::types;
 use payout::exports::adit::plugin::payout as exports;
 
@@ -96,6 +108,7 @@ contract!(Hash, hash, HashPlugin, HashPluginPre);
 contract!(Rules, consensus, ConsensusPlugin, ConsensusPluginPre);
 contract!(Payout, payout, PayoutPlugin, PayoutPluginPre);
 contract!(Shares, shares, SharesPlugin, SharesPluginPre);
+contract!(Quorum, quorum, QuorumPlugin, QuorumPluginPre);
 
 impl HashContract for Hash {
     fn prepare(&self, store: &mut Store<Guest>, epoch: u64, seed: Hash256) -> wasmtime::Result<()> {
@@ -203,6 +216,16 @@ impl ShareContract for Shares {
 
     fn retarget_many(&self, store: &mut Store<Guest>, histories: &[u8]) -> wasmtime::Result<Vec<u8>> {
         self.0.adit_plugin_shares().call_retarget_many(store, histories)
+    }
+}
+
+impl QuorumContract for Quorum {
+    fn terms(&self, store: &mut Store<Guest>) -> wasmtime::Result<Vec<u8>> {
+        self.0.adit_plugin_quorum().call_terms(store)
+    }
+
+    fn plan_many(&self, store: &mut Store<Guest>, questions: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        self.0.adit_plugin_quorum().call_plan_many(store, questions)
     }
 }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 impl Rounds {
     /// Asks some peer what this node lacks.
     pub(super) fn ask(&mut self, out: &mut Vec<Effect>) {
-        self.clock.asked = self.clock.now;
+        (self.clock.asked, self.clock.more) = (self.clock.now, false);
         let ask = Ask { pool: self.settings.pool, bases: self.history.bases(), wanted: self.wanted() };
         out.push(Effect::Ask(Question::Rounds(ask).to_bytes().into()));
     }
@@ -155,6 +155,7 @@ impl Rounds {
             return true;
         }
         self.certify(round.content, round.certificate, out);
+        self.clock.more = true;
         true
     }
 

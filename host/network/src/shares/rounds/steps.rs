@@ -395,9 +395,7 @@ impl Rounds {
         self.clock.active = None;
         self.clock.behind = false;
         self.forget_batches(out);
-        for (batch, which) in self.held.retry() {
-            out.push(Effect::Judge { batch, which });
-        }
+        self.retry(out);
         for message in std::mem::take(&mut self.early).into_values().flatten() {
             self.take_message(message, out);
         }
