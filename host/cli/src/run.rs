@@ -181,7 +181,7 @@ fn node_parts(
         ledger: chain.ledger.clone(),
         prefix: chain.prefix.clone(),
         storage: Arc::new(store),
-        keeps_shares: chain.settings.pool.shared.is_some(),
+        keeps_shares: false,
         clock: clock(),
         entropy: entropy(),
         set_log_level: Box::new(move |level| log.set(level)),
@@ -212,18 +212,10 @@ pub fn node(arguments: NodeArguments, log: &LogFormat) -> Result<ExitCode> {
     let level = log.start(&opened.chain.settings.log.level)?;
     let (_, silent) = watch::channel(Arc::new(MinerReport::default()));
     let parts = node_parts(&opened, level, silent.clone())?;
-    let storage = Arc::clone(&parts.storage);
     runtime()?.block_on(async {
         let node = Node::start(parts).await?;
-        let shared = pool::shared::start(&opened.chain, &node, storage)?;
         let status = StatusLine::start(&node, silent, log);
-        let ended = node.run_until(async {
-            signal().await;
-            if let Some(shared) = shared {
-                shared.end().await;
-            }
-        });
-        let ended = ended.await;
+        let ended = node.run_until(signal()).await;
         status.end();
         ended.context("the node stopped")
     })?;
@@ -244,10 +236,9 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
     let mode = opened.chain.settings.pool.mode;
     let hosting = Prepared::new(mode, pool::token(&opened.chain)?);
     parts.pool = hosting.router.clone();
-    let (opened, storage) = (Arc::new(opened), Arc::clone(&parts.storage));
+    let opened = Arc::new(opened);
     runtime()?.block_on(async {
         let node = Node::start(parts).await?;
-        let shared = pool::shared::start(&opened.chain, &node, storage)?;
         let status = StatusLine::start(&node, reports, log);
         let own = Arc::new(WorkSource::Own { chain: node.chain().clone(), pay_to: key, clock: clock() });
         let source = match mode {
@@ -266,11 +257,9 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
         })?;
         let switch = mining.switch();
         let (host, joins) = (Arc::clone(&opened), Arc::clone(&opened));
-        let (chain, others) = (node.chain().clone(), shared.as_ref().map(|shared| shared.pool.clone()));
+        let chain = node.chain().clone();
         let hosting = hosting.start(HostingParts {
-            make: Arc::new(move || {
-                pool::parts(&host, Some(chain.clone()), others.clone()).map_err(|error| format!("{error:#}"))
-            }),
+            make: Arc::new(move || pool::parts(&host, Some(chain.clone())).map_err(|error| format!("{error:#}"))),
             miner: Some(Box::new(move |mode| {
                 switch.set(match mode {
                     PoolMode::Join => Arc::new(pools(&joins.chain).map_err(|error| format!("{error:#}"))?),
@@ -283,11 +272,8 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
         let hosting = hosting.await?;
         let ended = run_both(node, mining, async {
             signal().await;
-            // Blocks of the pool still reach the chain, and its shares the log.
+            // Blocks of the pool still reach the chain.
             hosting.end().await;
-            if let Some(shared) = shared {
-                shared.end().await;
-            }
         });
         let ended = ended.await;
         status.end();
