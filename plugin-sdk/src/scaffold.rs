@@ -54,7 +54,7 @@ const SDK: Files = files!("../":
 const PRIMITIVES: Files = files!("../../host/primitives/":
     "src/accounts.rs", "src/accounts/memory.rs", "src/accounts/posting.rs", "src/accounts/rows.rs", "src/bytes.rs", "src/contract.rs", "src/contract/payout.rs",
     "src/contract/quorum.rs", "src/contract/shares.rs", "src/engine.rs", "src/hash.rs", "src/identity.rs", "src/kernel.rs", "src/lib.rs", "src/number.rs",
-    "src/storage.rs",
+    "src/space.rs", "src/storage.rs",
 );
 const WIT: Files = files!("../../wit/": "README.md", "consensus.wit", "diagnostics.wit", "hash.wit", "payout.wit", "shares.wit", "types.wit");
 const LICENCES: Files = files!("../../": "LICENSE-APACHE", "LICENSE-MIT");

@@ -7,7 +7,7 @@
 //! Reading order: `compress`, `digest` (different inputs), `search` (one input, many nonces), then this file's backends.
 
 mod baseline;
-mod compress;
+pub(crate) mod compress;
 mod digest;
 mod search;
 #[cfg(test)]

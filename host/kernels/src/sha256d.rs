@@ -9,9 +9,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod many;
-mod plain;
-#[cfg(target_arch = "x86_64")]
-mod rounds;
+pub(crate) mod plain;
+pub(crate) mod rounds;
 #[cfg(target_arch = "x86_64")]
 mod scan;
 #[cfg(target_arch = "x86_64")]

@@ -1,10 +1,11 @@
 //! Proof of space: making plots and scanning them.
 //!
-//! Nothing here reads a file, knows a chain or decides: what a scan proposes, the chain's plugin recomputes.
+//! Nothing here reads a file, knows a chain or decides: what a scan proposes, the chain's plugin computes again.
 //!
-//! Reading order: [`shabal`] is the hash of [`poc2`]; this file is the ways to run them.
+//! Reading order: [`leaves`] is the plain scheme, [`shabal`] the hash of the hard one, [`poc2`]; this file is the ways to run them.
 
-pub mod poc2;
+mod leaves;
+mod poc2;
 mod shabal;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use crate::words::{
     avx2::{Avx2, Words8},
     avx512::{Avx512, Words16},
 };
-use poc2::{NONCE_BYTES, SCOOP_BYTES};
+use adit_primitives::space::{BestLeaf, LEAF_BYTES, NONCE_BYTES, SCOOP_BYTES, ScoreHash, SpaceEngine};
 
 /// A way to compute on this machine. Whoever has one may use it.
 #[derive(Clone, Copy)]
@@ -43,8 +44,41 @@ impl Backend {
         ways.into_iter().flatten().map(Self).collect()
     }
 
-    /// Returns what it is built for.
-    pub fn name(self) -> &'static str {
+    /// Returns the widest way that this machine has.
+    pub fn widest() -> Self {
+        Self::all()[0]
+    }
+}
+
+/// Calls a function of lanes by the way at hand, where the compiler may use its instructions.
+macro_rules! by_way {
+    ($way:expr, $module:ident::$function:ident($($argument:ident: $type:ty),*)) => {
+        match $way {
+            #[cfg(target_arch = "x86_64")]
+            Way::Avx512(machine) => {
+                #[target_feature(enable = "avx512f")]
+                fn run(machine: Avx512, $($argument: $type),*) {
+                    $module::$function::<Words16>(machine, $($argument),*);
+                }
+                // SAFETY: `Avx512` proves the feature.
+                unsafe { run(machine, $($argument),*) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Way::Avx2(machine) => {
+                #[target_feature(enable = "avx2")]
+                fn run(machine: Avx2, $($argument: $type),*) {
+                    $module::$function::<Words8>(machine, $($argument),*);
+                }
+                // SAFETY: `Avx2` proves the feature.
+                unsafe { run(machine, $($argument),*) }
+            }
+            Way::Scalar => $module::$function::<Portable<1>>((), $($argument),*),
+        }
+    };
+}
+
+impl SpaceEngine for Backend {
+    fn name(&self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Way::Avx512(_) => "avx512-16",
@@ -54,8 +88,7 @@ impl Backend {
         }
     }
 
-    /// Returns how many nonces or scoops it takes at once.
-    pub fn lanes(self) -> usize {
+    fn lanes(&self) -> usize {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Way::Avx512(_) => 16,
@@ -65,68 +98,52 @@ impl Backend {
         }
     }
 
-    /// Makes [`Backend::lanes`] PoC2 nonces of an account, from `first` on. They come scoop by scoop: all nonces' scoop 0, then all nonces'
-    /// scoop 1.
-    ///
-    /// # Panics
-    /// Where `scoops` is not of [`Backend::lanes`] times [`NONCE_BYTES`] bytes.
-    pub fn plot(self, account: u64, first: u64, scoops: &mut [u8]) {
-        assert_eq!(scoops.len(), self.lanes() * NONCE_BYTES, "room for one nonce in each lane");
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Way::Avx512(machine) => {
-                #[target_feature(enable = "avx512f")]
-                fn run(machine: Avx512, account: u64, first: u64, scoops: &mut [u8]) {
-                    poc2::plot::<Words16>(machine, account, first, scoops);
-                }
-                // SAFETY: `Avx512` proves the feature.
-                unsafe { run(machine, account, first, scoops) }
-            }
-            #[cfg(target_arch = "x86_64")]
-            Way::Avx2(machine) => {
-                #[target_feature(enable = "avx2")]
-                fn run(machine: Avx2, account: u64, first: u64, scoops: &mut [u8]) {
-                    poc2::plot::<Words8>(machine, account, first, scoops);
-                }
-                // SAFETY: `Avx2` proves the feature.
-                unsafe { run(machine, account, first, scoops) }
-            }
-            Way::Scalar => poc2::plot::<Portable<1>>((), account, first, scoops),
-        }
+    fn leaves(&self, plot: &[u8; 32], first: u64, leaves: &mut [u8]) {
+        assert!(leaves.len().is_multiple_of(LEAF_BYTES), "room for whole leaves");
+        let whole = self.whole(leaves.len() / LEAF_BYTES);
+        let (leaves, odd) = leaves.split_at_mut(whole * LEAF_BYTES);
+        by_way!(self.0, leaves::leaves(plot: &[u8; 32], first: u64, leaves: &mut [u8]));
+        leaves::leaves::<Portable<1>>((), plot, first.wrapping_add(whole as u64), odd);
     }
 
-    /// Puts down for each scoop of PoC2 how good it is under a generation signature: the lower, the better. A deadline in seconds is this divided by
-    /// the base target.
-    ///
-    /// # Panics
-    /// Where the numbers of scoops and of qualities differ.
-    pub fn qualities(self, signature: &[u8; 32], scoops: &[u8], qualities: &mut [u64]) {
-        assert_eq!(scoops.len(), qualities.len() * SCOOP_BYTES, "room for the quality of each scoop");
-        // What does not fill the lanes goes one by one.
-        let whole = qualities.len() / self.lanes() * self.lanes();
+    fn nodes(&self, pairs: &[u8], nodes: &mut [u8]) {
+        assert!(nodes.len().is_multiple_of(LEAF_BYTES) && pairs.len() == 2 * nodes.len(), "a pair for each node");
+        let whole = self.whole(nodes.len() / LEAF_BYTES);
+        let (pairs, odd_pairs) = pairs.split_at(whole * 2 * LEAF_BYTES);
+        let (nodes, odd) = nodes.split_at_mut(whole * LEAF_BYTES);
+        by_way!(self.0, leaves::nodes(pairs: &[u8], nodes: &mut [u8]));
+        leaves::nodes::<Portable<1>>((), odd_pairs, odd);
+    }
+
+    fn best_leaf(&self, hash: ScoreHash, challenge: &[u8; 32], leaves: &[u8]) -> Option<BestLeaf> {
+        assert!(leaves.len().is_multiple_of(LEAF_BYTES), "whole leaves");
+        let whole = self.whole(leaves.len() / LEAF_BYTES);
+        let (leaves, odd) = leaves.split_at(whole * LEAF_BYTES);
+        let mut found = None;
+        let (best, start) = (&mut found, 0);
+        by_way!(self.0, leaves::best(hash: ScoreHash, challenge: &[u8; 32], leaves: &[u8], start: usize, best: &mut Option<BestLeaf>));
+        leaves::best::<Portable<1>>((), hash, challenge, odd, whole, &mut found);
+        found
+    }
+
+    fn nonces(&self, account: u64, first: u64, scoops: &mut [u8]) {
+        assert_eq!(scoops.len(), self.lanes() * NONCE_BYTES, "room for one nonce in each lane");
+        by_way!(self.0, poc2::nonces(account: u64, first: u64, scoops: &mut [u8]));
+    }
+
+    fn qualities(&self, signature: &[u8; 32], scoops: &[u8], qualities: &mut [u64]) {
+        assert_eq!(scoops.len(), qualities.len() * SCOOP_BYTES, "a scoop for each quality");
+        let whole = self.whole(qualities.len());
         let (scoops, odd_scoops) = scoops.split_at(whole * SCOOP_BYTES);
         let (qualities, odd) = qualities.split_at_mut(whole);
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Way::Avx512(machine) => {
-                #[target_feature(enable = "avx512f")]
-                fn run(machine: Avx512, signature: &[u8; 32], scoops: &[u8], qualities: &mut [u64]) {
-                    poc2::qualities::<Words16>(machine, signature, scoops, qualities);
-                }
-                // SAFETY: `Avx512` proves the feature.
-                unsafe { run(machine, signature, scoops, qualities) }
-            }
-            #[cfg(target_arch = "x86_64")]
-            Way::Avx2(machine) => {
-                #[target_feature(enable = "avx2")]
-                fn run(machine: Avx2, signature: &[u8; 32], scoops: &[u8], qualities: &mut [u64]) {
-                    poc2::qualities::<Words8>(machine, signature, scoops, qualities);
-                }
-                // SAFETY: `Avx2` proves the feature.
-                unsafe { run(machine, signature, scoops, qualities) }
-            }
-            Way::Scalar => poc2::qualities::<Portable<1>>((), signature, scoops, qualities),
-        }
+        by_way!(self.0, poc2::qualities(signature: &[u8; 32], scoops: &[u8], qualities: &mut [u64]));
         poc2::qualities::<Portable<1>>((), signature, odd_scoops, odd);
+    }
+}
+
+impl Backend {
+    /// Returns how many of so many fill all lanes: the rest goes one by one.
+    fn whole(self, count: usize) -> usize {
+        count / self.lanes() * self.lanes()
     }
 }

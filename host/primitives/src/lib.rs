@@ -15,6 +15,7 @@ pub mod hash;
 pub mod identity;
 pub mod kernel;
 pub mod number;
+pub mod space;
 pub mod storage;
 
 pub use bytes::{Decode, DecodeError, Encode, Reader};

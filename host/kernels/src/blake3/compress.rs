@@ -2,12 +2,12 @@
 
 use crate::words::Words;
 
-pub(super) const IV: [u32; 8] =
+pub(crate) const IV: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
-pub(super) const CHUNK_START: u32 = 1;
-pub(super) const CHUNK_END: u32 = 2;
-pub(super) const ROOT: u32 = 8;
+pub(crate) const CHUNK_START: u32 = 1;
+pub(crate) const CHUNK_END: u32 = 2;
+pub(crate) const ROOT: u32 = 8;
 
 /// Which message words the four columns and the four diagonals of each round take, two each.
 const SCHEDULE: [[usize; 16]; 7] = [
@@ -22,7 +22,7 @@ const SCHEDULE: [[usize; 16]; 7] = [
 
 /// The state that a block begins with. `length` is the block's, in bytes.
 #[inline(always)]
-pub(super) fn state<V: Words>(machine: V::Machine, chaining: &[V; 8], length: u32, flags: u32) -> [V; 16] {
+pub(crate) fn state<V: Words>(machine: V::Machine, chaining: &[V; 8], length: u32, flags: u32) -> [V; 16] {
     let [a, b, c, d, e, f, g, h] = *chaining;
     let splat = |word| V::splat(machine, word);
     let zero = splat(0);
@@ -32,7 +32,7 @@ pub(super) fn state<V: Words>(machine: V::Machine, chaining: &[V; 8], length: u3
 
 /// Compresses a block of a chunk whose number is 0, and returns the new chaining value: for the root, the digest.
 #[inline(always)]
-pub(super) fn compress<V: Words>(
+pub(crate) fn compress<V: Words>(
     machine: V::Machine,
     chaining: &[V; 8],
     block: &[V; 16],
@@ -52,7 +52,7 @@ pub(super) fn compress<V: Words>(
 
 /// Does all rounds but the first. Message words from number `WORDS` on are zero.
 #[inline(always)]
-pub(super) fn later_rounds<V: Words, const WORDS: usize>(v: &mut [V; 16], block: &[V; 16]) {
+pub(crate) fn later_rounds<V: Words, const WORDS: usize>(v: &mut [V; 16], block: &[V; 16]) {
     macro_rules! rounds {
         ($($round:literal)*) => {$(
             columns::<V, $round, WORDS>(v, block);
@@ -64,7 +64,7 @@ pub(super) fn later_rounds<V: Words, const WORDS: usize>(v: &mut [V; 16], block:
 
 /// Does the first half of a round.
 #[inline(always)]
-fn columns<V: Words, const ROUND: usize, const WORDS: usize>(v: &mut [V; 16], block: &[V; 16]) {
+pub(crate) fn columns<V: Words, const ROUND: usize, const WORDS: usize>(v: &mut [V; 16], block: &[V; 16]) {
     for half in 0..2 {
         for column in 0..4 {
             let word = const { SCHEDULE[ROUND] }[2 * column + half];
@@ -75,7 +75,7 @@ fn columns<V: Words, const ROUND: usize, const WORDS: usize>(v: &mut [V; 16], bl
 
 /// Does the second half of a round.
 #[inline(always)]
-pub(super) fn diagonals<V: Words, const ROUND: usize, const WORDS: usize>(v: &mut [V; 16], block: &[V; 16]) {
+pub(crate) fn diagonals<V: Words, const ROUND: usize, const WORDS: usize>(v: &mut [V; 16], block: &[V; 16]) {
     for half in 0..2 {
         for column in 0..4 {
             let word = const { SCHEDULE[ROUND] }[8 + 2 * column + half];
@@ -87,7 +87,7 @@ pub(super) fn diagonals<V: Words, const ROUND: usize, const WORDS: usize>(v: &mu
 
 /// Does one of the two halves of the mixing function at four places of the state.
 #[inline(always)]
-pub(super) fn mix<V: Words, const WORDS: usize>(
+pub(crate) fn mix<V: Words, const WORDS: usize>(
     v: &mut [V; 16],
     [a, b, c, d]: [usize; 4],
     half: usize,

@@ -6,7 +6,7 @@ use crate::kernel::{Finds, Job, Kernel};
 use sha2::block_api::compress256;
 
 /// The state that a message begins with.
-pub(super) const INITIAL: [u32; 8] =
+pub(crate) const INITIAL: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// The backend for any machine. It uses what the `sha2` crate uses there: SHA instructions on x86-64 and AArch64.

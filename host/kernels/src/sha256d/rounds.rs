@@ -7,7 +7,7 @@ use crate::words::Words;
 
 /// The constants of the 64 rounds.
 #[rustfmt::skip]
-pub(super) const K: [u32; 64] = [
+pub(crate) const K: [u32; 64] = [
     0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
     0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174,
     0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da,
@@ -19,35 +19,35 @@ pub(super) const K: [u32; 64] = [
 ];
 
 #[inline(always)]
-pub(super) fn sigma_0<V: Words>(x: V) -> V {
+pub(crate) fn sigma_0<V: Words>(x: V) -> V {
     x.rotate_right::<2>() ^ x.rotate_right::<13>() ^ x.rotate_right::<22>()
 }
 
 #[inline(always)]
-pub(super) fn sigma_1<V: Words>(x: V) -> V {
+pub(crate) fn sigma_1<V: Words>(x: V) -> V {
     x.rotate_right::<6>() ^ x.rotate_right::<11>() ^ x.rotate_right::<25>()
 }
 
 #[inline(always)]
-pub(super) fn small_sigma_0<V: Words>(x: V) -> V {
+pub(crate) fn small_sigma_0<V: Words>(x: V) -> V {
     x.rotate_right::<7>() ^ x.rotate_right::<18>() ^ x.shift_right::<3>()
 }
 
 #[inline(always)]
-pub(super) fn small_sigma_1<V: Words>(x: V) -> V {
+pub(crate) fn small_sigma_1<V: Words>(x: V) -> V {
     x.rotate_right::<17>() ^ x.rotate_right::<19>() ^ x.shift_right::<10>()
 }
 
 /// Reverses the bytes of each word.
 #[inline(always)]
-pub(super) fn swap_bytes<V: Words>(machine: V::Machine, x: V) -> V {
+pub(crate) fn swap_bytes<V: Words>(machine: V::Machine, x: V) -> V {
     V::splat(machine, 0xff00_ff00).choose(x.rotate_right::<8>(), x.rotate_left::<8>())
 }
 
 /// Returns each word in every lane of a vector.
 // A loop: what `array::map` calls is compiled without the features of the function around it.
 #[inline(always)]
-pub(super) fn splat_all<V: Words, const N: usize>(machine: V::Machine, words: [u32; N]) -> [V; N] {
+pub(crate) fn splat_all<V: Words, const N: usize>(machine: V::Machine, words: [u32; N]) -> [V; N] {
     let mut out = [V::splat(machine, 0); N];
     for (out, word) in out.iter_mut().zip(words) {
         *out = V::splat(machine, word);
@@ -100,11 +100,11 @@ macro_rules! each {
     };
 }
 
-pub(super) use {each, eight_rounds, expand, round, round_e};
+pub(crate) use {each, eight_rounds, expand, round, round_e};
 
 /// Folds one block for each lane into the states.
 #[inline(always)]
-pub(super) fn compress<V: Words>(machine: V::Machine, state: &mut [V; 8], mut w: [V; 16]) {
+pub(crate) fn compress<V: Words>(machine: V::Machine, state: &mut [V; 8], mut w: [V; 16]) {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
     for sixteen in K.as_chunks::<16>().0 {
         macro_rules! word {
@@ -135,7 +135,7 @@ pub(super) const fn one_small_sigma_1(x: u32) -> u32 {
 }
 
 /// One round of one message on the variables `a` to `h`; `wk` is the message word plus the round's constant.
-pub(super) const fn one_round([a, b, c, d, e, f, g, h]: [u32; 8], wk: u32) -> [u32; 8] {
+pub(crate) const fn one_round([a, b, c, d, e, f, g, h]: [u32; 8], wk: u32) -> [u32; 8] {
     let sigma_1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
     let t1 = h.wrapping_add(sigma_1).wrapping_add((e & f) ^ (!e & g)).wrapping_add(wk);
     let sigma_0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);

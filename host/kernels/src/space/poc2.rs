@@ -8,15 +8,7 @@
 
 use super::shabal::{BLOCK, DIGEST, PADDING, State};
 use crate::words::Words;
-
-/// Scoops of a nonce.
-pub const SCOOPS: usize = 4_096;
-
-/// The bytes of a scoop: two digests.
-pub const SCOOP_BYTES: usize = 64;
-
-/// The bytes of a nonce.
-pub const NONCE_BYTES: usize = SCOOPS * SCOOP_BYTES;
+use adit_primitives::space::{NONCE_BYTES, SCOOP_BYTES, SCOOPS};
 
 /// Words of a nonce.
 const NONCE: usize = NONCE_BYTES / 4;
@@ -49,30 +41,29 @@ impl<V: Words> Lanes<V> {
     /// Hashes the words from `first` to `end`, which is the seed's end or lies whole blocks behind `first`.
     #[inline(always)]
     fn hash(&self, first: usize, end: usize) -> [V; DIGEST] {
-        let zero = V::splat(self.machine, 0);
-        let mut state = State::begin(self.machine);
-        let mut message = [zero; BLOCK];
-        let whole = (end - first) / BLOCK;
-        for block in 0..whole {
-            for (word, lanes) in (first + block * BLOCK..).zip(&mut message) {
-                *lanes = self.load(word);
+        let (whole, zero) = ((end - first) / BLOCK, V::splat(self.machine, 0));
+        State::begin(self.machine).digest(self.machine, whole + 1, |block| {
+            let from = first + block * BLOCK;
+            let mut message = [zero; BLOCK];
+            if block < whole {
+                for (word, lanes) in (from..).zip(&mut message) {
+                    *lanes = self.load(word);
+                }
+            } else {
+                for (word, lanes) in (from..end).zip(&mut message) {
+                    *lanes = self.load(word);
+                }
+                message[end - from] = V::splat(self.machine, PADDING);
             }
-            state.update(self.machine, &message);
-        }
-        let rest = end - first - whole * BLOCK;
-        message = [zero; BLOCK];
-        for (word, lanes) in (end - rest..end).zip(&mut message) {
-            *lanes = self.load(word);
-        }
-        message[rest] = V::splat(self.machine, PADDING);
-        state.finish(self.machine, &message)
+            message
+        })
     }
 }
 
 /// Makes [`Words::LANES`] nonces of an account, from `first` on. They come scoop by scoop: all nonces' scoop 0, then all nonces' scoop 1.
 /// Panics where `scoops` has another length.
 #[inline(always)]
-pub(super) fn plot<V: Words>(machine: V::Machine, account: u64, first: u64, scoops: &mut [u8]) {
+pub(super) fn nonces<V: Words>(machine: V::Machine, account: u64, first: u64, scoops: &mut [u8]) {
     assert_eq!(scoops.len(), V::LANES * NONCE_BYTES, "room for one nonce in each lane");
     let mut lanes: Lanes<V> = Lanes { machine, words: vec![0; (NONCE + SEED) * V::LANES] };
     for lane in 0..V::LANES {
@@ -82,12 +73,17 @@ pub(super) fn plot<V: Words>(machine: V::Machine, account: u64, first: u64, scoo
             lanes.words[(NONCE + index) * V::LANES + lane] = word;
         }
     }
-    for place in (0..NONCE).step_by(DIGEST).rev() {
-        let from = place + DIGEST;
-        let digest = lanes.hash(from, (NONCE + SEED).min(from + REACH));
+    // Downwards to the digest of the whole, which has no place.
+    let mut place = NONCE;
+    let whole = loop {
+        let end = if place == 0 { NONCE + SEED } else { (NONCE + SEED).min(place + REACH) };
+        let digest = lanes.hash(place, end);
+        match place.checked_sub(DIGEST) {
+            None => break digest,
+            Some(above) => place = above,
+        }
         lanes.store(place, &digest);
-    }
-    let whole = lanes.hash(0, NONCE + SEED);
+    };
     write(&lanes, &whole, scoops);
 }
 
@@ -117,7 +113,7 @@ fn write<V: Words>(lanes: &Lanes<V>, whole: &[V; DIGEST], scoops: &mut [u8]) {
     }
 }
 
-/// Returns for each scoop the first eight bytes, little-endian, of the digest of the generation signature and the scoop: the lower, the better.
+/// Puts down for each scoop the first eight bytes, little-endian, of the digest of the generation signature and the scoop: the lower, the better.
 /// Their number is a multiple of [`Words::LANES`].
 #[inline(always)]
 pub(super) fn qualities<V: Words>(machine: V::Machine, signature: &[u8; 32], scoops: &[u8], qualities: &mut [u64]) {
@@ -141,9 +137,7 @@ pub(super) fn qualities<V: Words>(machine: V::Machine, signature: &[u8; 32], sco
         }
         first[DIGEST..].copy_from_slice(&words[..DIGEST]);
         last[..DIGEST].copy_from_slice(&words[DIGEST..]);
-        let mut state = begin;
-        state.update(machine, &first);
-        let [low, high, ..] = state.finish(machine, &last);
+        let [low, high, ..] = begin.digest(machine, 2, |block| if block == 0 { first } else { last });
         let mut halves = [[0; WORDS]; 2];
         low.store(&mut halves[0]);
         high.store(&mut halves[1]);

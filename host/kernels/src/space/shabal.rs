@@ -35,7 +35,11 @@ static BEGIN: LazyLock<State<Portable<1>>> = LazyLock::new(|| {
         for (lanes, index) in message.iter_mut().zip(0..) {
             *lanes = word(first + index);
         }
-        state.update((), &message);
+        for (b, word) in state.b.iter_mut().zip(&message) {
+            *b = *b + *word;
+        }
+        state.permute((), &message);
+        state.leave(&message);
     }
     state
 });
@@ -58,36 +62,42 @@ impl<V: Words> State<V> {
         state
     }
 
-    /// Takes in a block that is not the last.
+    /// Takes in `blocks` and returns the digest. `block` reads one of them by its number; the last is padded.
+    // The permutation stands here once: unrolled it is large.
     #[inline(always)]
-    pub(super) fn update(&mut self, machine: V::Machine, message: &[V; BLOCK]) {
-        self.add(message);
-        self.permute(machine, message);
-        for (c, word) in self.c.iter_mut().zip(message) {
-            *c = *c - *word;
-        }
-        std::mem::swap(&mut self.b, &mut self.c);
-        self.count = self.count.wrapping_add(1);
-    }
-
-    /// Takes in the last block, padded, and returns the digest.
-    #[inline(always)]
-    pub(super) fn finish(mut self, machine: V::Machine, message: &[V; BLOCK]) -> [V; DIGEST] {
-        self.add(message);
-        self.permute(machine, message);
-        for _ in 0..FINAL_ROUNDS {
-            std::mem::swap(&mut self.b, &mut self.c);
-            self.permute(machine, message);
+    pub(super) fn digest(
+        mut self,
+        machine: V::Machine,
+        blocks: usize,
+        block: impl Fn(usize) -> [V; BLOCK],
+    ) -> [V; DIGEST] {
+        let mut message = [V::splat(machine, 0); BLOCK];
+        for round in 0..blocks + FINAL_ROUNDS {
+            if round < blocks {
+                message = block(round);
+                for (b, word) in self.b.iter_mut().zip(&message) {
+                    *b = *b + *word;
+                }
+            } else {
+                std::mem::swap(&mut self.b, &mut self.c);
+            }
+            self.permute(machine, &message);
+            if round + 1 < blocks {
+                self.leave(&message);
+            }
         }
         let [.., a, b, c, d, e, f, g, h] = self.b;
         [a, b, c, d, e, f, g, h]
     }
 
+    /// What stands between a block and the next one.
     #[inline(always)]
-    fn add(&mut self, message: &[V; BLOCK]) {
-        for (b, word) in self.b.iter_mut().zip(message) {
-            *b = *b + *word;
+    fn leave(&mut self, message: &[V; BLOCK]) {
+        for (c, word) in self.c.iter_mut().zip(message) {
+            *c = *c - *word;
         }
+        std::mem::swap(&mut self.b, &mut self.c);
+        self.count = self.count.wrapping_add(1);
     }
 
     /// The keyed permutation, with the block's number mixed in before.
@@ -100,12 +110,14 @@ impl<V: Words> State<V> {
             *b = b.rotate_left::<17>();
         }
         let ones = V::splat(machine, u32::MAX);
-        macro_rules! steps {
-            ($($step:literal)*) => {$( self.step::<$step>(ones, message); )*};
+        for _ in 0..3 {
+            macro_rules! steps {
+                ($($step:literal)*) => {$( self.step::<$step>(ones, message); )*};
+            }
+            steps!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+            // The next sixteen begin four words further on; after three times all are in their places again.
+            self.a.rotate_left(4);
         }
-        steps!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-        steps!(16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
-        steps!(32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47);
         macro_rules! sums {
             ($($sum:literal)*) => {$( self.a[$sum % 12] = self.a[$sum % 12] + self.c[($sum + 3) % 16]; )*};
         }
@@ -113,17 +125,17 @@ impl<V: Words> State<V> {
         sums!(18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35);
     }
 
-    /// One of the permutation's 48 steps.
+    /// One of sixteen steps.
     #[inline(always)]
     fn step<const STEP: usize>(&mut self, ones: V, message: &[V; BLOCK]) {
-        let (at, index) = (STEP % 12, STEP % 16);
+        let at = STEP % 12;
         let turned = self.a[(STEP + 11) % 12].rotate_left::<15>();
         let five = turned.shift_left::<2>() + turned;
-        let mixed = self.a[at] ^ five ^ self.c[(24 - index) % 16];
+        let mixed = self.a[at] ^ five ^ self.c[(24 - STEP) % 16];
         let three = mixed.shift_left::<1>() + mixed;
-        let picked = self.b[(index + 9) % 16].without(self.b[(index + 6) % 16]);
-        self.a[at] = three ^ self.b[(index + 13) % 16] ^ picked ^ message[index];
-        self.b[index] = self.b[index].rotate_left::<1>() ^ self.a[at] ^ ones;
+        let picked = self.b[(STEP + 9) % 16].without(self.b[(STEP + 6) % 16]);
+        self.a[at] = three ^ self.b[(STEP + 13) % 16] ^ picked ^ message[STEP];
+        self.b[STEP] = self.b[STEP].rotate_left::<1>() ^ self.a[at] ^ ones;
     }
 }
 
@@ -139,7 +151,7 @@ mod tests {
     fn an_empty_message_has_the_submissions_digest() {
         let mut message = [word(0); BLOCK];
         message[0] = word(PADDING);
-        let digest = State::<Portable<1>>::begin(()).finish((), &message);
+        let digest = State::<Portable<1>>::begin(()).digest((), 1, |_| message);
         let bytes: Vec<u8> = digest.iter().flat_map(|lanes| lanes.word().to_le_bytes()).collect();
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "aec750d11feee9f16271922fbaf5a9be142f62019ef8d720f858940070889014");
