@@ -8,7 +8,7 @@ use crate::index::{IndexedBlock, Standing};
 use crate::record::{self, Location};
 use crate::{Block, BlockIndex, LedgerRules, OutPoint, PublicKey, Transaction, Unspent};
 use adit_primitives::contract::KnownBlock;
-use adit_primitives::engine::ChainView;
+use adit_primitives::engine::{ChainView, SharedView};
 use adit_primitives::storage::{Storage, StorageError, Table};
 use adit_primitives::{Amount, BlockId, Decode, Encode, Height, TxId};
 use std::sync::Arc;
@@ -63,6 +63,11 @@ impl ChainReader {
     /// Returns the bytes that all blocks and what is known of them take in memory.
     pub fn index_bytes(&self) -> usize {
         self.index.bytes()
+    }
+
+    /// Returns the blocks as the rules see them.
+    pub fn view(&self) -> SharedView {
+        self.index.clone()
     }
 
     /// Returns the selected tip.

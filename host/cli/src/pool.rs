@@ -1,6 +1,7 @@
 //! `adit pool`: the pool wired together, and its books shown.
 
 mod books;
+pub mod shared;
 
 use crate::config::ResolvedChain;
 use crate::engine;
@@ -15,11 +16,13 @@ use adit_node::chain::ChainHandle;
 use adit_node::client::NodeClient;
 use adit_node::pool::api::{self, Guard};
 use adit_node::pool::hosting::{HostingParts, Prepared};
+use adit_node::pool::shared::SharedPool;
 use adit_node::pool::solved::Notes;
 use adit_node::pool::upstream::Upstream;
 use adit_node::pool::upstream::adit::{AditNode, Purse};
 use adit_node::pool::upstream::bitcoin::{BitcoinNode, CoinbaseShape};
 use adit_node::pool::upstream::remote::RemoteNode;
+use adit_node::pool::upstream::shared::SharedNode;
 use adit_node::pool::{CheckEngines, EXTRANONCE_BYTES, PoolParts, Scheme};
 use adit_node::server::Server;
 use adit_node::settings::pool::{PoolMode, PoolSettings, UpstreamKind, UpstreamSettings};
@@ -64,6 +67,9 @@ pub fn run(arguments: PoolArguments, log: &LogFormat) -> Result<ExitCode> {
     if settings.upstreams.is_empty() {
         bail!("no node to mine on: pool.upstreams is empty. `adit up` runs node and pool in one process");
     }
+    if settings.shared.is_some() {
+        bail!("[pool.shared] is for `adit up`, which runs node and pool in one process");
+    }
     let (address, limits) = (settings.api, opened.chain.settings.node.limits.clone());
     let (names, token) = (opened.chain.settings.node.names.clone(), token(&opened.chain)?);
     runtime()?.block_on(async {
@@ -80,7 +86,7 @@ pub fn run(arguments: PoolArguments, log: &LogFormat) -> Result<ExitCode> {
         let server = tokio::spawn(Server { listener, tls: None, router, limits, ending: receiver }.run());
         tracing::info!(%address, "the pool's API listens");
         let opened = Arc::new(opened);
-        let make = Arc::new(move || parts(&opened, None).map_err(|error| format!("{error:#}")));
+        let make = Arc::new(move || parts(&opened, None, None).map_err(|error| format!("{error:#}")));
         let hosting = prepared.start(HostingParts { make, miner: None, clock: clock() }).await?;
         signal().await;
         tracing::info!("ending");
@@ -119,8 +125,9 @@ fn folder(chain: &ResolvedChain) -> PathBuf {
     chain.settings.node.data_dir.join("pool")
 }
 
-/// Opens log and books, and loads plugins and kernels. `own` is the chain of this process, where there is one.
-pub fn parts(opened: &Opened, own: Option<ChainHandle>) -> Result<PoolParts> {
+/// Opens log and books, and loads plugins and kernels. `own` is the chain of this process, where there is one, and `shared` what it has of the
+/// other nodes of a peer-to-peer pool.
+pub fn parts(opened: &Opened, own: Option<ChainHandle>, shared: Option<SharedPool>) -> Result<PoolParts> {
     let chain = &opened.chain;
     let wanted = u64::from(chain.settings.pool.limits.connections);
     match raise_descriptors() {
@@ -147,7 +154,7 @@ pub fn parts(opened: &Opened, own: Option<ChainHandle>) -> Result<PoolParts> {
     let name = format!("{} {} {} {}", info.name, info.version, info.digest, chain.payout.config);
     Ok(PoolParts {
         settings: pool_settings(chain),
-        upstreams: upstreams(chain, &genesis, own)?,
+        upstreams: upstreams(chain, &genesis, own, shared.as_ref())?,
         checks: checks(chain, &folder)?,
         retargets: Box::new(chain.shares.plugin.shares(&chain.shares.config)?),
         scheme: Scheme { name, engine: Box::new(chain.payout.plugin.payout(&chain.payout.config)?) },
@@ -155,6 +162,7 @@ pub fn parts(opened: &Opened, own: Option<ChainHandle>) -> Result<PoolParts> {
         storage: Arc::new(store),
         books: Arc::new(books) as Arc<dyn Accounts>,
         version_mask: if genesis.pow.roll_offset == 0 { genesis.pow.roll_mask } else { 0 },
+        shared,
         clock: clock(),
         entropy: entropy(),
     })
@@ -175,7 +183,12 @@ fn genesis(chain: &ResolvedChain) -> Result<HeaderView> {
     Ok(view?)
 }
 
-fn upstreams(chain: &ResolvedChain, genesis: &HeaderView, own: Option<ChainHandle>) -> Result<Vec<Upstream>> {
+fn upstreams(
+    chain: &ResolvedChain,
+    genesis: &HeaderView,
+    own: Option<ChainHandle>,
+    shared: Option<&SharedPool>,
+) -> Result<Vec<Upstream>> {
     let settings = &chain.settings.pool;
     let tag = format!("/{}/", settings.name).into_bytes();
     let mut nodes = Vec::new();
@@ -191,7 +204,10 @@ fn upstreams(chain: &ResolvedChain, genesis: &HeaderView, own: Option<ChainHandl
         });
     }
     if let Some(own) = own.filter(|_| nodes.is_empty()) {
-        nodes.push(Upstream::Adit(AditNode { chain: own, purse: purse(chain, &tag)? }));
+        nodes.push(match shared {
+            Some(shared) => Upstream::Shared(SharedNode { chain: own, payouts: Arc::clone(&shared.payouts), tag }),
+            None => Upstream::Adit(AditNode { chain: own, purse: purse(chain, &tag)? }),
+        });
     }
     Ok(nodes)
 }

@@ -19,6 +19,7 @@ use adit_primitives::Timestamp;
 use adit_primitives::engine::HashEngine;
 use adit_store::{Options, Store};
 use anyhow::{Context, Result};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -181,7 +182,7 @@ fn node_parts(
         ledger: chain.ledger.clone(),
         prefix: chain.prefix.clone(),
         storage: Arc::new(store),
-        keeps_shares: false,
+        keeps_shares: chain.settings.pool.shared.is_some(),
         clock: clock(),
         entropy: entropy(),
         set_log_level: Box::new(move |level| log.set(level)),
@@ -212,10 +213,18 @@ pub fn node(arguments: NodeArguments, log: &LogFormat) -> Result<ExitCode> {
     let level = log.start(&opened.chain.settings.log.level)?;
     let (_, silent) = watch::channel(Arc::new(MinerReport::default()));
     let parts = node_parts(&opened, level, silent.clone())?;
+    let storage = Arc::clone(&parts.storage);
     runtime()?.block_on(async {
         let node = Node::start(parts).await?;
+        let shared = pool::shared::start(&opened.chain, &node, storage)?;
         let status = StatusLine::start(&node, silent, log);
-        let ended = node.run_until(signal()).await;
+        let ended = node.run_until(async {
+            signal().await;
+            if let Some(shared) = shared {
+                shared.end().await;
+            }
+        });
+        let ended = ended.await;
         status.end();
         ended.context("the node stopped")
     })?;
@@ -236,14 +245,21 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
     let mode = opened.chain.settings.pool.mode;
     let hosting = Prepared::new(mode, pool::token(&opened.chain)?);
     parts.pool = hosting.router.clone();
-    let opened = Arc::new(opened);
+    let (opened, storage) = (Arc::new(opened), Arc::clone(&parts.storage));
     runtime()?.block_on(async {
         let node = Node::start(parts).await?;
+        let shared = pool::shared::start(&opened.chain, &node, storage)?;
         let status = StatusLine::start(&node, reports, log);
         let own = Arc::new(WorkSource::Own { chain: node.chain().clone(), pay_to: key, clock: clock() });
+        // In a peer-to-peer pool whoever mines beside the pool mines for it, like every other miner.
+        let host = match shared {
+            Some(_) => Arc::new(own_pool(&opened.chain)?),
+            None => Arc::clone(&own),
+        };
         let source = match mode {
             PoolMode::Join => Arc::new(pools(&opened.chain)?),
-            PoolMode::Solo | PoolMode::Host => Arc::clone(&own),
+            PoolMode::Solo => Arc::clone(&own),
+            PoolMode::Host => Arc::clone(&host),
         };
         let mining = Mining::start(MiningParts {
             source,
@@ -256,14 +272,17 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
             changes: Some(miner_settings(&node)),
         })?;
         let switch = mining.switch();
-        let (host, joins) = (Arc::clone(&opened), Arc::clone(&opened));
-        let chain = node.chain().clone();
+        let (hosts, joins) = (Arc::clone(&opened), Arc::clone(&opened));
+        let (chain, others) = (node.chain().clone(), shared.as_ref().map(|shared| shared.pool.clone()));
         let hosting = hosting.start(HostingParts {
-            make: Arc::new(move || pool::parts(&host, Some(chain.clone())).map_err(|error| format!("{error:#}"))),
+            make: Arc::new(move || {
+                pool::parts(&hosts, Some(chain.clone()), others.clone()).map_err(|error| format!("{error:#}"))
+            }),
             miner: Some(Box::new(move |mode| {
                 switch.set(match mode {
                     PoolMode::Join => Arc::new(pools(&joins.chain).map_err(|error| format!("{error:#}"))?),
-                    PoolMode::Solo | PoolMode::Host => Arc::clone(&own),
+                    PoolMode::Solo => Arc::clone(&own),
+                    PoolMode::Host => Arc::clone(&host),
                 });
                 Ok(())
             })),
@@ -272,8 +291,11 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
         let hosting = hosting.await?;
         let ended = run_both(node, mining, async {
             signal().await;
-            // Blocks of the pool still reach the chain.
+            // Blocks of the pool still reach the chain, and its shares the log.
             hosting.end().await;
+            if let Some(shared) = shared {
+                shared.end().await;
+            }
         });
         let ended = ended.await;
         status.end();
@@ -312,13 +334,35 @@ fn scratch(chain: &ResolvedChain) -> &Path {
 
 /// The pools that `[pool.join]` names.
 fn pools(chain: &ResolvedChain) -> Result<WorkSource> {
+    work_of_pools(chain, &chain.settings.pool.join)
+}
+
+/// The pool of this process, for its own miner.
+fn own_pool(chain: &ResolvedChain) -> Result<WorkSource> {
     let pool = &chain.settings.pool;
-    let address = match &pool.join.user {
+    let (address, port) = (pool.stratum.ip(), pool.stratum.port());
+    anyhow::ensure!(port > 0, "pool.stratum: a peer-to-peer pool needs a port that its own miner knows");
+    let host = match address {
+        any if any.is_unspecified() && any.is_ipv4() => Ipv4Addr::LOCALHOST.into(),
+        any if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        one => one,
+    };
+    let join = JoinSettings {
+        pools: vec![format!("stratum+tcp://{}", SocketAddr::new(host, port))],
+        user: None,
+        ..pool.join.clone()
+    };
+    work_of_pools(chain, &join)
+}
+
+fn work_of_pools(chain: &ResolvedChain, join: &JoinSettings) -> Result<WorkSource> {
+    let pool = &chain.settings.pool;
+    let address = match &join.user {
         Some(user) => user.clone(),
         None => chain.prefix.address(pay_to(chain)?).to_string(),
     };
     let parts = PoolsParts {
-        join: pool.join.clone(),
+        join: join.clone(),
         address,
         base: pool.shares.base,
         return_interval: None,

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`Pool`] puts the parts together. [`upstreams`] and [`upstream`] are the nodes behind, [`jobs`] what miners are given to do,
 //! [`front`], [`connection`] and [`connections`] where they are, [`web`] how those are who speak
-//! HTTP, [`members`] who they are, [`checking`] what becomes of their shares, [`bookkeeping`]
+//! HTTP, [`members`] who they are, [`shared`] how several nodes are one pool, [`checking`] what becomes of their shares, [`bookkeeping`]
 //! and [`solved`] of blocks and money, [`metrics`] what is counted; [`hosting`] starts
 //! and stops it all while the process runs, and [`api`] shows it.
 
@@ -19,6 +19,7 @@ pub mod hosting;
 pub mod jobs;
 pub mod members;
 pub mod metrics;
+pub mod shared;
 pub mod solved;
 pub mod upstream;
 pub mod upstreams;
@@ -53,6 +54,7 @@ use front::{Difficulties, Front, Port};
 use jobs::{Current, Following};
 use members::Members;
 use metrics::PoolMetrics;
+use shared::SharedPool;
 use solved::Notes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -143,6 +145,8 @@ pub struct PoolParts {
     pub books: Arc<dyn Accounts>,
     /// Which bits of a version miners may roll.
     pub version_mask: u32,
+    /// The other nodes, in a peer-to-peer pool.
+    pub shared: Option<SharedPool>,
     pub clock: Clock,
     pub entropy: Entropy,
 }
@@ -188,6 +192,8 @@ pub struct Running {
     pub metrics: Arc<PoolMetrics>,
     pub terms: Arc<Mutex<Terms>>,
     pub web: Arc<WebMiners>,
+    /// The other nodes, in a peer-to-peer pool.
+    pub shared: Option<SharedPool>,
     pub started: Instant,
 }
 
@@ -213,6 +219,8 @@ struct Shared {
     workers: Arc<Workers>,
     connections: Arc<Connections>,
     terms: Arc<Mutex<Terms>>,
+    /// The other nodes, in a peer-to-peer pool.
+    pool: Option<SharedPool>,
     /// The job that miners have.
     current: watch::Sender<Option<Arc<Current>>>,
     /// What shares are worth, before fees.
@@ -236,7 +244,8 @@ impl Pool {
             jobs: Arc::new(JobBook::new(job_rules(&settings), random_u32(&parts.entropy) >> 1)),
             workers: Arc::new(Workers::new(worker_rules(&settings))),
             connections: Arc::new(Connections::new(Retargets::new(RETARGET))),
-            terms: Arc::new(Mutex::new(terms(&settings.money)?)),
+            terms: Arc::new(Mutex::new(terms(&settings.money, parts.shared.is_some())?)),
+            pool: parts.shared,
             current: watch::channel(None).0,
             economics: watch::channel(None).0,
             ending: watch::channel(false).0,
@@ -259,6 +268,8 @@ impl Pool {
             clock: Arc::clone(&shared.clock),
             solved,
             banned,
+            jobs: Arc::clone(&shared.jobs),
+            shared: shared.pool.clone(),
         })
         .map_err(PoolStartError::Thread)?;
         let front = Arc::new(shared.front(&settings, parts.version_mask, checking)?);
@@ -279,6 +290,7 @@ impl Pool {
             books: shared.books,
             metrics: shared.metrics,
             terms: shared.terms,
+            shared: shared.pool,
             started: Instant::now(),
         });
         Ok(Self { running, ending: shared.ending, tasks, threads, retargeting, books })
@@ -347,6 +359,7 @@ impl Shared {
             economics: self.economics.subscribe(),
             metrics: Arc::clone(&self.metrics),
             waits: Waits::default(),
+            shared: self.pool.clone(),
             clock: Arc::clone(&self.clock),
         }
     }
@@ -366,8 +379,8 @@ impl Shared {
         let (books, upstreams) = (Arc::clone(&self.books), Arc::clone(&self.upstreams));
         Ok(Front {
             session: Arc::new(session_settings(settings, version_mask)),
-            difficulties: difficulties(settings)?,
-            extranonce2_bytes: EXTRANONCE2_BYTES,
+            difficulties: difficulties(settings, self.pool.as_ref())?,
+            extranonce2_bytes: if self.pool.is_some() { shared::EXTRANONCE2_BYTES } else { EXTRANONCE2_BYTES },
             line_bytes_max: settings.limits.line_bytes as usize,
             login_time: Duration::from_millis(settings.limits.login_ms),
             stall_time: Duration::from_millis(settings.limits.stall_ms),
@@ -376,6 +389,7 @@ impl Shared {
             extranonces: Mutex::new(Extranonces::new(rules)),
             open: Mutex::new(OpenConnections::new(limits)),
             connections: Arc::clone(&self.connections),
+            shared: self.pool.clone(),
             jobs: self.current.subscribe(),
             checking,
             members: Members::new(books, upstreams, Arc::clone(&self.bans), Arc::clone(&self.clock)),
@@ -432,11 +446,12 @@ pub fn after(fees: Fees, worth: Economics) -> Economics {
     Economics { subsidy: left(worth.subsidy), mean_fees: left(worth.mean_fees), work: worth.work }
 }
 
-fn terms(money: &MoneySettings) -> Result<Terms, FeeError> {
+fn terms(money: &MoneySettings, pays_miners: bool) -> Result<Terms, FeeError> {
     Ok(Terms {
         rounds: RoundSettings {
             fees: Fees::new(BasisPoints(money.foundation_fee), BasisPoints(money.pool_fee))?,
             confirmations: money.maturity,
+            pays_miners,
         },
         payments: PaymentSettings {
             threshold: Amount::from_atoms(money.payment_min),
@@ -488,11 +503,12 @@ fn session_settings(settings: &PoolSettings, version_mask: u32) -> SessionSettin
     }
 }
 
-fn difficulties(settings: &PoolSettings) -> Result<Difficulties, PoolStartError> {
+fn difficulties(settings: &PoolSettings, shared: Option<&SharedPool>) -> Result<Difficulties, PoolStartError> {
     let read = |number: f64| {
         let decimal = Decimal::parse(&number.to_string()).ok_or(PoolStartError::Difficulty { number })?;
         Ok::<_, PoolStartError>(Base::from(settings.shares.base).difficulty(decimal))
     };
     let least = read(settings.shares.difficulty_min)?;
+    let least = shared.map_or(least, |shared| least.max(shared.difficulty_least));
     Ok(Difficulties { start: read(settings.shares.difficulty_start)?.max(least), least })
 }

@@ -107,6 +107,7 @@ fn template() -> BlockTemplate {
         version_mask: 0x1fff_e000,
         coinbase: Coinbase {
             before: [vec![1; 56], vec![0; JOB_BYTES]].concat(),
+            base: None,
             extranonce_bytes: 8,
             after: vec![2; 90],
         },
@@ -136,6 +137,7 @@ fn submission(job: &Job, number: u64) -> Submission {
         nonce: 0,
         version_bits: None,
         version_mask: 0,
+        commitment: None,
     }
 }
 

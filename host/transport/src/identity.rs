@@ -3,6 +3,7 @@
 use libp2p::PeerId;
 use libp2p::identity::{Keypair, PublicKey, ed25519};
 use std::fmt;
+use std::str::FromStr;
 
 /// A node's name: its Ed25519 public key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +65,19 @@ impl fmt::Display for NodeKey {
             Some(peer) => peer.fmt(f),
             None => f.write_str("no node"),
         }
+    }
+}
+
+/// The text is no node's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the name of a node, as `adit peers` shows it")]
+pub struct NodeKeyTextError;
+
+impl FromStr for NodeKey {
+    type Err = NodeKeyTextError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().ok().as_ref().and_then(Self::of).ok_or(NodeKeyTextError)
     }
 }
 

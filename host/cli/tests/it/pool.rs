@@ -6,5 +6,6 @@
 mod bench;
 pub mod counterparts;
 mod litecoin;
+mod otedama;
 mod sockets;
 mod vision;

@@ -8,6 +8,8 @@ pub mod control;
 pub mod mining;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod reads;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
+pub mod shared;
 
 use super::READY_WITHIN;
 use super::Running;
@@ -63,6 +65,8 @@ pub fn router(api: Arc<PoolApi>) -> Router {
         .routes(routes!(reads::workers))
         .routes(routes!(reads::blocks))
         .routes(routes!(reads::payments))
+        .routes(routes!(shared::split))
+        .routes(routes!(shared::split_of))
         .routes(routes!(reads::metrics))
         .routes(routes!(reads::ready))
         .routes(routes!(control::mode))

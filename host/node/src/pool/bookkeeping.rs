@@ -2,14 +2,17 @@
 //!
 //! What is right is decided in `adit_pool::money`; here the upstream is asked, and steps are taken again after whatever failed.
 //!
-//! Reading order: [`Bookkeeping::run`] is what goes on at once; [`blocks`] is a block's way, [`payments`] a payment's.
+//! Reading order: [`Bookkeeping::run`] is what goes on at once; [`blocks`] is a block's way, [`others`] that of blocks which other nodes of the
+//! pool found, [`payments`] a payment's.
 
 mod blocks;
+mod others;
 mod payments;
 
 use super::checking::Solved;
 use super::jobs::Current;
 use super::metrics::PoolMetrics;
+use super::shared::SharedPool;
 use super::solved::Notes;
 use super::upstreams::Upstreams;
 use crate::clock::Clock;
@@ -25,6 +28,7 @@ use adit_primitives::BlockId;
 use adit_primitives::accounts::{Accounts, AccountsError, Ban, Change};
 use adit_primitives::contract::payout::Economics;
 use adit_primitives::storage::StorageError;
+use others::Looked;
 use payments::Paying;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -62,6 +66,8 @@ pub struct Bookkeeping {
     pub economics: watch::Receiver<Option<Economics>>,
     pub metrics: Arc<PoolMetrics>,
     pub waits: Waits,
+    /// The other nodes, in a peer-to-peer pool.
+    pub shared: Option<SharedPool>,
     pub clock: Clock,
 }
 
@@ -156,8 +162,9 @@ impl Bookkeeping {
     async fn follow(self: Arc<Self>) {
         let (mut tip, start) = (None, tokio::time::Instant::now());
         let (mut settled, mut paid, mut kept) = (start, start, start);
-        let mut paying = Paying::default();
+        let (mut paying, mut looked) = (Paying::default(), Looked::default());
         loop {
+            self.find_others(&mut looked).await;
             self.follow_blocks().await;
             self.split().await;
             let now_tip = self.current.borrow().as_ref().map(|current| current.tip);

@@ -2,16 +2,19 @@
 //!
 //! A connection hands its shares to one checker, always the same, and hears of them in order. A share that counts is answered when it is
 //! in the log and would survive `kill -9`, not before; several checkers' shares go into the log together. A block leaves for the upstream
-//! the moment it is hashed.
+//! the moment it is hashed. In a peer-to-peer pool shares go to the log that all its nodes keep, which says when they are certified.
 
 use super::connections::{Connections, Note};
 use super::metrics::PoolMetrics;
+use super::shared::{MinerName, SharedPool};
 use crate::clock::Clock;
 use adit_pool::work::bans::Bans;
 use adit_pool::work::check::{Checker, Trouble};
+use adit_pool::work::job::JobBook;
 use adit_pool::work::log::{NewShare, ShareLog};
 use adit_pool::work::retarget::ConnectionId;
 use adit_pool::work::share::{Outcome, Refusal, SolvedBlock, Submission};
+use adit_primitives::Timestamp;
 use adit_primitives::accounts::{Ban, ShareSequence};
 use adit_protocol::stratum::message;
 use adit_protocol::stratum::server::Ticket;
@@ -39,6 +42,8 @@ pub struct Parcel {
     pub connection: ConnectionId,
     pub origin: IpAddr,
     pub shares: Vec<Claimed>,
+    /// In a peer-to-peer pool: whom the connection's work pays.
+    pub name: Option<Arc<MinerName>>,
 }
 
 /// A share with what its answer needs.
@@ -70,6 +75,9 @@ pub struct CheckingParts {
     pub solved: mpsc::UnboundedSender<Solved>,
     /// Where new bans go, to be kept.
     pub banned: mpsc::UnboundedSender<Ban>,
+    pub jobs: Arc<JobBook>,
+    /// The other nodes, in a peer-to-peer pool.
+    pub shared: Option<SharedPool>,
 }
 
 /// The way to the checkers.
@@ -93,16 +101,30 @@ struct Group {
 impl Checking {
     /// Starts the threads.
     pub fn start(parts: CheckingParts) -> std::io::Result<(Self, CheckingThreads)> {
-        let CheckingParts { checkers, log, connections, bans, metrics, clock, solved, banned } = parts;
+        let CheckingParts { checkers, log, connections, bans, metrics, clock, solved, banned, jobs, shared } = parts;
         let (groups, group_receiver) = mpsc::channel(GROUPS_WAITING_MAX);
-        let keeper =
-            Keeper { log, connections, bans, metrics: Arc::clone(&metrics), clock: Arc::clone(&clock), banned };
+        let keeper = Keeper {
+            log,
+            connections,
+            bans,
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&clock),
+            banned,
+            jobs,
+            shared: shared.clone(),
+        };
         let mut threads = Vec::with_capacity(checkers.len() + 1);
         let mut senders = Vec::with_capacity(checkers.len());
         for (number, checker) in checkers.into_iter().enumerate() {
             let (sender, parcels) = mpsc::channel(PARCELS_WAITING_MAX);
             let (groups, solved) = (groups.clone(), solved.clone());
-            let thread = CheckerThread { checker, clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), solved };
+            let thread = CheckerThread {
+                checker,
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+                solved,
+                shared: shared.clone(),
+            };
             let builder = std::thread::Builder::new().name(format!("adit-check-{number}"));
             threads.push(builder.spawn(move || thread.run(parcels, &groups))?);
             senders.push(sender);
@@ -136,6 +158,7 @@ struct CheckerThread {
     clock: Clock,
     metrics: Arc<PoolMetrics>,
     solved: mpsc::UnboundedSender<Solved>,
+    shared: Option<SharedPool>,
 }
 
 impl CheckerThread {
@@ -158,9 +181,15 @@ impl CheckerThread {
 
     fn check(&mut self, parcels: Vec<Parcel>) -> Group {
         let shares: Vec<_> = parcels.iter().flat_map(|parcel| &parcel.shares).map(|share| share.submission).collect();
-        let (solved, mut blocks) = (&self.solved, Vec::new());
+        let (solved, shared, mut blocks) = (&self.solved, &self.shared, Vec::new());
         let checked = self.checker.check(&shares, (self.clock)(), &mut |block| {
             let hashed = Instant::now();
+            if let Some(shared) = shared {
+                shared.block_found(&block.header);
+                if block.job.template.coinbase.base.is_some_and(|base| base.round == 0) {
+                    return tracing::info!(block = %block.id, "a block found before any share was credited is kept back: it would pay nobody");
+                }
+            }
             let (sender, shares_end) = oneshot::channel();
             blocks.push(sender);
             // Without anyone to take it the pool is at its end, and the find is in the checker's log line alone.
@@ -188,6 +217,8 @@ struct Keeper {
     metrics: Arc<PoolMetrics>,
     clock: Clock,
     banned: mpsc::UnboundedSender<Ban>,
+    jobs: Arc<JobBook>,
+    shared: Option<SharedPool>,
 }
 
 impl Keeper {
@@ -208,18 +239,9 @@ impl Keeper {
     /// Writes what counts, then answers.
     fn keep(&self, mut groups: Vec<Group>) {
         let now = (self.clock)();
-        let counted = |(share, outcome): (&Claimed, &Outcome)| {
-            let Submission { account, worker, difficulty, .. } = share.submission;
-            matches!(outcome, Outcome::Accepted { .. }).then_some(NewShare { account, worker, time: now, difficulty })
-        };
-        let rows: Vec<NewShare> = groups.iter().flat_map(Group::shares).filter_map(counted).collect();
-        if let Err(error) = self.log.append(&rows) {
-            tracing::error!(%error, shares = rows.len(), "shares were not kept: they do not count");
-            for outcome in groups.iter_mut().flat_map(|group| &mut group.outcomes) {
-                if matches!(outcome, Outcome::Accepted { .. }) {
-                    *outcome = Outcome::Refused(Refusal::Unjudged);
-                }
-            }
+        match &self.shared {
+            Some(shared) => groups.iter_mut().for_each(|group| self.share(shared, group)),
+            None => self.log(&mut groups, now),
         }
         let end = self.log.next();
         for group in groups {
@@ -234,8 +256,44 @@ impl Keeper {
         }
     }
 
-    fn answer(&self, parcel: Parcel, outcomes: &mut impl Iterator<Item = Outcome>, now: adit_primitives::Timestamp) {
-        let Parcel { connection, origin, shares } = parcel;
+    /// Puts the shares that count before all nodes of the pool. One that finds no room counts for nobody, and is answered so.
+    fn share(&self, shared: &SharedPool, group: &mut Group) {
+        let claimed = group.parcels.iter().flat_map(|parcel| parcel.shares.iter().map(|share| (&parcel.name, share)));
+        for ((name, share), outcome) in claimed.zip(&mut group.outcomes) {
+            let submission = &share.submission;
+            if !matches!(outcome, Outcome::Accepted { .. }) {
+                continue;
+            }
+            let given = match (name, self.jobs.job(submission.job)) {
+                (Some(name), Some(job)) => shared.share(&job, name, submission).map_err(|error| error.to_string()),
+                _ => Err("its job is forgotten".to_owned()),
+            };
+            if let Err(problem) = given {
+                tracing::warn!(problem, "a share does not reach the pool's log");
+                *outcome = Outcome::Refused(Refusal::Unjudged);
+            }
+        }
+    }
+
+    /// Writes the shares that count into the log of this node.
+    fn log(&self, groups: &mut [Group], now: Timestamp) {
+        let counted = |(share, outcome): (&Claimed, &Outcome)| {
+            let Submission { account, worker, difficulty, .. } = share.submission;
+            matches!(outcome, Outcome::Accepted { .. }).then_some(NewShare { account, worker, time: now, difficulty })
+        };
+        let rows: Vec<NewShare> = groups.iter().flat_map(Group::shares).filter_map(counted).collect();
+        if let Err(error) = self.log.append(&rows) {
+            tracing::error!(%error, shares = rows.len(), "shares were not kept: they do not count");
+            for outcome in groups.iter_mut().flat_map(|group| &mut group.outcomes) {
+                if matches!(outcome, Outcome::Accepted { .. }) {
+                    *outcome = Outcome::Refused(Refusal::Unjudged);
+                }
+            }
+        }
+    }
+
+    fn answer(&self, parcel: Parcel, outcomes: &mut impl Iterator<Item = Outcome>, now: Timestamp) {
+        let Parcel { connection, origin, shares, .. } = parcel;
         let mut answers = Vec::with_capacity(shares.len());
         let mut credits = Vec::with_capacity(shares.len());
         // Nearly all connections have one worker.

@@ -5,20 +5,26 @@
 use super::checking::{Claimed, Parcel};
 use super::connections::Note;
 use super::front::Front;
-use super::jobs::Current;
+use super::jobs::{Current, wire_job};
 use super::members::Member;
+use super::shared::MinerName;
 use crate::api::shapes::Hex;
 use crate::server::ended;
 use adit_pool::work::extranonce::Extranonce;
 use adit_pool::work::job::JobId;
 use adit_pool::work::retarget::ConnectionId;
 use adit_pool::work::share::Submission;
+use adit_pool::work::template::Commitment;
 use adit_primitives::BlockId;
 use adit_primitives::contract::shares::ShareDifficulty;
 use adit_protocol::line::{LineBuffer, LineTooLong};
+use adit_protocol::stratum::job::{self as wire, Announcement};
 use adit_protocol::stratum::message::Refusal;
-use adit_protocol::stratum::server::{self as stratum, Effect, Login, NonceSpace, Session, Subscription, Wish};
+use adit_protocol::stratum::server::{
+    self as stratum, Effect, JOBS_MAX, Login, NonceSpace, Session, Subscription, Wish,
+};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -39,6 +45,8 @@ const READ_BYTES: usize = 16 * 1024;
 const OUTPUT_KEPT: usize = 512;
 
 const TOO_FAST: Refusal = Refusal::other("too many shares a second");
+const ONE_WORKER: Refusal = Refusal::other("in a peer-to-peer pool each worker has a connection of its own");
+const LONG_NAME: Refusal = Refusal::other("the worker's name is longer than 64 bytes");
 
 thread_local! {
     /// Where bytes are read into: they are taken before anything else runs on the thread.
@@ -64,6 +72,16 @@ pub struct Connection<S> {
     tip: Option<BlockId>,
     /// What the miner wants at least.
     least: ShareDifficulty,
+    /// In a peer-to-peer pool: whom its work pays, from the first login on.
+    own: Option<Own>,
+}
+
+/// The work of one miner of a peer-to-peer pool.
+struct Own {
+    user: Arc<str>,
+    name: Arc<MinerName>,
+    /// What jobs were sent with, the newest last.
+    sent: VecDeque<(JobId, ShareDifficulty, Commitment)>,
 }
 
 /// Why a connection ends.
@@ -93,6 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             members: Vec::new(),
             tip: None,
             least: ShareDifficulty::MIN,
+            own: None,
             front,
         };
         connection.jobs.mark_unchanged();
@@ -192,7 +211,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
         }
         if !shares.is_empty() {
-            let parcel = Parcel { connection: self.id, origin: self.origin, shares };
+            let name = self.own.as_ref().map(|own| Arc::clone(&own.name));
+            let parcel = Parcel { connection: self.id, origin: self.origin, shares, name };
             open &= self.front.checking.hand_in(parcel).await;
         }
         if !self.out.is_empty() {
@@ -249,18 +269,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     async fn authorize(&mut self, login: Login) {
         let entered = self.front.members.enter(self.origin, &login.user).await;
+        let entered = entered.and_then(|member| self.commit_to(&login.user, &member).map(|()| member));
         if let Ok(member) = &entered {
             let user = Arc::clone(&login.user);
             self.front.connections.name(self.id, &user);
             match self.members.iter_mut().find(|(known, _)| *known == user) {
-                Some(known) => known.1 = *member,
-                None => self.members.push((user, *member)),
+                Some(known) => known.1 = member.clone(),
+                None => self.members.push((user, member.clone())),
             }
         }
-        let wish = login.difficulty.filter(|_| entered.is_ok());
+        let (wish, is_in) = (login.difficulty.filter(|_| entered.is_ok()), entered.is_ok());
         self.session.authorized(login, entered.map(|_| ()), &mut self.out);
         if let Some(difficulty) = wish {
             self.wish(difficulty);
+        }
+        // Before somebody was let in, nobody knew whom its work pays.
+        if is_in && self.own.as_ref().is_some_and(|own| own.sent.is_empty()) {
+            self.send_job();
+        }
+    }
+
+    /// Ties the connection's work to who logs in, in a peer-to-peer pool: its coinbases say so.
+    fn commit_to(&mut self, user: &Arc<str>, member: &Member) -> Result<(), Refusal> {
+        match &self.own {
+            _ if self.front.shared.is_none() => Ok(()),
+            Some(own) if own.user == *user => Ok(()),
+            Some(_) => Err(ONE_WORKER),
+            None if !member.name.fits() => Err(LONG_NAME),
+            None => {
+                let (user, name) = (Arc::clone(user), Arc::clone(&member.name));
+                self.own = Some(Own { user, name, sent: VecDeque::new() });
+                Ok(())
+            }
         }
     }
 
@@ -283,6 +323,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             nonce: share.nonce,
             version_bits: share.version_bits,
             version_mask: share.version_mask,
+            commitment: self.own.as_ref().and_then(|own| own.committed(JobId(share.job.0), share.difficulty)),
         };
         shares.push(Claimed { ticket: share.ticket, user: share.worker, submission });
     }
@@ -310,9 +351,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return;
         }
         let clean = self.tip != Some(current.tip);
+        let Some(shared) = self.front.shared.as_ref() else {
+            self.tip = Some(current.tip);
+            self.front.metrics.jobs_sent.inc();
+            return self.session.job(&current.announcement, clean, &mut self.out);
+        };
+        // A job that waited could go out with another difficulty than its coinbase says.
+        let Some(own) = self.own.as_mut().filter(|_| self.session.takes_jobs()) else { return };
+        let difficulty = self.session.difficulty();
+        let Some(commitment) = shared.commitment(&current.job, &own.name, difficulty) else { return };
+        if own.sent.len() == JOBS_MAX {
+            own.sent.pop_front();
+        }
+        own.sent.push_back((current.job.id, difficulty, commitment));
         self.tip = Some(current.tip);
         self.front.metrics.jobs_sent.inc();
-        self.session.job(&current.announcement, clean, &mut self.out);
+        let announcement = Announcement::new(wire::JobId(current.job.id.0), &wire_job(&current.job, Some(&commitment)));
+        self.session.job(&announcement, clean, &mut self.out);
+    }
+}
+
+impl Own {
+    /// Returns what a job was sent with.
+    fn committed(&self, job: JobId, difficulty: ShareDifficulty) -> Option<Commitment> {
+        let is_it = |sent: &&(JobId, ShareDifficulty, Commitment)| (sent.0, sent.1) == (job, difficulty);
+        self.sent.iter().rev().find(is_it).map(|sent| sent.2)
     }
 }
 

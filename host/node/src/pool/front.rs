@@ -6,6 +6,7 @@ use super::connections::Connections;
 use super::jobs::Current;
 use super::members::Members;
 use super::metrics::PoolMetrics;
+use super::shared::SharedPool;
 use crate::clock::Clock;
 use crate::server::{Unstalled, ended};
 use adit_pool::work::extranonce::{Extranonce, Extranonces};
@@ -46,6 +47,8 @@ pub struct Front {
     pub extranonces: Mutex<Extranonces>,
     pub open: Mutex<OpenConnections>,
     pub connections: Arc<Connections>,
+    /// The other nodes, in a peer-to-peer pool.
+    pub shared: Option<SharedPool>,
     pub jobs: watch::Receiver<Option<Arc<Current>>>,
     pub checking: Checking,
     pub members: Members,

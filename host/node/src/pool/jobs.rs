@@ -6,7 +6,7 @@ use super::upstreams::Upstreams;
 use crate::clock::Clock;
 use crate::server::ended;
 use adit_pool::work::job::{Job, JobBook};
-use adit_pool::work::template::BlockTemplate;
+use adit_pool::work::template::{BlockTemplate, Commitment};
 use adit_primitives::contract::payout::Economics;
 use adit_primitives::{BlockId, Height, Target};
 use adit_protocol::stratum::job as wire;
@@ -31,6 +31,7 @@ const FEES_BLOCKS: usize = 144;
 /// The job that miners have.
 #[derive(Debug)]
 pub struct Current {
+    /// As every miner has it. In a peer-to-peer pool each has its own, and nobody this one.
     pub announcement: wire::Announcement,
     /// The block that it builds on.
     pub tip: BlockId,
@@ -146,7 +147,7 @@ impl Following {
         tracing::debug!(job = %job.id, height = template.height.0, clean = offered.clean, "new job");
         self.metrics.jobs.inc();
         self.metrics.height.set(i64::try_from(template.height.0).unwrap_or(i64::MAX));
-        let announcement = wire::Announcement::new(wire::JobId(job.id.0), &wire_job(&job));
+        let announcement = wire::Announcement::new(wire::JobId(job.id.0), &wire_job(&job, None));
         let current = Current { announcement, tip: template.previous, target: template.target, job };
         self.current.send_replace(Some(Arc::new(current)));
     }
@@ -176,12 +177,12 @@ async fn better(upstreams: Arc<Upstreams>, than: usize, height: Height) -> Optio
     None
 }
 
-/// Returns a job's fields as the wire has them.
-fn wire_job(job: &Job) -> wire::Job {
+/// Returns a job's fields as the wire has them: in a peer-to-peer pool as a worker with this commitment has them.
+pub(super) fn wire_job(job: &Job, commitment: Option<&Commitment>) -> wire::Job {
     let template = &job.template;
     wire::Job {
         previous: template.previous.0,
-        coinbase_head: template.coinbase.before.clone(),
+        coinbase_head: template.coinbase.before_of(commitment),
         coinbase_tail: template.coinbase.after.clone(),
         branches: template.branch.iter().map(|branch| branch.0).collect(),
         version: template.version,

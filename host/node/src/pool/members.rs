@@ -1,9 +1,10 @@
 //! Who may send shares: names become accounts and workers of the books, once, and are remembered.
 
+use super::shared::MinerName;
 use super::upstreams::Upstreams;
 use crate::clock::Clock;
 use adit_pool::work::bans::Bans;
-use adit_primitives::accounts::{Accounts, WorkerId};
+use adit_primitives::accounts::{Accounts, AccountsError, WorkerId};
 use adit_primitives::contract::payout::AccountId;
 use adit_protocol::stratum::message::Refusal;
 use lru::LruCache;
@@ -20,10 +21,11 @@ const UNSHOWN: Refusal = Refusal::other("the user name has characters that canno
 const NOT_NOW: Refusal = Refusal::other("the name cannot be checked now, try again");
 
 /// An account and a worker of the books.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     pub account: AccountId,
     pub worker: WorkerId,
+    pub name: Arc<MinerName>,
 }
 
 /// Lets miners in.
@@ -72,12 +74,14 @@ impl Members {
         let (books, worker) = (Arc::clone(&self.books), worker.to_owned());
         let entered = tokio::task::spawn_blocking(move || {
             let account = books.account_of(&address, now)?;
-            books.worker_of(account, &worker, now).map(|worker| Member { account, worker })
+            let id = books.worker_of(account, &worker, now)?;
+            let name = Arc::new(MinerName { account: address, worker });
+            Ok::<_, AccountsError>(Member { account, worker: id, name })
         });
         match entered.await {
             Ok(Ok(member)) => {
                 let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-                known.put(Arc::clone(user), member);
+                known.put(Arc::clone(user), member.clone());
                 Ok(member)
             }
             Ok(Err(error)) => {
@@ -90,6 +94,6 @@ impl Members {
 
     /// Returns who is behind a name that was let in lately.
     fn recall(&self, user: &str) -> Option<Member> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(user).copied()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned()
     }
 }

@@ -3,12 +3,13 @@
 //! A node is asked, never believed beyond its word: templates are checked before they become jobs, blocks count once the node says that
 //! they are in its chain, payments once they are deep in it. What nodes differ in ends here.
 //!
-//! Reading order: [`Upstream`], then [`adit`], [`remote`] and [`bitcoin`] for the three kinds, [`rpc`] for how the last is spoken to.
+//! Reading order: [`Upstream`], then [`adit`], [`shared`], [`remote`] and [`bitcoin`] for its kinds, [`rpc`] for how the last is spoken to.
 
 pub mod adit;
 pub mod bitcoin;
 pub mod remote;
 pub mod rpc;
+pub mod shared;
 
 use adit::AditNode;
 use adit_pool::money::payments::Sighting;
@@ -19,6 +20,7 @@ use adit_primitives::{BlockId, Height, TxId};
 use bitcoin::BitcoinNode;
 use remote::RemoteNode;
 use rpc::RpcError;
+use shared::SharedNode;
 use std::time::Duration;
 
 /// Why an upstream gave no answer that can be used.
@@ -67,11 +69,14 @@ pub enum Mark {
     LongPoll(Option<String>),
     /// An Adit chain's.
     State(u64),
+    /// An Adit chain's, and the round as which the pool's blocks pay.
+    Shared { state: u64, round: u64 },
 }
 
 /// A node.
 pub enum Upstream {
     Adit(AditNode),
+    Shared(SharedNode),
     Remote(Box<RemoteNode>),
     Bitcoin(BitcoinNode),
 }
@@ -81,6 +86,7 @@ impl Upstream {
     pub fn name(&self) -> &str {
         match self {
             Self::Adit(node) => node.name(),
+            Self::Shared(node) => node.name(),
             Self::Remote(node) => node.name(),
             Self::Bitcoin(node) => node.name(),
         }
@@ -90,7 +96,7 @@ impl Upstream {
     pub async fn agree(&self) -> Result<(), UpstreamError> {
         match self {
             // The chain of this process: there is no other.
-            Self::Adit(_) => Ok(()),
+            Self::Adit(_) | Self::Shared(_) => Ok(()),
             Self::Remote(node) => node.agree().await,
             Self::Bitcoin(node) => node.agree().await,
         }
@@ -100,6 +106,7 @@ impl Upstream {
     pub async fn template(&self, since: Option<&Mark>, patience: Duration) -> Result<Fetched, UpstreamError> {
         match self {
             Self::Adit(node) => node.template(since, patience).await,
+            Self::Shared(node) => node.template(since, patience).await,
             Self::Remote(node) => node.template(since, patience).await,
             Self::Bitcoin(node) => node.template(since, patience).await,
         }
@@ -109,6 +116,7 @@ impl Upstream {
     pub async fn submit(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
         match self {
             Self::Adit(node) => node.submit(block).await,
+            Self::Shared(node) => node.submit(block).await,
             Self::Remote(node) => node.submit(block).await,
             Self::Bitcoin(node) => node.submit(block).await,
         }
@@ -118,6 +126,7 @@ impl Upstream {
     pub async fn standing(&self, id: BlockId, height: Height) -> Result<Option<Standing>, UpstreamError> {
         match self {
             Self::Adit(node) => Ok(node.standing(id, height)),
+            Self::Shared(node) => Ok(node.standing(id, height)),
             Self::Remote(node) => node.standing(id, height).await,
             Self::Bitcoin(node) => node.standing(id, height).await,
         }
@@ -127,6 +136,7 @@ impl Upstream {
     pub async fn address(&self, text: &str) -> Result<Option<String>, UpstreamError> {
         match self {
             Self::Adit(node) => Ok(node.address(text)),
+            Self::Shared(node) => Ok(node.address(text)),
             Self::Remote(node) => Ok(node.address(text)),
             Self::Bitcoin(node) => node.address(text).await,
         }
@@ -136,6 +146,7 @@ impl Upstream {
     pub async fn sign(&self, outputs: &[PaymentOutput]) -> Result<SignedPayment, WalletError> {
         match self {
             Self::Adit(node) => node.sign(outputs).await,
+            Self::Shared(node) => node.sign(),
             Self::Remote(node) => node.sign(outputs).await,
             Self::Bitcoin(node) => node.sign(outputs).await,
         }
@@ -145,6 +156,7 @@ impl Upstream {
     pub async fn send(&self, raw: &[u8]) -> Result<(), UpstreamError> {
         match self {
             Self::Adit(node) => node.send(raw).await,
+            Self::Shared(node) => node.send(),
             Self::Remote(node) => node.send(raw).await,
             Self::Bitcoin(node) => node.send(raw).await,
         }
@@ -154,6 +166,7 @@ impl Upstream {
     pub async fn holds_inputs(&self, raw: &[u8]) -> Result<bool, UpstreamError> {
         match self {
             Self::Adit(node) => node.holds_inputs(raw).await,
+            Self::Shared(node) => node.holds_inputs(),
             Self::Remote(node) => node.holds_inputs(raw).await,
             Self::Bitcoin(node) => node.holds_inputs(raw).await,
         }
@@ -163,6 +176,7 @@ impl Upstream {
     pub async fn sighting(&self, id: TxId) -> Result<Sighting, UpstreamError> {
         match self {
             Self::Adit(node) => node.sighting(id).await,
+            Self::Shared(node) => node.sighting(),
             Self::Remote(node) => node.sighting(id).await,
             Self::Bitcoin(node) => node.sighting(id).await,
         }

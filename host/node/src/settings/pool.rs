@@ -49,6 +49,26 @@ pub struct PoolSettings {
     pub limits: PoolLimits,
     /// The pool that `join` mines for.
     pub join: JoinSettings,
+    /// Makes the pool of `adit up` one with the pools of other nodes: a peer-to-peer pool, whose blocks pay miners themselves. Needs the `[network]` table, a share
+    /// validator by which nodes agree (`quorum`) and a payout scheme with a window of work (`pplns`). Without this table the pool is this node's alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedSettings>,
+}
+
+/// The `[pool.shared]` table. All nodes of one pool have the same, besides the same `[payout]`, `[shares]`, fees of the foundation and rules of the chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default = "SharedSettings::unset")]
+pub struct SharedSettings {
+    /// The nodes that certify rounds of shares until miners have done as much work as `founding-work-log2` of `quorum` says, by their names as the log and `adit peers` show them.
+    /// Without any, this node alone: it begins a pool, which others join by naming it here.
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+    pub founders: Vec<String>,
+    /// Atoms below which a block does not pay an account: its part is divided among the others of that block, and its shares go on to count.
+    #[schemars(range(min = 1))]
+    pub output_min: u64,
+    /// Accounts that one block pays at most: those with the most work.
+    #[schemars(range(min = 1, max = 1_000))]
+    pub outputs_max: u32,
 }
 
 /// What `adit up` does besides keeping the chain.
@@ -244,7 +264,15 @@ impl PoolSettings {
             money: MoneySettings::unset(),
             limits: PoolLimits::unset(),
             join: JoinSettings::unset(),
+            shared: None,
         }
+    }
+}
+
+impl SharedSettings {
+    /// Returns what holds where `chain.toml` says nothing.
+    pub const fn unset() -> Self {
+        Self { founders: Vec::new(), output_min: 1_000, outputs_max: 100 }
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Steps may be taken side by side. Each is decided by what was read and committed later: the books take it only where it still fits.
 
-use crate::money::fees::Fees;
+use crate::money::fees::{Divided, Fees};
 use crate::money::history::ShareHistory;
 use crate::money::schemes::{Eras, Ruling, Schemes, SplitBy};
 use crate::money::split::{Checked, SplitError, check_split};
@@ -35,6 +35,8 @@ pub struct RoundSettings {
     pub fees: Fees,
     /// At how many confirmations a block counts as final. A coinbase must be spendable by then.
     pub confirmations: u64,
+    /// Whether the coinbases of blocks pay the miners themselves: nothing is then owed to anybody, and what a block brings is paid with it.
+    pub pays_miners: bool,
 }
 
 /// What the upstream says of a block.
@@ -177,7 +179,10 @@ impl Rounds<'_> {
 
     fn reward(&self, block: &Block, now: Timestamp) -> Result<Posting, RoundsError> {
         let cause = Cause::BlockReward(block.id);
-        let divided = self.settings.fees.divide(block.reward);
+        let divided = match self.settings.pays_miners {
+            true => Divided { foundation: Amount::ZERO, pool: Amount::ZERO, distributable: block.reward },
+            false => self.settings.fees.divide(block.reward),
+        };
         let entries = [
             Entry::gives(Reserved::Blocks.id(), block.reward),
             Entry::gets(Reserved::Income.id(), divided.distributable),
@@ -246,6 +251,9 @@ impl Rounds<'_> {
         schemes: &mut Schemes,
         available: Amount,
     ) -> Result<Result<Checked, Postponed>, RoundsError> {
+        if self.settings.pays_miners {
+            return Ok(Ok(Checked::all_to(Reserved::Paid.id(), available)));
+        }
         let previous_end = self.books.block_before(block.id)?.map(|before| before.shares_end).unwrap_or_default();
         match eras.ruling(block, previous_end, self.history)? {
             None => Ok(Err(Postponed::NoScheme)),

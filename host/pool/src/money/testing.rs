@@ -146,7 +146,7 @@ impl Pool {
 
     pub(crate) fn rounds(&self) -> Rounds<'_> {
         let fees = Fees::new(BasisPoints(100), BasisPoints(200)).unwrap();
-        let settings = RoundSettings { fees, confirmations: CONFIRMATIONS };
+        let settings = RoundSettings { fees, confirmations: CONFIRMATIONS, pays_miners: false };
         Rounds { books: &self.books, history: &self.history, settings }
     }
 

@@ -140,7 +140,7 @@ impl WindowOf {
 }
 
 /// Returns a part of the work of a block, rounded down; at most what 256 bits hold.
-fn thousandths_of(work: Work, thousandths: u64) -> U256 {
+pub(crate) fn thousandths_of(work: Work, thousandths: u64) -> U256 {
     let (part, factor) = (U256::from(1_000u64), U256::from(thousandths));
     match work.0.checked_mul(factor) {
         Some(product) => product / part,

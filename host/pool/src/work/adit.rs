@@ -63,7 +63,7 @@ pub fn template(work: &AditWork) -> Result<BlockTemplate, TemplateError> {
         earliest: u32::try_from(earliest).unwrap_or(u32::MAX),
         target: work.target,
         version_mask: if pow.roll_offset == ROLLED_OFFSET { pow.roll_mask } else { 0 },
-        coinbase: Coinbase { before, extranonce_bytes: work.extranonce_bytes, after },
+        coinbase: Coinbase { before, base: None, extranonce_bytes: work.extranonce_bytes, after },
         branch: branch(&leaves),
         reward: work.reward,
         fees: work.fees,
@@ -73,6 +73,13 @@ pub fn template(work: &AditWork) -> Result<BlockTemplate, TemplateError> {
     let computed = template.root(&work.coinbase);
     let stated = Hash256(hash(36)?);
     if computed == stated { Ok(template) } else { Err(TemplateError::Root { header: stated, computed }) }
+}
+
+/// Leaves only these transactions, in canonical bytes, in a template made of more. What it pays and its coinbase stay as they are.
+pub fn leave(template: &mut BlockTemplate, transactions: &[Vec<u8>]) {
+    let leaves: Vec<_> = transactions.iter().map(|bytes| Hash256(sha256d(bytes))).collect();
+    template.branch = branch(&leaves);
+    template.assembly = assembly(transactions);
 }
 
 /// Splits the coinbase around the extranonce.
@@ -150,7 +157,7 @@ mod tests {
     fn a_solved_block_is_one_that_the_chain_reads_and_whose_root_is_right() {
         for payments in [0, 1, 4, 5] {
             let template = template(&work(payments)).unwrap();
-            let coinbase = template.coinbase.with(&[1; 4], &[2; 4]);
+            let coinbase = template.coinbase.with(None, &[1; 4], &[2; 4]);
             let header = template.header(template.root(&coinbase), template.version, template.time, 5);
             let block = Block::from_bytes(&template.block(&header, &coinbase)).unwrap();
             assert_eq!(block.header, header);
@@ -168,6 +175,15 @@ mod tests {
         let template = template(&work(1)).unwrap();
         assert_eq!((template.version, template.previous), (0x2000_0000, BlockId([9; 32])));
         assert_eq!((template.time, template.earliest, template.bits), (1000, 1000, 0x207f_ffff));
+    }
+
+    #[test]
+    fn a_template_that_is_left_fewer_transactions_is_as_one_made_of_them() {
+        let (mut many, mut few) = (template(&work(5)).unwrap(), template(&work(2)).unwrap());
+        leave(&mut many, &work(2).transactions);
+        assert_eq!((&many.branch, &many.assembly), (&few.branch, &few.assembly));
+        leave(&mut few, &[]);
+        assert_eq!(few.branch, []);
     }
 
     #[test]

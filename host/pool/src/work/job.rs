@@ -2,7 +2,7 @@
 //!
 //! A job keeps the exact set of shares seen for it. What does not fit is refused; nothing seen is ever forgotten while the job is known.
 
-use crate::work::share::{Refusal, ShareKey};
+use crate::work::share::{Refusal, ShareKey, Submission};
 use crate::work::template::{BlockTemplate, TemplateError};
 use adit_primitives::Timestamp;
 use sha2::{Digest, Sha256};
@@ -41,7 +41,7 @@ pub struct Job {
     pub made: Timestamp,
     /// When the job's previous block ceased to be the tip, in milliseconds; 0 while it is.
     stale_since: AtomicU64,
-    /// The hash of the coinbase's beginning, which all shares of the job have in common.
+    /// The hash of the coinbase's head, which all shares of the job have in common.
     prefix: Sha256,
     seen: SeenShares,
 }
@@ -80,8 +80,15 @@ struct Known {
 impl Job {
     fn new(id: JobId, mut template: BlockTemplate, made: Timestamp, shares_max: usize) -> Self {
         template.coinbase.number(id.0);
-        let prefix = Sha256::new_with_prefix(&template.coinbase.before);
+        let prefix = Sha256::new_with_prefix(template.coinbase.head());
         Self { id, template, made, stale_since: AtomicU64::new(0), prefix, seen: SeenShares::new(shares_max) }
+    }
+
+    /// Returns the version of a share's header: outside of the bits that may be rolled the template's (BIP-0310).
+    pub fn version_of(&self, submission: &Submission) -> u32 {
+        let mask = submission.version_mask & self.template.version_mask;
+        let bits = submission.version_bits.unwrap_or(self.template.version & mask);
+        (self.template.version & !mask) | (bits & mask)
     }
 
     /// Returns for how many milliseconds the job's tip has been another's; 0 while it stands, at least 1 afterwards.
@@ -98,7 +105,7 @@ impl Job {
         let _ = self.stale_since.compare_exchange(0, since, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Returns the hash of the coinbase's beginning, to go on from.
+    /// Returns the hash of the coinbase's head, to go on from.
     pub(crate) fn prefix(&self) -> Sha256 {
         self.prefix.clone()
     }
@@ -122,12 +129,17 @@ impl JobBook {
     }
 
     /// Takes a template. While the tip stands and the newest job is young enough, that job goes on; otherwise the template becomes the newest job.
+    /// In a peer-to-peer pool each certified round has a job of its own.
     pub fn offer(&self, template: BlockTemplate, now: Timestamp) -> Result<Offered, TemplateError> {
         template.check()?;
         let mut jobs = self.write();
         jobs.forget(&self.rules, now);
         let current = jobs.newest().filter(|job| job.template.previous == template.previous).cloned();
-        if let Some(job) = current.as_ref().filter(|job| self.serves(job, now) && !self.gains(job, &template)) {
+        let goes_on = |job: &&Arc<Job>| {
+            let base_stands = job.template.coinbase.base == template.coinbase.base;
+            base_stands && self.serves(job, now) && !self.gains(job, &template)
+        };
+        if let Some(job) = current.as_ref().filter(goes_on) {
             return Ok(Offered { job: job.clone(), is_new: false, clean: false });
         }
         let clean = current.is_none();
@@ -257,7 +269,8 @@ impl SeenShares {
 mod tests {
     use super::*;
     use crate::work::template::tests::sample;
-    use adit_primitives::{Amount, BlockId};
+    use crate::work::template::{Base, COMMITMENT_BYTES};
+    use adit_primitives::{Amount, BlockId, Hash256};
 
     const RULES: JobRules =
         JobRules { lifetime_ms: 30_000, known_ms: 60_000, jobs_max: 4, shares_max: 10, gain_thousandths: 10 };
@@ -298,6 +311,20 @@ mod tests {
         assert_eq!(offer(&book, paying(50_499), 1), (0, false, false));
         assert_eq!(offer(&book, paying(50_500), 1), (1, true, false));
         assert_eq!(offer(&book, paying(40_000), 1), (1, false, false));
+    }
+
+    #[test]
+    fn another_certified_round_is_another_job_at_once() {
+        let book = JobBook::new(RULES, 0);
+        let on = |base| {
+            let mut template = over(1);
+            template.coinbase.before.extend([0; COMMITMENT_BYTES]);
+            template.coinbase.base = Some(Base { round: base, root: Hash256([1; 32]) });
+            template
+        };
+        assert_eq!(offer(&book, on(4), 0), (0, true, true));
+        assert_eq!(offer(&book, on(4), 1), (0, false, false));
+        assert_eq!(offer(&book, on(5), 2), (1, true, false));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::work::extranonce::Extranonce;
 use crate::work::job::{Job, JobId};
-use crate::work::template::HEADER_BYTES;
+use crate::work::template::{Commitment, HEADER_BYTES};
 use adit_primitives::accounts::WorkerId;
 use adit_primitives::contract::payout::AccountId;
 use adit_primitives::contract::shares::{ShareDifficulty, ShareVerdict};
@@ -28,6 +28,8 @@ pub struct Submission {
     pub version_bits: Option<u32>,
     /// The bits that the connection was allowed to roll when the job was sent.
     pub version_mask: u32,
+    /// In a peer-to-peer pool: what the job was sent with. It is over account, worker and difficulty.
+    pub commitment: Option<Commitment>,
 }
 
 /// What becomes of a share.
@@ -88,6 +90,8 @@ pub(crate) struct ShareKey {
     version: u32,
     time: u32,
     nonce: u32,
+    /// The first half of the commitment: one who makes two that begin alike has the second share refused.
+    commitment: [u8; 16],
 }
 
 impl ShareKey {
@@ -99,6 +103,7 @@ impl ShareKey {
             version,
             time: submission.time,
             nonce: submission.nonce,
+            commitment: submission.commitment.and_then(|bytes| bytes.first_chunk().copied()).unwrap_or_default(),
         }
     }
 }

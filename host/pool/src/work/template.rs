@@ -17,6 +17,9 @@ pub const EXTRANONCE_BYTES: std::ops::RangeInclusive<usize> = 3..=16;
 /// The bytes of a job's number in its coinbase.
 pub const JOB_BYTES: usize = 4;
 
+/// The bytes by which a coinbase of a peer-to-peer pool says whose work it is.
+pub const COMMITMENT_BYTES: usize = 32;
+
 /// What is to be mined, and how the solved block is put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockTemplate {
@@ -50,11 +53,24 @@ pub struct Coinbase {
     /// The bytes before the extranonce. The last [`JOB_BYTES`] of them are room for the number of the job, zero in a template: so no header of
     /// one job can be one of another, however alike their templates are, and no share is submitted for two.
     pub before: Vec<u8>,
+    /// In a peer-to-peer pool: the certified round as which the coinbase pays. Right before the room for the job's number are then
+    /// [`COMMITMENT_BYTES`] more of room, which each worker's commitment fills.
+    pub base: Option<Base>,
     /// How many bytes the extranonce has: the pool's part and the miner's.
     pub extranonce_bytes: usize,
     /// The bytes after it. At least four where the block holds a witness: the lock time.
     pub after: Vec<u8>,
 }
+
+/// A round of shares that the nodes of a peer-to-peer pool certified; round 0 is before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Base {
+    pub round: u64,
+    pub root: Hash256,
+}
+
+/// By which bytes a coinbase says whose work it is. What they mean is the share log's.
+pub type Commitment = [u8; COMMITMENT_BYTES];
 
 /// How a block is put together: `before_header`, the header, `before_coinbase`, the coinbase, `after_coinbase`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,9 +193,15 @@ impl Coinbase {
         self.before.len() + self.extranonce_bytes + self.after.len()
     }
 
-    /// Tells whether the version comes first and room for the job's number last.
+    /// Tells whether the version comes first and room for the job's number last, behind that for a commitment where there is one.
     fn has_room(&self) -> bool {
-        self.before.len() >= 4 + JOB_BYTES && self.before.ends_with(&[0; JOB_BYTES])
+        let room = self.room();
+        self.before.len() >= 4 + room && self.before[self.before.len() - room..].iter().all(|byte| *byte == 0)
+    }
+
+    /// How many of the bytes before the extranonce are not the same in every coinbase of the chain's node.
+    fn room(&self) -> usize {
+        JOB_BYTES + if self.base.is_some() { COMMITMENT_BYTES } else { 0 }
     }
 
     /// Writes the number of the job.
@@ -189,9 +211,28 @@ impl Coinbase {
         }
     }
 
-    /// Puts the extranonce in: the pool's part first.
-    pub fn with(&self, pool: &[u8], miner: &[u8]) -> Vec<u8> {
-        [&self.before, pool, miner, &self.after].concat()
+    /// Returns what comes before any worker's commitment: all that comes before the extranonce, where there is none.
+    pub(crate) fn head(&self) -> &[u8] {
+        match self.base {
+            Some(_) => &self.before[..self.before.len() - self.room()],
+            None => &self.before,
+        }
+    }
+
+    /// Returns what follows the head up to the extranonce.
+    pub(crate) fn opening(&self, commitment: Option<&Commitment>) -> Vec<u8> {
+        let number = &self.before[self.before.len() - JOB_BYTES..];
+        commitment.filter(|_| self.base.is_some()).map_or_else(Vec::new, |commitment| [commitment, number].concat())
+    }
+
+    /// Returns the bytes before the extranonce, as a worker with this commitment has them.
+    pub fn before_of(&self, commitment: Option<&Commitment>) -> Vec<u8> {
+        [self.head(), &self.opening(commitment)].concat()
+    }
+
+    /// Puts commitment and extranonce in: of the latter the pool's part first.
+    pub fn with(&self, commitment: Option<&Commitment>, pool: &[u8], miner: &[u8]) -> Vec<u8> {
+        [self.head(), &self.opening(commitment), pool, miner, &self.after].concat()
     }
 }
 
@@ -238,6 +279,7 @@ pub(crate) mod tests {
             version_mask: 0x1fff_e000,
             coinbase: Coinbase {
                 before: [vec![1; 56], vec![0; JOB_BYTES]].concat(),
+                base: None,
                 extranonce_bytes: 8,
                 after: vec![2; 50],
             },
@@ -269,7 +311,8 @@ pub(crate) mod tests {
         check(|template| template.coinbase.after = vec![0; 70_000], TemplateError::Coinbase { bytes: 70_068 });
         let missing = TemplateError::Missing { field: "coinbase with room for the job's number" };
         check(|template| template.coinbase.before.truncate(7), missing.clone());
-        check(|template| template.coinbase.before[59] = 1, missing);
+        check(|template| template.coinbase.before[59] = 1, missing.clone());
+        check(|template| template.coinbase.base = Some(Base { round: 3, root: Hash256([3; 32]) }), missing);
         let (fees, reward) = (Amount::from_atoms(50_001), Amount::from_atoms(50_000));
         check(|template| template.fees = fees, TemplateError::Fees { fees, reward });
     }

@@ -264,6 +264,7 @@ mod tests {
             nonce: 0,
             version_bits: None,
             version_mask: 0,
+            commitment: None,
         };
         workers.note(&[submission], &[outcome], now);
     }

@@ -74,7 +74,7 @@ impl Opened {
         Rounds {
             books: &self.books,
             history: &self.log,
-            settings: RoundSettings { fees, confirmations: CONFIRMATIONS },
+            settings: RoundSettings { fees, confirmations: CONFIRMATIONS, pays_miners: false },
         }
     }
 

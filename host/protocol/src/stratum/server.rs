@@ -278,6 +278,11 @@ impl Session {
         }
     }
 
+    /// Tells whether a job would be sent at once, with the difficulty that is set now.
+    pub fn takes_jobs(&self) -> bool {
+        !self.closed && self.space.is_some() && self.subscribing == 0
+    }
+
     /// Tells whether the miner has its extranonce.
     pub fn is_subscribed(&self) -> bool {
         self.space.is_some()

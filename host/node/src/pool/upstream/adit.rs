@@ -19,7 +19,7 @@ use std::time::Duration;
 const OUTPUTS_LOOKED_AT: usize = 10_000;
 
 /// The earliest time between two templates of one state, however many transactions come.
-const BUSY_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whom an Adit chain's blocks pay, and who pays miners.
 pub struct Purse {
@@ -105,34 +105,11 @@ impl AditNode {
     }
 
     pub async fn submit(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
-        let block = Block::from_bytes(block).map_err(|error| UpstreamError::Chain { detail: error.to_string() })?;
-        loop {
-            return match self.chain.submit_block(block.clone()).await {
-                Ok(Ok(_) | Err(SubmitError::Block(BlockError::Known { .. }))) => Ok(Submitted::Taken),
-                Ok(Err(SubmitError::Block(error @ (BlockError::Fault(_) | BlockError::Storage(_))))) => {
-                    Err(UpstreamError::Chain { detail: error.to_string() })
-                }
-                Ok(Err(error)) => Ok(Submitted::Refused { reason: error.to_string() }),
-                Err(Unavailable::Busy) => {
-                    tokio::time::sleep(BUSY_PAUSE).await;
-                    continue;
-                }
-                Err(Unavailable::Stopped) => Err(stopped()),
-            };
-        }
+        submit(&self.chain, block).await
     }
 
-    /// A merged block counts like one of the selected chain: from the block on that applied it.
     pub fn standing(&self, id: BlockId, height: Height) -> Option<Standing> {
-        let reader = self.chain.reader();
-        reader.indexed(id)?;
-        let tip = reader.tip().height.0;
-        let from = |height: Height| tip.saturating_add(1).saturating_sub(height.0);
-        let applied_by = reader.standing(id).and_then(|standing| standing.applied_by);
-        Some(match applied_by.and_then(|by| reader.indexed(by)) {
-            Some(by) => Standing::OnChain { confirmations: from(by.known.height) },
-            None => Standing::OffChain { blocks_from_its_height: from(height) },
-        })
+        standing(&self.chain, id, height)
     }
 
     pub fn address(&self, text: &str) -> Option<String> {
@@ -192,7 +169,39 @@ impl AditNode {
     }
 }
 
-fn stopped() -> UpstreamError {
+/// Hands a block in.
+pub(super) async fn submit(chain: &ChainHandle, block: &[u8]) -> Result<Submitted, UpstreamError> {
+    let block = Block::from_bytes(block).map_err(|error| UpstreamError::Chain { detail: error.to_string() })?;
+    loop {
+        return match chain.submit_block(block.clone()).await {
+            Ok(Ok(_) | Err(SubmitError::Block(BlockError::Known { .. }))) => Ok(Submitted::Taken),
+            Ok(Err(SubmitError::Block(error @ (BlockError::Fault(_) | BlockError::Storage(_))))) => {
+                Err(UpstreamError::Chain { detail: error.to_string() })
+            }
+            Ok(Err(error)) => Ok(Submitted::Refused { reason: error.to_string() }),
+            Err(Unavailable::Busy) => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+                continue;
+            }
+            Err(Unavailable::Stopped) => Err(stopped()),
+        };
+    }
+}
+
+/// Tells where a block stands. A merged block counts like one of the selected chain: from the block on that applied it.
+pub(super) fn standing(chain: &ChainHandle, id: BlockId, height: Height) -> Option<Standing> {
+    let reader = chain.reader();
+    reader.indexed(id)?;
+    let tip = reader.tip().height.0;
+    let from = |height: Height| tip.saturating_add(1).saturating_sub(height.0);
+    let applied_by = reader.standing(id).and_then(|standing| standing.applied_by);
+    Some(match applied_by.and_then(|by| reader.indexed(by)) {
+        Some(by) => Standing::OnChain { confirmations: from(by.known.height) },
+        None => Standing::OffChain { blocks_from_its_height: from(height) },
+    })
+}
+
+pub(super) fn stopped() -> UpstreamError {
     UpstreamError::Chain { detail: "the chain has stopped".to_owned() }
 }
 

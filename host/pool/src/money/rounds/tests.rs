@@ -247,6 +247,25 @@ fn a_block_that_is_orphaned_while_it_is_split_pays_nobody() {
     check_books(&pool);
 }
 
+#[test]
+fn a_block_whose_coinbase_pays_the_miners_leaves_nothing_owed_and_nothing_waiting() {
+    let mut pool = proportional();
+    pool.history.log(&[(ALICE, 4), (BOB, 4)]);
+    let block = pool.find(1);
+    let settings = RoundSettings { pays_miners: true, ..pool.rounds().settings };
+    let mut schemes = std::mem::take(&mut pool.schemes);
+    let rounds = Rounds { settings, ..pool.rounds() };
+    rounds.accepted(block, NOW).unwrap();
+    let split = rounds.split_due(&mut schemes, NOW).unwrap();
+    assert_eq!(split, [SplitOutcome::Split { block, distributed: REWARD }]);
+    assert_eq!(pool.owed(), [0; 6]);
+    let paid = audit(&pool.books).unwrap();
+    assert_eq!((paid.difference, paid.totals.paid), (None, i128::from(REWARD.to_atoms())));
+    rounds.follow(block, Standing::OffChain { blocks_from_its_height: CONFIRMATIONS }, NOW).unwrap();
+    let orphaned = audit(&pool.books).unwrap();
+    assert_eq!((orphaned.difference, orphaned.totals.paid), (None, 0));
+}
+
 proptest! {
     #[test]
     fn whatever_a_scheme_answers_the_books_add_up_and_orphans_undo_them(

@@ -53,7 +53,7 @@ impl Draft {
         after.extend_from_slice(&[0xff; 4]);
         self.push_outputs(request.pay_to, &mut after);
         after.extend_from_slice(&[0; 4]);
-        Ok(Coinbase { before, extranonce_bytes, after })
+        Ok(Coinbase { before, base: None, extranonce_bytes, after })
     }
 
     fn push_outputs(&self, pay_to: &[u8], out: &mut Vec<u8>) {

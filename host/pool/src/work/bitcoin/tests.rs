@@ -58,7 +58,7 @@ fn litecoinds_template_becomes_the_block_that_it_accepted() {
     let (Some(template), Some(block)) = (litecoin(), recorded("litecoin/regtest_block433_mweb.hex")) else { return };
     let request = CoinbaseRequest { pay_to: &PAID, tag: b"", extranonce_bytes: 4 };
     let template = made(&template, &request).unwrap();
-    let ours = template.coinbase.with(b"te", b"st");
+    let ours = template.coinbase.with(None, b"te", b"st");
     // Its miner had no job's number in the script: four bytes fewer, in the script's length and in that of the push.
     let split = ours.windows(8).position(|bytes| bytes == b"\0\0\0\0test").unwrap();
     let mut coinbase = [&ours[..split], &ours[split + 4..]].concat();
@@ -84,7 +84,7 @@ fn an_extension_block_without_its_transaction_is_refused() {
 #[test]
 fn a_coinbase_says_height_extranonce_flags_and_tag() {
     let template = made(&plain(), &REQUEST).unwrap();
-    let coinbase = template.coinbase.with(&[1; 4], &[2; 4]);
+    let coinbase = template.coinbase.with(None, &[1; 4], &[2; 4]);
     let script = [&[0x57, 12, 0, 0, 0, 0][..], &[1; 4], &[2; 4], &[0x0a, 0x0b, 6], b"/adit/"].concat();
     assert_eq!(usize::from(coinbase[41]), script.len());
     assert_eq!(coinbase[42..42 + script.len()], script);

@@ -65,6 +65,7 @@ impl<'a> Preparing<'a> {
     fn root(&self, share: &Share) -> Hash256 {
         let (submission, job) = (self.0.submission(share), self.0.job(share));
         let mut coinbase = job.prefix();
+        coinbase.update(job.template.coinbase.opening(submission.commitment.as_ref()));
         coinbase.update(submission.extranonce1.as_bytes());
         coinbase.update(submission.extranonce2.as_bytes());
         coinbase.update(&job.template.coinbase.after);
@@ -93,7 +94,8 @@ impl<'a> Preparing<'a> {
         let mut inputs = Vec::with_capacity(places.len() * parts.bytes().max(64));
         for place in places {
             let submission = self.0.submission(&self.0.shares[*place]);
-            inputs.extend_from_slice(&parts.before);
+            inputs.extend_from_slice(parts.head());
+            inputs.extend_from_slice(&parts.opening(submission.commitment.as_ref()));
             inputs.extend_from_slice(submission.extranonce1.as_bytes());
             inputs.extend_from_slice(submission.extranonce2.as_bytes());
             inputs.extend_from_slice(&parts.after);
@@ -135,7 +137,7 @@ impl<'a> Prepared<'a> {
     pub(super) fn coinbase(&self, share: &Share) -> Vec<u8> {
         let submission = self.submission(share);
         let parts = &self.job(share).template.coinbase;
-        parts.with(submission.extranonce1.as_bytes(), submission.extranonce2.as_bytes())
+        parts.with(submission.commitment.as_ref(), submission.extranonce1.as_bytes(), submission.extranonce2.as_bytes())
     }
 }
 
@@ -155,16 +157,17 @@ impl Jobs<'_> {
         if bytes != template.coinbase.extranonce_bytes {
             return Err(Refusal::Extranonce);
         }
+        if submission.commitment.is_some() != template.coinbase.base.is_some() {
+            return Err(Refusal::UnknownJob);
+        }
         let mask = submission.version_mask & template.version_mask;
-        let bits = submission.version_bits.unwrap_or(template.version & mask);
-        // BIP-0310.
-        let version = (template.version & !mask) | (bits & mask);
+        let version = self.known[place].version_of(submission);
         Ok(Share {
             index,
             job: place,
             key: ShareKey::new(submission, version),
             version,
-            version_outside: bits & !mask != 0,
+            version_outside: submission.version_bits.is_some_and(|bits| bits & !mask != 0),
             too_early: submission.time < template.earliest,
         })
     }

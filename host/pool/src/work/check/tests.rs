@@ -2,8 +2,8 @@ use super::*;
 use crate::work::extranonce::Extranonce;
 use crate::work::job::{Job, JobId, JobRules};
 use crate::work::share::target_of;
-use crate::work::template::BlockTemplate;
 use crate::work::template::tests::sample;
+use crate::work::template::{Base, BlockTemplate, COMMITMENT_BYTES};
 use crate::work::workers::WorkerRules;
 use adit_primitives::accounts::WorkerId;
 use adit_primitives::contract::payout::AccountId;
@@ -155,6 +155,7 @@ fn submission(job: &Job, nonce: u32) -> Submission {
         nonce,
         version_bits: None,
         version_mask: 0x1fff_e000,
+        commitment: None,
     }
 }
 
@@ -163,7 +164,8 @@ fn header_of(job: &Job, submission: &Submission) -> [u8; HEADER_BYTES] {
     let template = &job.template;
     let mask = submission.version_mask & template.version_mask;
     let bits = submission.version_bits.unwrap_or(template.version);
-    let coinbase = template.coinbase.with(submission.extranonce1.as_bytes(), submission.extranonce2.as_bytes());
+    let (pool, miner) = (submission.extranonce1.as_bytes(), submission.extranonce2.as_bytes());
+    let coinbase = template.coinbase.with(submission.commitment.as_ref(), pool, miner);
     let version = template.version & !mask | bits & mask;
     template.header(template.root(&coinbase), version, submission.time, submission.nonce)
 }
@@ -261,7 +263,7 @@ fn a_block_goes_out_once_and_whole() {
     let block = world.block();
     world.check_outcomes(&[block, block], &[Outcome::Accepted { is_block: true }, refused(Refusal::Duplicate)]);
     let header = header_of(&world.job, &block);
-    let coinbase = world.job.template.coinbase.with(&[7, 0, 0, 1], &[0, 0, 0, 2]);
+    let coinbase = world.job.template.coinbase.with(None, &[7, 0, 0, 1], &[0, 0, 0, 2]);
     let [found] = world.blocks.as_slice() else { panic!("one block, not {}", world.blocks.len()) };
     assert_eq!((found.submission, found.header), (block, header));
     assert_eq!(found.id, BlockId(sha256d(&header)));
@@ -488,5 +490,41 @@ proptest! {
         let reported: Vec<_> = world.blocks.iter().map(|block| block.header).collect();
         prop_assert_eq!(reported.len(), blocks.len(), "each block once");
         prop_assert!(reported.iter().all(|header| blocks.contains(header)));
+    }
+}
+
+#[test]
+fn in_a_peer_to_peer_pool_a_share_is_hashed_with_what_its_worker_committed_to() {
+    let mut template = BlockTemplate { previous: BlockId([3; 32]), ..sample() };
+    template.coinbase.before.extend([0; COMMITMENT_BYTES]);
+    template.coinbase.base = Some(Base { round: 4, root: Hash256([4; 32]) });
+    let mut world = World::accepting();
+    world.job = world.jobs.offer(template, NOW).unwrap().job;
+    let commitments = [[8; COMMITMENT_BYTES], [9; COMMITMENT_BYTES]];
+    let job = Arc::clone(&world.job);
+    let meets = |share: &Submission| target_of(EASY).is_met_by(&digest_of(&job, share).0);
+    let of = |commitment| {
+        let tried = (0..).map(|nonce| Submission { commitment: Some(commitment), ..submission(&job, nonce) });
+        tried.filter(meets).take(5).collect::<Vec<_>>()
+    };
+    let shares: Vec<Submission> = commitments.into_iter().flat_map(of).collect();
+    let stolen = shares.iter().map(|share| Submission { commitment: Some([7; COMMITMENT_BYTES]), ..*share });
+    let stolen = stolen.filter(|stolen| !meets(stolen)).take(1);
+    let batch: Vec<Submission> = shares.iter().copied().chain(stolen).collect();
+    let before = world.job.template.coinbase.before_of(Some(&commitments[0]));
+    assert!(before.ends_with(&[&commitments[0][..], &world.job.id.0.to_be_bytes()].concat()));
+    assert_eq!(before.len(), world.job.template.coinbase.before.len());
+
+    let none = Submission { commitment: None, ..shares[0] };
+    assert_eq!(world.check(&[none]).outcomes, [refused(Refusal::UnknownJob)]);
+    // With lanes for trees and without, and a block has the coinbase that was hashed.
+    world.checker.parts.tree = Some(Box::new(Hasher::Right));
+    let outcomes = world.check(&batch).outcomes;
+    assert!(outcomes[..10].iter().all(|outcome| matches!(outcome, Outcome::Accepted { .. })), "{outcomes:?}");
+    assert_eq!(outcomes[10], refused(Refusal::LowDifficulty));
+    world.checker.parts.tree = None;
+    assert_eq!(world.check(&shares).outcomes, [refused(Refusal::Duplicate); 10]);
+    for block in &world.blocks {
+        assert_eq!(block.header, header_of(&world.job, &block.submission));
     }
 }
