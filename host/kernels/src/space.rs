@@ -17,6 +17,7 @@ use crate::words::{
     avx512::{Avx512, Words16},
 };
 use adit_primitives::space::{BestLeaf, LEAF_BYTES, NONCE_BYTES, SCOOP_BYTES, ScoreHash, SpaceEngine};
+use leaves::Task;
 
 /// A way to compute on this machine. Whoever has one may use it.
 #[derive(Clone, Copy)]
@@ -119,10 +120,12 @@ impl SpaceEngine for Backend {
         assert!(leaves.len().is_multiple_of(LEAF_BYTES), "whole leaves");
         let whole = self.whole(leaves.len() / LEAF_BYTES);
         let (leaves, odd) = leaves.split_at(whole * LEAF_BYTES);
-        let mut found = None;
-        let (best, start) = (&mut found, 0);
-        by_way!(self.0, leaves::best(hash: ScoreHash, challenge: &[u8; 32], leaves: &[u8], start: usize, best: &mut Option<BestLeaf>));
-        leaves::best::<Portable<1>>((), hash, challenge, odd, whole, &mut found);
+        let (task, rest) =
+            (Task { hash, challenge, leaves, start: 0 }, Task { hash, challenge, leaves: odd, start: whole });
+        let (mut found, task) = (None, &task);
+        let best = &mut found;
+        by_way!(self.0, leaves::best(task: &Task<'_>, best: &mut Option<BestLeaf>));
+        leaves::best::<Portable<1>>((), &rest, &mut found);
         found
     }
 

@@ -53,13 +53,14 @@ pub(super) fn leaves<V: Words>(machine: V::Machine, plot: &[u8; 32], first: u64,
     message[15] = V::splat(machine, 320);
     for (group, out) in leaves.chunks_exact_mut(V::LANES * LEAF_BYTES).enumerate() {
         let mut halves = [[0; BLOCK]; 2];
-        for lane in 0..V::LANES {
-            let index = first.wrapping_add((group * V::LANES + lane) as u64);
-            halves[0][lane] = (index as u32).swap_bytes();
-            halves[1][lane] = ((index >> 32) as u32).swap_bytes();
+        let [low, high] = &mut halves;
+        for (lane, (low, high)) in low.iter_mut().zip(high.iter_mut()).enumerate() {
+            let index = first.wrapping_add((group * V::LANES + lane) as u64).to_le_bytes();
+            *low = u32::from_be_bytes([index[0], index[1], index[2], index[3]]);
+            *high = u32::from_be_bytes([index[4], index[5], index[6], index[7]]);
         }
-        message[8] = V::load(machine, &halves[0]);
-        message[9] = V::load(machine, &halves[1]);
+        message[8] = V::load(machine, low);
+        message[9] = V::load(machine, high);
         let mut state = splat_all::<V, 8>(machine, INITIAL);
         compress(machine, &mut state, message);
         write(&state, out);
@@ -139,51 +140,45 @@ fn pad<V: Words>(machine: V::Machine, state: &mut [V; 8]) {
     }
 }
 
-/// Does `SpaceEngine::best_leaf` for whole groups of lanes. `best` is what was found before them, `start` the place of their first leaf.
+/// Leaves to be scored.
+pub(super) struct Task<'a> {
+    pub hash: ScoreHash,
+    pub challenge: &'a [u8; 32],
+    pub leaves: &'a [u8],
+    /// The place of the first among all.
+    pub start: usize,
+}
+
+/// Does `SpaceEngine::best_leaf` for whole groups of lanes. `best` is what was found before.
 #[inline(always)]
-pub(super) fn best<V: Words>(
-    machine: V::Machine,
-    hash: ScoreHash,
-    challenge: &[u8; 32],
-    leaves: &[u8],
-    start: usize,
-    best: &mut Option<BestLeaf>,
-) {
-    match hash {
+pub(super) fn best<V: Words>(machine: V::Machine, task: &Task<'_>, best: &mut Option<BestLeaf>) {
+    match task.hash {
         ScoreHash::Sha256 => {
-            let known = Sha256Start::new(challenge);
-            lowest::<V>(machine, |leaf| known.top::<V>(machine, leaf), hash, challenge, leaves, start, best);
+            let start = Sha256Start::new(task.challenge);
+            lowest::<V>(machine, task, |leaf| start.top::<V>(machine, leaf), best);
         }
         ScoreHash::Blake3 => {
-            let known = Blake3Start::new(challenge);
-            lowest::<V>(machine, |leaf| known.top::<V>(machine, leaf), hash, challenge, leaves, start, best);
+            let start = Blake3Start::new(task.challenge);
+            lowest::<V>(machine, task, |leaf| start.top::<V>(machine, leaf), best);
         }
     }
 }
 
 /// Looks at the highest words of all scores, and whole at those that may be the lowest.
 #[inline(always)]
-fn lowest<V: Words>(
-    machine: V::Machine,
-    top: impl Fn(&[V; LEAF]) -> V,
-    hash: ScoreHash,
-    challenge: &[u8; 32],
-    leaves: &[u8],
-    start: usize,
-    best: &mut Option<BestLeaf>,
-) {
+fn lowest<V: Words>(machine: V::Machine, task: &Task<'_>, top: impl Fn(&[V; LEAF]) -> V, best: &mut Option<BestLeaf>) {
     let top_of = |best: &Option<BestLeaf>| best.map_or(u32::MAX, |best| highest(&best.score));
     let mut bound = V::splat(machine, top_of(best));
-    for (group, rows) in leaves.chunks_exact(V::LANES * LEAF_BYTES).enumerate() {
+    for (group, rows) in task.leaves.chunks_exact(V::LANES * LEAF_BYTES).enumerate() {
         let mut leaf = [V::splat(machine, 0); LEAF];
         turn(machine, rows, &mut leaf);
         let mut candidates = top(&leaf).at_most(bound);
         while candidates != 0 {
             let lane = candidates.trailing_zeros() as usize;
             candidates &= candidates - 1;
-            let score = score(hash, challenge, &rows[lane * LEAF_BYTES..][..LEAF_BYTES]);
+            let score = score(task.hash, task.challenge, &rows[lane * LEAF_BYTES..][..LEAF_BYTES]);
             if best.is_none_or(|best| is_below(&score, &best.score)) {
-                *best = Some(BestLeaf { index: start + group * V::LANES + lane, score });
+                *best = Some(BestLeaf { index: task.start + group * V::LANES + lane, score });
                 bound = V::splat(machine, top_of(best));
             }
         }
@@ -191,7 +186,7 @@ fn lowest<V: Words>(
 }
 
 /// Returns the score of one leaf.
-pub(super) fn score(hash: ScoreHash, challenge: &[u8; 32], leaf: &[u8]) -> [u8; 32] {
+fn score(hash: ScoreHash, challenge: &[u8; 32], leaf: &[u8]) -> [u8; 32] {
     match hash {
         ScoreHash::Sha256 => sha2::Sha256::new().chain_update(challenge).chain_update(leaf).finalize().into(),
         ScoreHash::Blake3 => *blake3::Hasher::new().update(challenge).update(leaf).finalize().as_bytes(),

@@ -67,10 +67,9 @@ pub(super) fn nonces<V: Words>(machine: V::Machine, account: u64, first: u64, sc
     assert_eq!(scoops.len(), V::LANES * NONCE_BYTES, "room for one nonce in each lane");
     let mut lanes: Lanes<V> = Lanes { machine, words: vec![0; (NONCE + SEED) * V::LANES] };
     for lane in 0..V::LANES {
-        let nonce = first.wrapping_add(lane as u64);
-        let words = [account >> 32, account, nonce >> 32, nonce].map(|word| (word as u32).swap_bytes());
-        for (index, word) in words.into_iter().enumerate() {
-            lanes.words[(NONCE + index) * V::LANES + lane] = word;
+        let seed = [account, first.wrapping_add(lane as u64)].map(u64::to_be_bytes);
+        for (index, bytes) in seed.as_flattened().as_chunks().0.iter().enumerate() {
+            lanes.words[(NONCE + index) * V::LANES + lane] = u32::from_le_bytes(*bytes);
         }
     }
     // Downwards to the digest of the whole, which has no place.

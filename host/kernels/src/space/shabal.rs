@@ -103,9 +103,9 @@ impl<V: Words> State<V> {
     /// The keyed permutation, with the block's number mixed in before.
     #[inline(always)]
     fn permute(&mut self, machine: V::Machine, message: &[V; BLOCK]) {
-        let [low, high] = [self.count as u32, (self.count >> 32) as u32];
-        self.a[0] = self.a[0] ^ V::splat(machine, low);
-        self.a[1] = self.a[1] ^ V::splat(machine, high);
+        for (a, bytes) in self.a.iter_mut().zip(self.count.to_le_bytes().as_chunks().0) {
+            *a = *a ^ V::splat(machine, u32::from_le_bytes(*bytes));
+        }
         for b in &mut self.b {
             *b = b.rotate_left::<17>();
         }

@@ -47,7 +47,7 @@ fn every_way_makes_the_same_nonces() {
 
 #[test]
 fn every_way_finds_the_same_qualities_in_any_number_of_scoops() {
-    let scoops: Vec<u8> = (0..37 * SCOOP_BYTES).map(|index| (index * index >> 3) as u8).collect();
+    let scoops: Vec<u8> = (0..37u32 * 64).map(|index| index.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let quality = |backend: Backend| {
         let mut qualities = vec![0; 37];
         backend.qualities(&[9; 32], &scoops, &mut qualities);
@@ -91,7 +91,7 @@ proptest! {
 
     #[test]
     fn the_best_leaf_is_the_lowest_of_all_scores(challenge: [u8; 32], seed: u8, count in 0usize..300, repeats in 1usize..4) {
-        let leaf = |index: usize| Sha256::digest([seed, (index / repeats) as u8, 7]);
+        let leaf = |index: usize| Sha256::new().chain_update([seed]).chain_update((index / repeats).to_le_bytes()).finalize();
         let leaves: Vec<u8> = (0..count).flat_map(leaf).collect();
         for hash in ScoreHash::ALL {
             let scores = leaves.chunks(LEAF_BYTES).map(|leaf| plain_score(hash, &challenge, leaf));

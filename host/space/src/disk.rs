@@ -1,0 +1,135 @@
+//! How plots are read and written: past the cache where the system lets us, at places, whole or not at all.
+//!
+//! Reading a disk through the cache costs more time than the hashing does, and throws out what others keep there.
+
+use crate::error::{PlotError, Problem};
+use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate, statvfs};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+/// What direct reading asks of offsets, lengths and addresses: the largest sector in use.
+pub const SECTOR: usize = 4_096;
+
+/// Bytes that stay free on a disk unless told otherwise.
+pub const RESERVE: u64 = 1 << 30;
+
+/// A buffer whose bytes begin at a multiple of [`SECTOR`].
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Buffer {
+    /// Makes one of so many bytes.
+    pub fn new(length: usize) -> Self {
+        let bytes = vec![0; length + SECTOR];
+        // The vector never grows, so its address stays.
+        let start = bytes.as_ptr().align_offset(SECTOR);
+        Self { bytes, start, length }
+    }
+
+    /// Returns the bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..self.start + self.length]
+    }
+
+    /// Returns the bytes, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.start + self.length]
+    }
+}
+
+/// A file that is read past the cache.
+#[derive(Debug)]
+pub struct Reading {
+    file: File,
+    direct: bool,
+}
+
+impl Reading {
+    /// Opens a file. Where its file system knows no direct reading, the cache is asked to forget what was read.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = i32::try_from(OFlags::DIRECT.bits()).expect("a flag of one bit");
+        match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(file) => Ok(Self { file, direct: true }),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                Ok(Self { file: File::open(path)?, direct: false })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fills `buffer` up to `length` bytes from `offset`, a multiple of [`SECTOR`]. `length` may be any up to the buffer's.
+    ///
+    /// # Errors
+    /// Where the file ends before.
+    pub fn read(&self, buffer: &mut Buffer, offset: u64, length: usize) -> io::Result<()> {
+        let room = buffer.bytes_mut();
+        let asked = if self.direct { length.next_multiple_of(SECTOR).min(room.len()) } else { length };
+        let mut filled = 0;
+        while filled < length {
+            let at = offset + filled as u64;
+            match self.file.read_at(&mut room[filled..asked], at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                // A direct read is short at the end of the file alone.
+                Ok(count) if self.direct && filled + count < length && !count.is_multiple_of(SECTOR) => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if !self.direct {
+            let length = std::num::NonZeroU64::new(length as u64);
+            // Advice: nothing depends on it.
+            let _ = fadvise(&self.file, offset, length, Advice::DontNeed);
+        }
+        Ok(())
+    }
+
+    /// Returns the file's length in bytes.
+    pub fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+/// Refuses a plot that would fill its disk.
+pub fn check_room(folder: &Path, needed: u64, reserve: u64) -> Result<(), PlotError> {
+    let disk = statvfs(folder).map_err(|error| Problem::File(error.into()).at(folder))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free >= needed.saturating_add(reserve) {
+        Ok(())
+    } else {
+        Err(Problem::Full { free, needed, reserve }.at(folder))
+    }
+}
+
+/// Gives a file its whole room now, so that it cannot run out of it later.
+pub fn take_room(file: &File, bytes: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+        // Where the file system cannot, a write that finds no room is told when it happens.
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(bytes),
+        given => Ok(given?),
+    }
+}
+
+/// Writes a small file whole or not at all.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    sync_folder(path)
+}
+
+/// Makes the names in a file's folder survive a loss of power.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,118 @@
+//! Reads hard plots: checks nonces against what their account gives, and looks for the best one of a scoop.
+
+use super::make::group_of;
+use super::name::{GROUP, Name};
+use crate::disk::{Buffer, Reading, SECTOR};
+use crate::error::{PlotError, Problem};
+use adit_primitives::space::{SCOOP_BYTES, SCOOPS, SpaceEngine};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes read at once.
+const READ: usize = 1 << 20;
+
+/// A whole plot.
+#[derive(Debug)]
+pub struct HardPlot {
+    path: PathBuf,
+    name: Name,
+}
+
+/// How good a nonce is for one scoop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// The nonce's number.
+    pub nonce: u64,
+    /// The lower, the better; a deadline in seconds is this divided by the base target.
+    pub quality: u64,
+}
+
+impl HardPlot {
+    /// Opens a plot by its name. Reads nothing of it.
+    ///
+    /// # Errors
+    /// Where the name is none of a hard plot, or the length another than it says.
+    pub fn open(path: &Path) -> Result<Self, PlotError> {
+        let open = || {
+            let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<Name>().ok());
+            let name = name.ok_or(Problem::Foreign)?;
+            let (found, expected) = (File::open(path)?.metadata()?.len(), name.bytes());
+            if found != expected {
+                return Err(Problem::Length { found, expected });
+            }
+            Ok(Self { path: path.to_owned(), name })
+        };
+        open().map_err(|problem: Problem| problem.at(path))
+    }
+
+    /// Returns which nonces it holds.
+    pub fn name(&self) -> Name {
+        self.name
+    }
+
+    /// Makes some nonces again, spread evenly over the plot, and compares all their scoops. `told` hears how many groups of nonces are done, and may
+    /// end it.
+    pub fn check(
+        &self,
+        engine: &dyn SpaceEngine,
+        groups: u64,
+        told: &dyn Fn(u64) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let file = File::open(&self.path)?;
+        let all = self.name.nonces.div_ceil(GROUP as u64);
+        let groups = groups.clamp(1, all);
+        for number in 0..groups {
+            // The first and the last are among them.
+            let group = u128::from(number) * u128::from(all - 1) / u128::from((groups - 1).max(1));
+            let first = u64::try_from(group).expect("it is one of the groups") * GROUP as u64;
+            let count = usize::try_from((GROUP as u64).min(self.name.nonces - first)).expect("a group");
+            let want = group_of(engine, self.name.account, self.name.start + first);
+            let mut found = vec![0; count * SCOOP_BYTES];
+            for (scoop, want) in (0..SCOOPS as u64).zip(want.chunks(GROUP * SCOOP_BYTES)) {
+                let offset = self.name.at(scoop, first);
+                file.read_exact_at(&mut found, offset)?;
+                if let Some(place) = found.iter().zip(want).position(|(found, want)| found != want) {
+                    return Err(Problem::Wrong { what: "scoops", offset: offset + place as u64 });
+                }
+            }
+            told(number + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Looks for the nonce with the best quality in a scoop under a generation signature. `goes_on` is asked between reads; `None` where it said no.
+    pub fn scan(
+        &self,
+        engine: &dyn SpaceEngine,
+        signature: &[u8; 32],
+        scoop: u64,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Deadline>, Problem> {
+        let (reading, mut buffer) = (Reading::open(&self.path)?, Buffer::new(READ + SECTOR));
+        let mut qualities = vec![0; READ / SCOOP_BYTES];
+        let mut best: Option<Deadline> = None;
+        let mut first = 0;
+        while first < self.name.nonces {
+            if !goes_on() {
+                return Ok(None);
+            }
+            let count =
+                usize::try_from((self.name.nonces - first).min((READ / SCOOP_BYTES) as u64)).expect("a mebibyte");
+            // Plots of others may begin their scoops within a sector.
+            let offset = self.name.at(scoop, first);
+            let before = usize::try_from(offset % SECTOR as u64).expect("less than a sector");
+            reading.read(&mut buffer, offset - before as u64, before + count * SCOOP_BYTES)?;
+            let qualities = &mut qualities[..count];
+            engine.qualities(signature, &buffer.bytes()[before..][..count * SCOOP_BYTES], qualities);
+            let lowest = qualities.iter().zip(0u64..).min().map(|(quality, place)| (*quality, place));
+            if let Some((quality, place)) =
+                lowest.filter(|(quality, _)| best.is_none_or(|best| *quality < best.quality))
+            {
+                best = Some(Deadline { nonce: self.name.start + first + place, quality });
+            }
+            first += count as u64;
+        }
+        Ok(best)
+    }
+}
