@@ -2,13 +2,16 @@
 //!
 //! Nothing here reads a file, knows a chain or decides: what a scan proposes, the chain's plugin computes again.
 //!
-//! Reading order: [`leaves`] is the plain scheme, [`shabal`] the hash of the hard one, [`poc2`]; this file is the ways to run them.
+//! Reading order: [`leaves`] is the plain scheme, [`shabal`] the hash of the hard one, [`poc2`]; this file is the ways to run them, `baseline` what they are compared with.
 
+mod baseline;
 mod leaves;
 mod poc2;
 mod shabal;
 #[cfg(test)]
 mod tests;
+
+pub use baseline::Baseline;
 
 use crate::words::portable::Portable;
 #[cfg(target_arch = "x86_64")]

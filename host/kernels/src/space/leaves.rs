@@ -2,6 +2,7 @@
 //!
 //! Everything is SHA-256 (or BLAKE3) of one or two blocks whose shape is known: what is the same in every lane is computed once.
 
+use super::baseline::{is_below, score};
 use crate::blake3::compress as blake3_rounds;
 use crate::sha256d::plain::INITIAL;
 use crate::sha256d::rounds::{
@@ -11,7 +12,6 @@ use crate::sha256d::rounds::{
 use crate::words::Words;
 use crate::words::portable::Portable;
 use adit_primitives::space::{BestLeaf, LEAF_BYTES, ScoreHash};
-use sha2::Digest;
 
 /// Words of a leaf.
 const LEAF: usize = LEAF_BYTES / 4;
@@ -183,19 +183,6 @@ fn lowest<V: Words>(machine: V::Machine, task: &Task<'_>, top: impl Fn(&[V; LEAF
             }
         }
     }
-}
-
-/// Returns the score of one leaf.
-fn score(hash: ScoreHash, challenge: &[u8; 32], leaf: &[u8]) -> [u8; 32] {
-    match hash {
-        ScoreHash::Sha256 => sha2::Sha256::new().chain_update(challenge).chain_update(leaf).finalize().into(),
-        ScoreHash::Blake3 => *blake3::Hasher::new().update(challenge).update(leaf).finalize().as_bytes(),
-    }
-}
-
-/// Compares scores as little-endian numbers.
-fn is_below(score: &[u8; 32], other: &[u8; 32]) -> bool {
-    score.iter().rev().lt(other.iter().rev())
 }
 
 /// The highest 32 bits of a score.

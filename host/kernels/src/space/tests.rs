@@ -33,41 +33,18 @@ fn the_published_plot_is_reproduced() {
 }
 
 #[test]
-fn every_way_makes_the_same_nonces() {
-    let wide = Backend::widest();
-    let first = plot(wide, wide.lanes());
+fn every_way_makes_the_nonces_that_the_crate_makes() {
+    let mut want = vec![0; NONCE_BYTES];
+    Baseline.nonces(ACCOUNT, FIRST + 1, &mut want);
     for backend in Backend::all() {
-        let own = plot(backend, backend.lanes());
-        let (each, wide_each) = (backend.lanes() * SCOOP_BYTES, wide.lanes() * SCOOP_BYTES);
-        for (own, wide) in own.chunks(each).zip(first.chunks(wide_each)) {
-            assert_eq!(own, &wide[..each], "{}", backend.name());
+        let lanes = backend.lanes();
+        let mut own = vec![0; lanes * NONCE_BYTES];
+        // Its second nonce, where there is one.
+        let at = usize::from(lanes > 1);
+        backend.nonces(ACCOUNT, FIRST + 1 - at as u64, &mut own);
+        for (own, want) in own.chunks(lanes * SCOOP_BYTES).zip(want.chunks(SCOOP_BYTES)) {
+            assert_eq!(&own[at * SCOOP_BYTES..][..SCOOP_BYTES], want, "{}", backend.name());
         }
-    }
-}
-
-#[test]
-fn every_way_finds_the_same_qualities_in_any_number_of_scoops() {
-    let scoops: Vec<u8> = (0..37u32 * 64).map(|index| index.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
-    let quality = |backend: Backend| {
-        let mut qualities = vec![0; 37];
-        backend.qualities(&[9; 32], &scoops, &mut qualities);
-        qualities
-    };
-    let ways: Vec<Vec<u64>> = Backend::all().into_iter().map(quality).collect();
-    assert!(ways.iter().all(|qualities| *qualities == ways[0]));
-    assert!(ways[0].windows(2).all(|pair| pair[0] != pair[1]));
-}
-
-/// What the scheme says, with the crates that everybody uses.
-fn plain_leaf(plot: &[u8; 32], index: u64) -> [u8; 32] {
-    Sha256::new().chain_update(plot).chain_update(index.to_le_bytes()).finalize().into()
-}
-
-fn plain_score(hash: ScoreHash, challenge: &[u8; 32], leaf: &[u8]) -> [u8; 32] {
-    let joined = [&challenge[..], leaf].concat();
-    match hash {
-        ScoreHash::Sha256 => Sha256::digest(joined).into(),
-        ScoreHash::Blake3 => *::blake3::hash(&joined).as_bytes(),
     }
 }
 
@@ -75,32 +52,43 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn leaves_and_nodes_are_what_the_scheme_says(plot: [u8; 32], first: u64, pairs in 0usize..40) {
-        let expected: Vec<u8> =
-            (0..2 * pairs as u64).flat_map(|index| plain_leaf(&plot, first.wrapping_add(index))).collect();
-        let over: Vec<u8> = expected.chunks(2 * LEAF_BYTES).flat_map(Sha256::digest).collect();
+    fn leaves_and_nodes_are_those_of_the_crate(plot: [u8; 32], first: u64, pairs in 0usize..40) {
+        let (mut leaves, mut nodes) = (vec![0; 2 * pairs * LEAF_BYTES], vec![0; pairs * LEAF_BYTES]);
+        Baseline.leaves(&plot, first, &mut leaves);
+        Baseline.nodes(&leaves, &mut nodes);
         for backend in Backend::all() {
-            let mut leaves = vec![0; expected.len()];
-            backend.leaves(&plot, first, &mut leaves);
-            prop_assert_eq!(&leaves, &expected, "{}", backend.name());
-            let mut nodes = vec![0; over.len()];
-            backend.nodes(&leaves, &mut nodes);
-            prop_assert_eq!(&nodes, &over, "{}", backend.name());
+            let (mut own, mut above) = (vec![0; leaves.len()], vec![0; nodes.len()]);
+            backend.leaves(&plot, first, &mut own);
+            prop_assert_eq!(&own, &leaves, "{}", backend.name());
+            backend.nodes(&leaves, &mut above);
+            prop_assert_eq!(&above, &nodes, "{}", backend.name());
         }
     }
 
     #[test]
-    fn the_best_leaf_is_the_lowest_of_all_scores(challenge: [u8; 32], seed: u8, count in 0usize..300, repeats in 1usize..4) {
-        let leaf = |index: usize| Sha256::new().chain_update([seed]).chain_update((index / repeats).to_le_bytes()).finalize();
-        let leaves: Vec<u8> = (0..count).flat_map(leaf).collect();
+    fn the_best_leaf_is_the_lowest_of_all_scores(challenge: [u8; 32], seed: [u8; 32], count in 0usize..300, repeats in 1usize..4) {
+        let mut leaves = vec![0; count * LEAF_BYTES];
+        Baseline.leaves(&seed, 0, &mut leaves);
+        // Some stand there more than once.
+        let leaves: Vec<u8> = leaves.chunks(LEAF_BYTES).flat_map(|leaf| leaf.repeat(repeats)).collect();
         for hash in ScoreHash::ALL {
-            let scores = leaves.chunks(LEAF_BYTES).map(|leaf| plain_score(hash, &challenge, leaf));
-            let reversed = |mut score: [u8; 32]| { score.reverse(); score };
-            let lowest = scores.enumerate().min_by_key(|(index, score)| (reversed(*score), *index));
-            let want = lowest.map(|(index, score)| BestLeaf { index, score });
+            let want = Baseline.best_leaf(hash, &challenge, &leaves);
             for backend in Backend::all() {
                 prop_assert_eq!(backend.best_leaf(hash, &challenge, &leaves), want, "{} {}", backend.name(), hash);
             }
+        }
+    }
+
+    #[test]
+    fn qualities_are_those_of_the_crate(signature: [u8; 32], seed: [u8; 32], count in 0usize..40) {
+        let mut scoops = vec![0; count * SCOOP_BYTES];
+        Baseline.leaves(&seed, 0, &mut scoops);
+        let mut want = vec![0; count];
+        Baseline.qualities(&signature, &scoops, &mut want);
+        for backend in Backend::all() {
+            let mut own = vec![0; count];
+            backend.qualities(&signature, &scoops, &mut own);
+            prop_assert_eq!(&own, &want, "{}", backend.name());
         }
     }
 }
