@@ -153,26 +153,20 @@ pub(super) struct Task<'a> {
 #[inline(always)]
 pub(super) fn best<V: Words>(machine: V::Machine, task: &Task<'_>, best: &mut Option<BestLeaf>) {
     match task.hash {
-        ScoreHash::Sha256 => {
-            let start = Sha256Start::new(task.challenge);
-            lowest::<V>(machine, task, |leaf| start.top::<V>(machine, leaf), best);
-        }
-        ScoreHash::Blake3 => {
-            let start = Blake3Start::new(task.challenge);
-            lowest::<V>(machine, task, |leaf| start.top::<V>(machine, leaf), best);
-        }
+        ScoreHash::Sha256 => lowest::<V, _>(machine, task, &Sha256Start::new(task.challenge), best),
+        ScoreHash::Blake3 => lowest::<V, _>(machine, task, &Blake3Start::new(task.challenge), best),
     }
 }
 
 /// Looks at the highest words of all scores, and whole at those that may be the lowest.
 #[inline(always)]
-fn lowest<V: Words>(machine: V::Machine, task: &Task<'_>, top: impl Fn(&[V; LEAF]) -> V, best: &mut Option<BestLeaf>) {
+fn lowest<V: Words, S: Start>(machine: V::Machine, task: &Task<'_>, start: &S, best: &mut Option<BestLeaf>) {
     let top_of = |best: &Option<BestLeaf>| best.map_or(u32::MAX, |best| highest(&best.score));
     let mut bound = V::splat(machine, top_of(best));
     for (group, rows) in task.leaves.chunks_exact(V::LANES * LEAF_BYTES).enumerate() {
         let mut leaf = [V::splat(machine, 0); LEAF];
         turn(machine, rows, &mut leaf);
-        let mut candidates = top(&leaf).at_most(bound);
+        let mut candidates = start.top(machine, &leaf).at_most(bound);
         while candidates != 0 {
             let lane = candidates.trailing_zeros() as usize;
             candidates &= candidates - 1;
@@ -188,6 +182,13 @@ fn lowest<V: Words>(machine: V::Machine, task: &Task<'_>, top: impl Fn(&[V; LEAF
 /// The highest 32 bits of a score.
 fn highest(score: &[u8; 32]) -> u32 {
     u32::from_le_bytes([score[28], score[29], score[30], score[31]])
+}
+
+/// What a challenge lets one compute once.
+// No closure: what is as large as this is not inlined out of one, and is compiled there without the vectors' instructions.
+trait Start {
+    /// Returns the highest words of the scores of a leaf in each lane.
+    fn top<V: Words>(&self, machine: V::Machine, leaf: &[V; LEAF]) -> V;
 }
 
 /// What a challenge lets SHA-256 compute once: the first eight rounds.
@@ -206,8 +207,9 @@ impl Sha256Start {
         }
         Self { words, after }
     }
+}
 
-    /// The highest words of the scores of a leaf in each lane.
+impl Start for Sha256Start {
     #[inline(always)]
     fn top<V: Words>(&self, machine: V::Machine, leaf: &[V; LEAF]) -> V {
         let known = splat_all::<V, 8>(machine, self.words);
@@ -265,8 +267,9 @@ impl Blake3Start {
         columns::<Portable<1>, 0, 8>(&mut v, &block);
         Self { words, after: v.map(Portable::word) }
     }
+}
 
-    /// The highest words of the scores of a leaf in each lane.
+impl Start for Blake3Start {
     #[inline(always)]
     fn top<V: Words>(&self, machine: V::Machine, leaf: &[V; LEAF]) -> V {
         use blake3_rounds::{diagonals, later_rounds};
