@@ -3,8 +3,12 @@
 //! Prints what it measured and nothing else: no figure here is an aim. One file for each section.
 
 mod dag;
+#[cfg(target_os = "linux")]
+mod figures;
 mod hashes;
 mod headers;
+#[cfg(target_os = "linux")]
+mod net;
 #[cfg(target_os = "linux")]
 mod pool;
 mod sandbox;
@@ -38,6 +42,11 @@ pub struct BenchArguments {
 enum BenchCommand {
     /// A pool under load: shares, idle miners, miners that come and go.
     Pool(pool::PoolBenchArguments),
+    /// Nodes among others: small messages, shares that reach every node, a node that was away.
+    Net(net::NetBenchArguments),
+    /// One of the nodes that `net` starts.
+    #[command(hide = true)]
+    NetNode(net::node::NodeArguments),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -57,8 +66,11 @@ enum Section {
 /// Measures the sections asked for.
 pub fn run(arguments: &BenchArguments) -> Result<ExitCode> {
     #[cfg(target_os = "linux")]
-    if let Some(BenchCommand::Pool(arguments)) = &arguments.command {
-        return pool::run(arguments);
+    match &arguments.command {
+        Some(BenchCommand::Pool(arguments)) => return pool::run(arguments),
+        Some(BenchCommand::Net(arguments)) => return net::run(arguments),
+        Some(BenchCommand::NetNode(arguments)) => return net::node::run(arguments),
+        None => {}
     }
     let sandbox = crate::sandbox::open()?;
     println!("one core, CPU time, median of {} rounds", arguments.rounds);

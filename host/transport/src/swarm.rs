@@ -8,7 +8,7 @@ use libp2p::gossipsub::{self, MessageAcceptance, MessageId};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, Stream, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, SwarmBuilder, identify, kad, mdns, noise, tcp, upnp, yamux};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -25,6 +25,9 @@ const GOSSIP_OPEN_MAX: usize = 4096;
 
 /// Commands that may wait.
 const COMMANDS_MAX: usize = 4096;
+
+/// Streams that wait for word of their connections. The oldest goes first.
+const EARLY_MAX: usize = 64;
 
 /// Addresses of one node that are reported.
 const ADDRESSES_MAX: usize = 8;
@@ -131,6 +134,7 @@ impl Transport {
         let incoming = control.accept(SESSION).map_err(|error| StartError::Build(error.into()))?;
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let (reports, session_reports) = mpsc::unbounded_channel();
+        tokio::spawn(take_streams(incoming, reports.clone()));
         let tell: Tell = Arc::new(tell);
         let task = SwarmTask {
             swarm,
@@ -141,12 +145,13 @@ impl Transport {
             calls: HashMap::new(),
             addresses: HashMap::new(),
             sessions: HashMap::new(),
+            early: VecDeque::new(),
             asked: HashSet::new(),
             next_session: 0,
             open_items: HashMap::new(),
             next_item: 0,
         };
-        let task = tokio::spawn(task.run(incoming, commands, session_reports));
+        let task = tokio::spawn(task.run(commands, session_reports));
         Ok(Self { handle: TransportHandle(sender), task })
     }
 
@@ -203,6 +208,11 @@ fn build(key: &SecretKey, settings: &TransportSettings) -> Result<Swarm<Behaviou
 
 /// What the tasks of single sessions report.
 enum Report {
+    /// A stream that another node asked for.
+    Incoming {
+        peer: PeerId,
+        stream: Stream,
+    },
     /// A stream that this node asked for.
     Stream {
         address: Address,
@@ -218,6 +228,15 @@ enum Report {
         session: SessionNumber,
         ended: Ended,
     },
+}
+
+/// Takes streams as they come. The library keeps one and drops what comes while it waits, so this does nothing else.
+async fn take_streams(mut incoming: libp2p_stream::IncomingStreams, reports: mpsc::UnboundedSender<Report>) {
+    while let Some((peer, stream)) = incoming.next().await {
+        if reports.send(Report::Incoming { peer, stream }).is_err() {
+            return;
+        }
+    }
 }
 
 /// A running session, as the task knows it.
@@ -238,6 +257,8 @@ struct SwarmTask {
     /// Where each connected node is.
     addresses: HashMap<PeerId, Vec<(ConnectionId, Multiaddr)>>,
     sessions: HashMap<PeerId, Running>,
+    /// Streams of connections that the swarm has not told of yet: they come by ways of their own.
+    early: VecDeque<(PeerId, Stream)>,
     /// Nodes that were asked for a session and have not answered.
     asked: HashSet<PeerId>,
     next_session: u64,
@@ -246,16 +267,10 @@ struct SwarmTask {
 }
 
 impl SwarmTask {
-    async fn run(
-        mut self,
-        mut incoming: libp2p_stream::IncomingStreams,
-        mut commands: mpsc::Receiver<Command>,
-        mut reports: mpsc::UnboundedReceiver<Report>,
-    ) {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut reports: mpsc::UnboundedReceiver<Report>) {
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.happened(event),
-                Some((peer, stream)) = incoming.next() => self.opened(peer, stream, None),
                 Some(report) = reports.recv() => self.reported(report),
                 command = commands.recv() => match command {
                     None | Some(Command::End) => break,
@@ -372,6 +387,7 @@ impl SwarmTask {
             self.asked.remove(peer);
         }
         match report {
+            Report::Incoming { peer, stream } => self.opened(peer, stream, None),
             Report::Stream { address, peer, stream: Ok(stream) } => self.opened(peer, stream, Some(address)),
             Report::Stream { address, stream: Err(reason), .. } | Report::Resolved { address, found: Err(reason) } => {
                 (self.tell)(Happening::NotReached { address, reason });
@@ -393,6 +409,12 @@ impl SwarmTask {
     /// Takes up a session. Two nodes that call each other at once keep the session of the one whose key is smaller; one that calls again has lost
     /// the session that it had.
     fn opened(&mut self, peer: PeerId, stream: Stream, called: Option<Address>) {
+        if called.is_none() && !self.addresses.contains_key(&peer) {
+            if self.early.len() >= EARLY_MAX {
+                self.early.pop_front();
+            }
+            return self.early.push_back((peer, stream));
+        }
         let refuse = |reason: &str| {
             if let Some(address) = called.clone() {
                 (self.tell)(Happening::NotReached { address, reason: reason.to_owned() });
@@ -441,6 +463,11 @@ impl SwarmTask {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 let at = endpoint.get_remote_address().clone();
                 self.addresses.entry(peer_id).or_default().push((connection_id, at));
+                if let Some(place) = self.early.iter().position(|(peer, _)| *peer == peer_id)
+                    && let Some((_, stream)) = self.early.remove(place)
+                {
+                    self.opened(peer_id, stream, None);
+                }
                 if let Some(address) = self.calls.remove(&connection_id) {
                     if peer_id == *self.swarm.local_peer_id() {
                         (self.tell)(Happening::NotReached { address, reason: "it is this node itself".to_owned() });

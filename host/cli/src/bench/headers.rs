@@ -59,7 +59,8 @@ fn mine(rules: &Arc<dyn RulesEngine>, hash: &mut dyn HashEngine) -> Result<Vec<V
     Ok(headers)
 }
 
-fn first_nonce(hash: &mut dyn HashEngine, job: &SearchJob) -> Result<u64> {
+/// Returns the first nonce that meets a target.
+pub fn first_nonce(hash: &mut dyn HashEngine, job: &SearchJob) -> Result<u64> {
     let mut first = 0;
     while first < u64::from(u32::MAX) {
         let scan = hash.search(job, first, 256)?;

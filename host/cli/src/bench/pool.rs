@@ -13,12 +13,14 @@ mod crew;
 mod miner;
 mod process;
 
+use super::figures::Figures;
 use super::grouped;
 use adit_node::clock::Clock;
 use anyhow::{Context, Result, ensure};
 use crew::{Crew, Pace, Tally};
 use miner::Host;
-use process::{Figures, PoolProcess, PoolShape};
+pub use process::free_port;
+use process::{PoolProcess, PoolShape};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

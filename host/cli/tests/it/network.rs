@@ -1,4 +1,11 @@
 //! Real nodes that find each other, agree, and survive.
+//!
+//! Reading order: this file is nodes among themselves, `stranger` what is not Adit's, `foreign` the one that means well, `hostile` the other, `bench` what is measured.
+
+mod bench;
+mod foreign;
+mod hostile;
+mod stranger;
 
 use crate::adit::{Place, Running, get, length, wait_for_length, wait_until};
 use crate::pool::counterparts::free_port;

@@ -1,10 +1,10 @@
-//! The pool under load: a process of its own, and what the system says it takes.
+//! The pool under load: a process of its own.
 
 use super::miner::Host;
+use crate::bench::figures::Figures;
 use adit_chain::{AddressPrefix, SecretKey};
 use adit_node::clock::Clock;
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -26,15 +26,6 @@ pub struct PoolProcess {
     child: Child,
     folder: PathBuf,
     port: u16,
-}
-
-/// What a process has taken so far, or between two looks.
-pub struct Figures {
-    pub cpu: Duration,
-    /// By the threads' names, those that differ in a number together.
-    pub threads: BTreeMap<String, Duration>,
-    pub memory_bytes: u64,
-    pub descriptors: usize,
 }
 
 impl PoolProcess {
@@ -81,23 +72,7 @@ impl PoolProcess {
 
     /// Reads what the process has taken.
     pub fn figures(&self) -> Result<Figures> {
-        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
-        let mut threads = BTreeMap::new();
-        for task in fs::read_dir(process.join("task")).context("the pool has ended, or there is no /proc")? {
-            // A thread may end while it is looked at.
-            let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
-            let (name, cpu) = thread(&stat).context("/proc has an unknown form")?;
-            *threads.entry(name).or_default() += cpu;
-        }
-        let status = fs::read_to_string(process.join("status"))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = resident.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
-        Ok(Figures {
-            cpu: threads.values().sum(),
-            threads,
-            memory_bytes: kilobytes.context("/proc tells no memory")? * 1024,
-            descriptors: fs::read_dir(process.join("fd"))?.count(),
-        })
+        Figures::of(self.child.id())
     }
 }
 
@@ -110,29 +85,8 @@ impl Drop for PoolProcess {
     }
 }
 
-impl Figures {
-    /// Returns the CPU time that was spent since.
-    pub fn since(&self, before: &Self) -> Self {
-        let spent = |(name, cpu): (&String, &Duration)| {
-            let then = before.threads.get(name).copied().unwrap_or_default();
-            (name.clone(), cpu.saturating_sub(then))
-        };
-        let threads: BTreeMap<_, _> = self.threads.iter().map(spent).collect();
-        Self { cpu: threads.values().sum(), threads, ..*self }
-    }
-}
-
-/// Reads a line of `/proc/…/task/…/stat`: the thread's name, and what it ran as a program and in the kernel. See proc_pid_stat(5).
-fn thread(stat: &str) -> Option<(String, Duration)> {
-    let (head, tail) = stat.rsplit_once(") ")?;
-    let name = head.split_once('(')?.1.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '-');
-    // The state is the third field; user and system time are the fourteenth and the fifteenth.
-    let ticks: u64 = tail.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or_default()).sum();
-    let a_second = rustix::param::clock_ticks_per_second().max(1);
-    Some((name.to_owned(), Duration::from_millis(ticks * 1000 / a_second)))
-}
-
-fn free_port() -> Result<u16> {
+/// Returns a port that nobody listens at.
+pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
     Ok(listener.local_addr()?.port())
 }
@@ -205,23 +159,4 @@ connections-per-address = {connections}
 shares-per-second = 1_000_000
 "#
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::thread;
-    use std::time::Duration;
-
-    #[test]
-    fn a_threads_name_loses_its_number_and_its_times_are_summed() {
-        let stat = "7 (adit-check-12) S 1 7 7 0 -1 64 1 0 0 0 300 200 0 0 20 0 9 0 100";
-        let a_second = rustix::param::clock_ticks_per_second();
-        assert_eq!(thread(stat), Some(("adit-check".to_owned(), Duration::from_millis(500_000 / a_second))));
-    }
-
-    #[test]
-    fn a_name_with_brackets_is_read_to_its_end() {
-        let stat = "7 (a) (b) S 1 7 7 0 -1 64 1 0 0 0 0 0 0 0 20 0 9 0 100";
-        assert_eq!(thread(stat), Some(("a) (b".to_owned(), Duration::ZERO)));
-    }
 }
