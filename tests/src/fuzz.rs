@@ -5,6 +5,10 @@
 mod network;
 
 use adit_chain::{Block, Transaction};
+use adit_network::shares::archive::Answer;
+use adit_network::shares::panel::Finding;
+use adit_network::shares::votes::Message;
+use adit_network::shares::{Batch, CertifiedRound, Question};
 use adit_primitives::contract::payout::{Credit, ShareToWeigh, Weight};
 use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::contract::shares::{Claim, Judgement, WorkHistory};
@@ -51,6 +55,13 @@ pub const DECODERS: &[Decoder] = &[
     Decoder { name: "proxy-header", run: proxy },
     Decoder { name: "network-frame", run: network::frame },
     Decoder { name: "network-session", run: network::session },
+    Decoder { name: "share-batch", run: one::<Batch> },
+    Decoder { name: "share-batch-signed", run: network::batch },
+    Decoder { name: "share-message", run: one::<Message> },
+    Decoder { name: "share-question", run: one::<Question> },
+    Decoder { name: "share-answer", run: one::<Answer> },
+    Decoder { name: "share-round", run: one::<CertifiedRound> },
+    Decoder { name: "share-finding", run: one::<Finding> },
 ];
 
 /// Whatever decodes has exactly the bytes that it came from.

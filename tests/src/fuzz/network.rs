@@ -1,5 +1,6 @@
-//! What peers send: frames, and a session of them.
+//! What peers send: frames, a session of them, and signed batches of shares.
 
+use adit_network::shares::{PoolId, SealedBatch};
 use adit_network::wire::{Features, Frame, HEAD_BYTES, Hello, Kind, Locator, VERSION};
 use adit_network::{
     Address, BlockState, Direction, Event, Facts, Local, Machine, Moment, NodeId, SessionId, Settings, Tip,
@@ -45,6 +46,14 @@ pub fn session(mut bytes: &[u8]) {
         millis += u64::from(*length);
         handle(millis, Event::Received { session: peer, kind: *kind, body: Bytes::copy_from_slice(body) });
         handle(millis, Event::Tick);
+    }
+}
+
+/// A batch with its signature: none that is forged is opened, and one that is opened is these bytes.
+pub fn batch(bytes: &[u8]) {
+    let bytes = Bytes::copy_from_slice(bytes);
+    if let Ok(batch) = SealedBatch::open(bytes.clone(), PoolId([0; 32])) {
+        assert_eq!(batch.bytes(), &bytes, "a batch with two encodings");
     }
 }
 
