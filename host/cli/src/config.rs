@@ -135,6 +135,7 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
             }
         }
     }
+    check_shared(&file, &shares, &document, findings);
     let prefix = AddressPrefix::new(&file.ledger.address_prefix)
         .map_err(|error| {
             findings.push(Finding::error(place_of(&document, "ledger"), "ledger.address-prefix", error.to_string()))
@@ -162,6 +163,25 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
         ledger,
         settings: absolute_paths(settings, folder),
     })
+}
+
+/// Finds what a peer-to-peer pool lacks.
+fn check_shared(file: &ChainFile, shares: &ChosenPlugin, document: &Document<&str>, findings: &mut Vec<Finding>) {
+    if file.pool.shared.is_none() {
+        return;
+    }
+    if file.network.is_none() {
+        let problem = "needs the [network] table: its nodes are one pool over it".to_owned();
+        findings.push(Finding::error(place_of(document, "pool"), "pool.shared", problem));
+    }
+    let info = shares.plugin.info();
+    if !info.is_quorum() {
+        let problem = format!(
+            "{} says nothing on how nodes of a pool agree, which [pool.shared] needs: the bundled `quorum` does",
+            info.name
+        );
+        findings.push(Finding::error(place_of(document, "shares"), "shares.plugin", problem));
+    }
 }
 
 fn place_of(document: &Document<&str>, table: &str) -> Place {

@@ -447,9 +447,12 @@ pub fn after(fees: Fees, worth: Economics) -> Economics {
 }
 
 fn terms(money: &MoneySettings, pays_miners: bool) -> Result<Terms, FeeError> {
+    // Who is paid by coinbases has an address, or nothing.
+    let takes = !pays_miners || money.foundation_address.is_some();
+    let foundation = BasisPoints(if takes { money.foundation_fee } else { 0 });
     Ok(Terms {
         rounds: RoundSettings {
-            fees: Fees::new(BasisPoints(money.foundation_fee), BasisPoints(money.pool_fee))?,
+            fees: Fees::new(foundation, BasisPoints(money.pool_fee))?,
             confirmations: money.maturity,
             pays_miners,
         },

@@ -111,20 +111,14 @@ impl Checking {
             clock: Arc::clone(&clock),
             banned,
             jobs,
-            shared: shared.clone(),
+            shared,
         };
         let mut threads = Vec::with_capacity(checkers.len() + 1);
         let mut senders = Vec::with_capacity(checkers.len());
         for (number, checker) in checkers.into_iter().enumerate() {
             let (sender, parcels) = mpsc::channel(PARCELS_WAITING_MAX);
             let (groups, solved) = (groups.clone(), solved.clone());
-            let thread = CheckerThread {
-                checker,
-                clock: Arc::clone(&clock),
-                metrics: Arc::clone(&metrics),
-                solved,
-                shared: shared.clone(),
-            };
+            let thread = CheckerThread { checker, clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), solved };
             let builder = std::thread::Builder::new().name(format!("adit-check-{number}"));
             threads.push(builder.spawn(move || thread.run(parcels, &groups))?);
             senders.push(sender);
@@ -158,7 +152,6 @@ struct CheckerThread {
     clock: Clock,
     metrics: Arc<PoolMetrics>,
     solved: mpsc::UnboundedSender<Solved>,
-    shared: Option<SharedPool>,
 }
 
 impl CheckerThread {
@@ -181,14 +174,11 @@ impl CheckerThread {
 
     fn check(&mut self, parcels: Vec<Parcel>) -> Group {
         let shares: Vec<_> = parcels.iter().flat_map(|parcel| &parcel.shares).map(|share| share.submission).collect();
-        let (solved, shared, mut blocks) = (&self.solved, &self.shared, Vec::new());
+        let (solved, mut blocks) = (&self.solved, Vec::new());
         let checked = self.checker.check(&shares, (self.clock)(), &mut |block| {
             let hashed = Instant::now();
-            if let Some(shared) = shared {
-                shared.block_found(&block.header);
-                if block.job.template.coinbase.base.is_some_and(|base| base.round == 0) {
-                    return tracing::info!(block = %block.id, "a block found before any share was credited is kept back: it would pay nobody");
-                }
+            if block.job.template.coinbase.base.is_some_and(|base| base.round == 0) {
+                return tracing::info!(block = %block.id, "a block found before any share was credited is kept back: it would pay nobody");
             }
             let (sender, shares_end) = oneshot::channel();
             blocks.push(sender);
@@ -261,11 +251,11 @@ impl Keeper {
         let claimed = group.parcels.iter().flat_map(|parcel| parcel.shares.iter().map(|share| (&parcel.name, share)));
         for ((name, share), outcome) in claimed.zip(&mut group.outcomes) {
             let submission = &share.submission;
-            if !matches!(outcome, Outcome::Accepted { .. }) {
-                continue;
-            }
+            let Outcome::Accepted { is_block } = *outcome else { continue };
             let given = match (name, self.jobs.job(submission.job)) {
-                (Some(name), Some(job)) => shared.share(&job, name, submission).map_err(|error| error.to_string()),
+                (Some(name), Some(job)) => {
+                    shared.share(&job, name, submission, is_block).map_err(|error| error.to_string())
+                }
                 _ => Err("its job is forgotten".to_owned()),
             };
             if let Err(problem) = given {

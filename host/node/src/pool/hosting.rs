@@ -292,6 +292,9 @@ impl Host {
         let mut terms = running.terms.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let fees = terms.rounds.fees;
         let value = |detail: String| OrderError::Value { detail };
+        if running.shared.is_some() {
+            return Err(value("what a peer-to-peer pool pays stands in the chain.toml of all its nodes".to_owned()));
+        }
         let foundation = change.foundation_fee.map_or(fees.foundation(), BasisPoints);
         let pool = change.pool_fee.map_or(fees.pool(), BasisPoints);
         terms.rounds.fees = Fees::new(foundation, pool).map_err(|error| value(error.to_string()))?;

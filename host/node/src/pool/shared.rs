@@ -61,8 +61,14 @@ impl SharedPool {
         Some(commitment(self.pool(), base_of(base), self.node(), &name.payee(difficulty)))
     }
 
-    /// Puts a share of one of this node's miners before all nodes.
-    pub fn share(&self, job: &Job, name: &MinerName, submission: &Submission) -> Result<(), Refused> {
+    /// Puts a share of one of this node's miners before all nodes; where it is a block too, the open round is closed with it.
+    ///
+    /// # Errors
+    /// Where it would be credited to nobody: the log has no room, or has stopped for good.
+    pub fn share(&self, job: &Job, name: &MinerName, submission: &Submission, is_block: bool) -> Result<(), Refused> {
+        if self.log.standing().borrow().view.halted.is_some() {
+            return Err(Refused::Stopped);
+        }
         let Some(shared_job) = job_of(&job.template) else { return Ok(()) };
         let extranonce = extranonce(job, submission);
         let entry = Entry {
@@ -73,14 +79,11 @@ impl SharedPool {
             time: submission.time,
             nonce: submission.nonce,
         };
-        self.log.share(LocalShare { job: shared_job, payee: name.payee(submission.difficulty), entry })
-    }
-
-    /// Says that a share is a block of the chain.
-    pub fn block_found(&self, header: &[u8; HEADER_BYTES]) {
-        if let Err(error) = self.log.block_found(ShareId::of(header)) {
+        self.log.share(LocalShare { job: shared_job, payee: name.payee(submission.difficulty), entry })?;
+        if is_block && let Err(error) = self.log.block_found(ShareId::of(&header(job, submission))) {
             tracing::warn!(%error, "the open round is not closed with the block that was found");
         }
+        Ok(())
     }
 
     fn pool(&self) -> PoolId {
@@ -107,6 +110,14 @@ pub fn job_of(template: &BlockTemplate) -> Option<shares::Job> {
 
 fn base_of(base: Base) -> shares::Base {
     shares::Base { round: base.round, root: base.root }
+}
+
+/// The header that a share's miner hashed.
+fn header(job: &Job, submission: &Submission) -> [u8; HEADER_BYTES] {
+    let Submission { commitment, extranonce1, extranonce2, time, nonce, .. } = submission;
+    let (template, parts) = (&job.template, (extranonce1.as_bytes(), extranonce2.as_bytes()));
+    let coinbase = template.coinbase.with(commitment.as_ref(), parts.0, parts.1);
+    template.header(template.root(&coinbase), job.version_of(submission), *time, *nonce)
 }
 
 /// The number of the job and both extranonces, as they stand in the coinbase.

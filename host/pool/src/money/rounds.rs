@@ -159,7 +159,7 @@ impl Rounds<'_> {
             if block.state == BlockState::Found {
                 earlier_open = true;
             } else if !block.split {
-                let split = match earlier_open {
+                let split = match earlier_open && !self.settings.pays_miners {
                     // Where its window begins hangs on the earlier block.
                     true => Err(Postponed::EarlierBlock),
                     false => self.split(&block, &eras, schemes, now)?,

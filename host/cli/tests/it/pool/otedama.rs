@@ -2,7 +2,7 @@
 
 use super::bench::stratum;
 use super::counterparts::free_port;
-use crate::adit::{Place, Running, get, length, wait_until};
+use crate::adit::{Place, Running, get, wait_until};
 use serde_json::Value;
 
 /// How many of the newest blocks are compared.
@@ -138,10 +138,9 @@ fn compare_coinbases(nodes: &[&Node]) {
 fn several_processes_are_one_pool_that_pays_its_miners_and_survives_kills() {
     let place = Place::new();
     let ports = [free_port(), free_port(), free_port()];
-    let mut plan_a = Plan { name: "a", mines: true, network: ports[0], bootstrap: vec![], founder: None };
+    let plan_a = Plan { name: "a", mines: true, network: ports[0], bootstrap: vec![], founder: None };
     let mut a = Node::start(&place, &plan_a);
     let founder = a.node();
-    plan_a.founder = Some(founder.clone());
     let plan = |name, at: usize, mines, bootstrap| Plan {
         name,
         mines,
@@ -200,10 +199,10 @@ fn tables_that_are_no_peer_to_peer_pool_are_refused_with_a_sentence() {
         assert!(said.contains(want), "{said}");
     };
     let network = good.find("[network]").unwrap();
-    refused(&good[network..], "", "[pool.shared] needs the [network] table");
+    refused(&good[network..], "", "`pool.shared` needs the [network] table");
     refused("plugin = \"pplns\"", "plugin = \"solo\"", "none for a peer-to-peer pool");
     let shares = &good[good.find("[shares]").unwrap()..good.find("[miner]").unwrap()];
-    refused(shares, "[shares]\nplugin = \"standard\"\n", "adit:plugin/quorum");
+    refused(shares, "[shares]\nplugin = \"standard\"\n", "standard says nothing on how nodes of a pool agree");
     refused("[pool.money]\n", "[pool.money]\npool-fee = 10\n", "no operator");
     refused("[pool.shared]\n", "[pool.shared]\nfounders = [\"nobody\"]\n", "not the name of a node");
 }

@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// How many of the newest heights are looked at.
-const HEIGHTS: u64 = 16;
+const HEIGHTS: u64 = 48;
 
 /// How often a block is looked at that is not recognized: its round may not be certified here yet.
 const LOOKS_MAX: u8 = 3;
