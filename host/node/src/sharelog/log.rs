@@ -378,27 +378,25 @@ impl Log {
         self.checks.hashed(now, &hashed);
         self.panels.judged(now, id, &hashed.which, &hashed.verdict, &mut self.panel_effects);
         self.consulted();
-        let (is_valid, is_wrong) = (
-            matches!(hashed.verdict, BatchVerdict::Valid { .. }),
-            matches!(hashed.verdict, BatchVerdict::Wrong { .. }),
-        );
-        let which = hashed.which;
-        self.handle(now, Event::Judged { batch: id, verdict: hashed.verdict });
-        if which == Which::None || !(is_valid || is_wrong) {
+        let is_valid = matches!(hashed.verdict, BatchVerdict::Valid { .. });
+        let is_settled = is_valid || matches!(hashed.verdict, BatchVerdict::Wrong { .. });
+        if hashed.which == Which::None || !is_settled {
+            self.handle(now, Event::Judged { batch: id, verdict: hashed.verdict });
             return;
         }
-        if self.own.remove(&id) && is_valid {
-            self.network.tell(adit_network::Event::LocalItems {
-                class: Class::Shares,
-                items: vec![hashed.batch.bytes().clone()],
-            });
-        }
+        // Before the machine hears of it: it may certify the batch at once, and let it go.
+        let is_own = self.own.remove(&id);
         // Who passed a batch on may have hashed other shares of it: whose shares they are answers for them.
         let told = self.deliveries.judged(id, |from| match (is_valid, from == author) {
             (true, _) => Acceptance::Accept,
             (false, true) => Acceptance::Reject,
             (false, false) => Acceptance::Ignore,
         });
+        self.handle(now, Event::Judged { batch: id, verdict: hashed.verdict });
+        if is_own && is_valid {
+            let items = vec![hashed.batch.bytes().clone()];
+            self.network.tell(adit_network::Event::LocalItems { class: Class::Shares, items });
+        }
         told.into_iter().for_each(|event| self.network.tell(event));
     }
 
@@ -452,6 +450,8 @@ impl Log {
                 Effect::Certified { round, past } => {
                     self.counters.rounds += 1;
                     self.counters.frauds += round.content.evidence.len() as u64;
+                    // Those that others had before this node judged them again, after a restart.
+                    self.own.retain(|id| !round.content.batches.contains(id));
                     self.keeper.certified(&round, &past);
                     self.after.push(After::Certified(past));
                 }
