@@ -12,6 +12,7 @@ mod net;
 #[cfg(target_os = "linux")]
 mod pool;
 mod sandbox;
+mod space;
 mod template;
 
 use crate::engine::cpu_time;
@@ -44,6 +45,8 @@ enum BenchCommand {
     Pool(pool::PoolBenchArguments),
     /// Nodes among others: small messages, shares that reach every node, a node that was away.
     Net(net::NetBenchArguments),
+    /// Proof of space: plots made and scanned, and what an attacker without them would need.
+    Space(space::SpaceBenchArguments),
     /// One of the nodes that `net` starts.
     #[command(hide = true)]
     NetNode(net::node::NodeArguments),
@@ -69,6 +72,7 @@ pub fn run(arguments: &BenchArguments) -> Result<ExitCode> {
     match &arguments.command {
         Some(BenchCommand::Pool(arguments)) => return pool::run(arguments),
         Some(BenchCommand::Net(arguments)) => return net::run(arguments),
+        Some(BenchCommand::Space(arguments)) => return space::run(arguments),
         Some(BenchCommand::NetNode(arguments)) => return net::node::run(arguments),
         None => {}
     }

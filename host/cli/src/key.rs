@@ -8,11 +8,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// The file where no other is named.
+pub const FILE: &str = "miner.key";
+
 #[derive(clap::Subcommand)]
 pub enum KeyCommand {
     /// Make a new key.
     New {
         /// The file to write: it must not exist yet.
+        #[arg(default_value = FILE)]
         file: PathBuf,
         /// The chain whose addresses to show.
         #[arg(long, value_name = "CHAIN_TOML")]
@@ -20,6 +24,7 @@ pub enum KeyCommand {
     },
     /// Show a key's address. The key itself is never shown.
     Show {
+        #[arg(default_value = FILE)]
         file: PathBuf,
         /// The chain whose addresses to show.
         #[arg(long, value_name = "CHAIN_TOML")]

@@ -12,6 +12,7 @@ mod dag;
 mod engine;
 mod key;
 mod peers;
+mod plot;
 mod plugin;
 mod pool;
 mod reference;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "adit", version, max_term_width = 110)]
 struct Arguments {
-    /// Write the log, or the answer of `adit stats` and `adit peers`, as JSON.
+    /// Write the log, or the answer of `adit stats`, `adit peers` and `adit plot list`, as JSON.
     #[arg(long, global = true)]
     json: bool,
     /// What is logged, in tracing's notation; over `log.level` of chain.toml.
@@ -61,6 +62,9 @@ enum Command {
     /// Make and show keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Make, show and check plots for proof of space.
+    #[command(subcommand)]
+    Plot(plot::PlotCommand),
     /// Pay from a key.
     Send(wallet::SendArguments),
     /// Show what an address or a key holds.
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Command::Plugin(command) => plugin::run(command),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Key(command) => key::run(command),
+        Command::Plot(command) => plot::run(command, json),
         Command::Send(arguments) => wallet::send(&arguments),
         Command::Balance(arguments) => wallet::balance(&arguments),
         Command::Dag(arguments) => dag::run(&arguments),

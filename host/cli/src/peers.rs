@@ -108,7 +108,8 @@ fn duration(time: Duration) -> String {
     }
 }
 
-fn bytes(count: u64) -> String {
+/// Says a number of bytes in the unit that fits.
+pub fn bytes(count: u64) -> String {
     let scaled =
         [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")].into_iter().find(|(unit, _)| count >= *unit);
     scaled.map_or_else(|| format!("{count} B"), |(unit, name)| format!("{:.1} {name}", count as f64 / unit as f64))

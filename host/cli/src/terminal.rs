@@ -179,6 +179,15 @@ impl StatusLine {
     }
 }
 
+/// A bar for work on so many bytes, with its speed and what is left; nothing where there is no terminal.
+pub fn bytes_bar(what: &str, bytes: u64) -> ProgressBar {
+    let template = "{msg} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(template).expect("the template is valid");
+    let bar = ProgressBar::new(bytes).with_style(style).with_message(what.to_owned());
+    bar.enable_steady_tick(REFRESH);
+    bar
+}
+
 /// Says where the chain stands: by its height, or by its blue score and how its newest blocks merge.
 fn position(snapshot: &Snapshot) -> String {
     let height = snapshot.tip.height;

@@ -9,6 +9,7 @@ mod joining;
 mod kernels;
 mod kill;
 mod network;
+mod plots;
 mod plugins;
 mod pool;
 mod replay;

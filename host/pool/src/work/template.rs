@@ -18,7 +18,7 @@ pub const EXTRANONCE_BYTES: std::ops::RangeInclusive<usize> = 3..=16;
 pub const JOB_BYTES: usize = 4;
 
 /// The bytes by which a coinbase of a peer-to-peer pool says whose work it is.
-pub const COMMITMENT_BYTES: usize = 32;
+pub const COMMITMENT_BYTES: usize = size_of::<Commitment>();
 
 /// What is to be mined, and how the solved block is put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,8 @@ pub struct Base {
 }
 
 /// By which bytes a coinbase says whose work it is. What they mean is the share log's.
-pub type Commitment = [u8; COMMITMENT_BYTES];
+// The length is written out: rustc 1.95 breaks on a closure around a struct that takes over fields of a type whose length is computed.
+pub type Commitment = [u8; 32];
 
 /// How a block is put together: `before_header`, the header, `before_coinbase`, the coinbase, `after_coinbase`.
 #[derive(Debug, Clone, PartialEq, Eq)]

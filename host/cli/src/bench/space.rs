@@ -1,0 +1,241 @@
+//! Proof of space: how fast plots are made and scanned, against the crates that everybody uses, and what an attacker without plots would need.
+
+use super::{grouped, median};
+use crate::engine::{cpu_time, monotonic};
+use crate::plot::parse_size;
+use adit_kernels::space::{Backend, Baseline};
+use adit_primitives::space::{LEAF_BYTES, NONCE_BYTES, SCOOP_BYTES, ScoreHash, SpaceEngine};
+use adit_space::disk::{Buffer, Reading};
+use adit_space::plain::{self, PlainPlot};
+use adit_space::{Collection, Silent};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(clap::Args)]
+pub struct SpaceBenchArguments {
+    /// How often everything is measured: the median counts.
+    #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// The folder for plots that are made and removed again.
+    #[arg(long, default_value = ".", value_name = "FOLDER")]
+    dir: PathBuf,
+    /// How large the plot is that is scanned from the disk.
+    #[arg(long, value_parser = parse_size, default_value = "256MiB", value_name = "SIZE")]
+    size: u64,
+    /// Measure the cheapest attacker instead: one who makes what a challenge asks for when it is asked.
+    #[arg(long)]
+    attack: bool,
+    /// For the attacker: how long a block takes.
+    #[arg(long, default_value_t = 240, value_name = "SECONDS")]
+    block_time: u32,
+}
+
+/// Leaves and scoops that are scanned in memory at once: what the caches hold.
+const SCANNED: usize = 1 << 20;
+
+/// Plots that are opened at once.
+const PLOTS: usize = 1_000;
+
+/// Measures.
+pub fn run(arguments: &SpaceBenchArguments) -> Result<ExitCode> {
+    println!("one core, CPU time, median of {} rounds; ratios within each round", arguments.rounds);
+    if arguments.attack {
+        attack(arguments);
+        return Ok(ExitCode::SUCCESS);
+    }
+    in_memory(arguments.rounds);
+    on_disk(arguments)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is measured of one engine: units a second in each round.
+struct Row {
+    name: &'static str,
+    speeds: Vec<u64>,
+}
+
+/// Measures `work`, which does `count` units, with every engine in each round, and prints a row for each.
+fn compare(what: &str, unit: &str, rounds: u16, count: u64, work: impl Fn(&dyn SpaceEngine)) {
+    let backends = Backend::all();
+    let engines: Vec<&dyn SpaceEngine> =
+        std::iter::once(&Baseline as &dyn SpaceEngine).chain(backends.iter().map(|backend| backend as _)).collect();
+    let mut rows: Vec<Row> = engines.iter().map(|engine| Row { name: engine.name(), speeds: Vec::new() }).collect();
+    for _ in 0..rounds {
+        for (row, engine) in rows.iter_mut().zip(&engines) {
+            let start = cpu_time();
+            work(*engine);
+            row.speeds.push(per_second(count * engine_units(*engine, what), cpu_time().saturating_sub(start)));
+        }
+    }
+    let base = rows[0].speeds.clone();
+    println!("\n{what}");
+    for row in rows {
+        let ratios = row.speeds.iter().zip(&base).map(|(own, base)| own.saturating_mul(100) / base.max(&1)).collect();
+        let ratio = median(ratios);
+        let speed = grouped(median(row.speeds));
+        println!("  {:<12} {speed:>14} {unit} {:>5}.{:02}", row.name, ratio / 100, ratio % 100);
+    }
+}
+
+/// Nonces are made as many at a time as an engine has lanes; everything else is counted by the caller.
+fn engine_units(engine: &dyn SpaceEngine, what: &str) -> u64 {
+    if what == NONCES { engine.lanes() as u64 } else { 1 }
+}
+
+const NONCES: &str = "PoC2 nonces made";
+
+fn per_second(count: u64, time: Duration) -> u64 {
+    let per_second = u128::from(count) * 1_000_000_000 / time.as_nanos().max(1);
+    u64::try_from(per_second).unwrap_or(u64::MAX)
+}
+
+fn in_memory(rounds: u16) {
+    let count = SCANNED / LEAF_BYTES;
+    let mut leaves = vec![0; SCANNED];
+    Backend::widest().leaves(&[1; 32], 0, &mut leaves);
+    compare("plain leaves made", "leaves/s", rounds, count as u64, |engine| {
+        let mut leaves = vec![0; SCANNED];
+        engine.leaves(&[1; 32], 0, &mut leaves);
+        std::hint::black_box(leaves);
+    });
+    for (hash, what) in ScoreHash::ALL.into_iter().zip(["scores by SHA-256", "scores by BLAKE3"]) {
+        compare(what, "leaves/s", rounds, count as u64, |engine| {
+            std::hint::black_box(engine.best_leaf(hash, &[2; 32], &leaves));
+        });
+    }
+    compare(NONCES, "nonces/s", rounds, 1, |engine| {
+        let mut scoops = vec![0; engine.lanes() * NONCE_BYTES];
+        engine.nonces(1, 0, &mut scoops);
+        std::hint::black_box(scoops);
+    });
+    compare("PoC2 scoops scanned", "bytes/s", rounds, SCANNED as u64, |engine| {
+        let mut qualities = vec![0; SCANNED / SCOOP_BYTES];
+        engine.qualities(&[2; 32], &leaves, &mut qualities);
+        std::hint::black_box(qualities);
+    });
+}
+
+/// A folder that is removed with what lies in it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make(within: &Path) -> Result<Self> {
+        let path = within.join(format!("adit-bench-space-{}", std::process::id()));
+        std::fs::create_dir_all(&path).with_context(|| format!("failed to make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Whoever interrupts the bench finds it by its name.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn on_disk(arguments: &SpaceBenchArguments) -> Result<()> {
+    let folder = Folder::make(&arguments.dir)?;
+    let engine = Backend::widest();
+    let made = |name: &str, seed: [u8; 32], bytes: u64| {
+        let folder = folder.0.join(name);
+        plain::make(
+            &plain::Order { folder: &folder, key: [1; 32], seed, bytes, threads: 1, reserve: 1 << 30 },
+            &engine,
+            &Silent,
+        )
+    };
+    let start = cpu_time();
+    let path = made("one", [0; 32], arguments.size)?;
+    let (plot, spent) = (PlainPlot::finished(&path)?, cpu_time().saturating_sub(start));
+    println!("\na plain plot of {} bytes on the disk (wall time but for the first line)", grouped(arguments.size));
+    println!("  made and read back in {} ms of this thread", spent.as_millis());
+    let (mut reads, mut scans, mut shares, mut proofs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for round in 0..arguments.rounds {
+        let challenge = [u8::try_from(round % 256)?; 32];
+        let read = timed(|| read_whole(&path))?;
+        let mut best = None;
+        let scan = timed(|| {
+            best = plot.scan(&engine, ScoreHash::Sha256, &challenge, &|| true)?;
+            Ok(())
+        })?;
+        let (index, _) = best.context("a plot has a leaf")?;
+        proofs.push(timed(|| Ok(drop(plot.prove(&engine, index)?)))?);
+        let (read, scan) = (per_second(arguments.size, read), per_second(arguments.size, scan));
+        reads.push(read);
+        scans.push(scan);
+        shares.push(scan.saturating_mul(100) / read.max(1));
+    }
+    println!("  {:<34} {:>16} bytes/s", "read, nothing else", grouped(median(reads)));
+    println!("  {:<34} {:>16} bytes/s, {} % of that", "scanned, SHA-256", grouped(median(scans)), median(shares));
+    println!("  {:<34} {:>13} µs", "a proof for the best leaf", median(proofs).as_micros());
+    let many = folder.0.join("many");
+    for number in 0..PLOTS {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&number.to_le_bytes());
+        made("many", seed, 40_000)?;
+    }
+    let opened = timed(|| {
+        let found = Collection::open(std::slice::from_ref(&many)).plots().count();
+        anyhow::ensure!(found == PLOTS, "{found} of {PLOTS} plots were found");
+        Ok(())
+    })?;
+    println!("  {PLOTS} plots found and opened in {} ms", opened.as_millis());
+    Ok(())
+}
+
+fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
+    let start = monotonic();
+    work()?;
+    Ok(monotonic().saturating_sub(start))
+}
+
+fn read_whole(path: &Path) -> Result<()> {
+    let (reading, mut buffer) = (Reading::open(path)?, Buffer::new(SCANNED));
+    let (mut at, all) = (0, reading.length()?);
+    while at < all {
+        let length = usize::try_from((all - at).min(SCANNED as u64))?;
+        reading.read(&mut buffer, at, length)?;
+        std::hint::black_box(buffer.bytes());
+        at += length as u64;
+    }
+    Ok(())
+}
+
+/// Prints how much plot a core stands for that has none and makes what it needs between two blocks.
+fn attack(arguments: &SpaceBenchArguments) {
+    let engine = Backend::widest();
+    let (mut leaves, mut nonces) = (Vec::new(), Vec::new());
+    for _ in 0..arguments.rounds {
+        let start = cpu_time();
+        let mut made = vec![0; SCANNED];
+        for part in 0..16 {
+            // He scores what he makes and keeps nothing.
+            engine.leaves(&[1; 32], part * (SCANNED / LEAF_BYTES) as u64, &mut made);
+            std::hint::black_box(engine.best_leaf(ScoreHash::Sha256, &[2; 32], &made));
+        }
+        leaves.push(per_second(16 * SCANNED as u64, cpu_time().saturating_sub(start)));
+        let start = cpu_time();
+        let mut scoops = vec![0; engine.lanes() * NONCE_BYTES];
+        engine.nonces(1, 0, &mut scoops);
+        let mut qualities = vec![0; engine.lanes()];
+        engine.qualities(&[2; 32], &scoops[..engine.lanes() * SCOOP_BYTES], &mut qualities);
+        std::hint::black_box(qualities);
+        nonces.push(per_second(scoops.len() as u64, cpu_time().saturating_sub(start)));
+    }
+    let (leaves, nonces) = (median(leaves), median(nonces));
+    let time = u64::from(arguments.block_time);
+    println!("\nwhat one core without a plot stands for, {time} seconds between blocks");
+    println!("  {:<6} makes {:>14} bytes of plot a second: a plot of {}", "plain", grouped(leaves), gib(leaves, time));
+    println!("  {:<6} makes {:>14} bytes of plot a second: a plot of {}", "hard", grouped(nonces), gib(nonces, time));
+    // A disk answers a challenge by reading everything of a plain plot, and one scoop of 4,096 of a hard one.
+    println!("what it replaces: a plain plot is read whole for each challenge, of a hard one each 4,096th byte");
+    println!("  {:<6} as much as a disk that reads {:>18} bytes a second", "plain", grouped(leaves));
+    println!("  {:<6} as much as a disk that reads {:>18} bytes a second", "hard", grouped(nonces / 4_096));
+}
+
+fn gib(bytes_per_second: u64, seconds: u64) -> String {
+    let mib = bytes_per_second.saturating_mul(seconds) >> 20;
+    format!("{}.{:02} GiB", grouped(mib / 1024), mib % 1024 * 100 / 1024)
+}

@@ -1,0 +1,85 @@
+//! Plots as a user makes them: `adit key new`, `adit plot create`, `list`, `check`; interrupted, killed, damaged.
+
+use crate::adit::Place;
+use serde_json::Value;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+fn place() -> Place {
+    let place = Place::new();
+    place.succeed(&["key", "new"]);
+    place
+}
+
+fn list(place: &Place, folder: &str) -> Value {
+    serde_json::from_str(place.succeed(&["--json", "plot", "list", "--dir", folder]).trim()).unwrap()
+}
+
+/// The only plot of a folder.
+fn only(place: &Place, folder: &str) -> PathBuf {
+    let listed = list(place, folder);
+    assert_eq!(listed["plots"].as_array().unwrap().len(), 1, "{listed}");
+    place.path(listed["plots"][0]["path"].as_str().unwrap())
+}
+
+#[test]
+fn both_kinds_are_made_listed_and_found_right() {
+    let place = place();
+    place.succeed(&["plot", "create", "--dir", "a", "--size", "3MiB", "--leaf", "plain"]);
+    place.succeed(&["plot", "create", "--dir", "b", "--size", "16MiB", "--start", "64"]);
+    let table = place.succeed(&["plot", "list", "--dir", "a", "--dir", "b"]);
+    assert!(table.contains("plain ") && table.contains("hard ") && table.contains("2 plots, "), "{table}");
+    let checked = place.succeed(&["plot", "check", "--dir", "a", "--dir", "b", "--nonces", "16"]);
+    assert_eq!(checked.matches("right  ").count(), 2, "{checked}");
+    let metadata = std::fs::read_to_string(place.path("b/plots.json")).unwrap();
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
+    assert_eq!((&metadata[0]["start"], &metadata[0]["count"]), (&Value::from(64), &Value::from(64)));
+
+    let plot = only(&place, "a");
+    let file = std::fs::OpenOptions::new().write(true).open(&plot).unwrap();
+    file.write_all_at(b"rot", 1_000_000).unwrap();
+    let said = place.fail(&["plot", "check", "--dir", "a"]);
+    assert!(said.contains("WRONG") && said.contains("leaves at byte 1000000"), "{said}");
+    file.set_len(2_000_000).unwrap();
+    let listed = list(&place, "a");
+    assert!(listed["plots"].as_array().unwrap().is_empty(), "{listed}");
+    let problem = listed["problems"][0]["problem"].as_str().unwrap();
+    assert!(problem.starts_with("it has 2000000 bytes and must have"), "{problem}");
+}
+
+#[test]
+fn a_plot_that_is_killed_again_and_again_is_the_one_that_was_not() {
+    let place = place();
+    let create = |folder: &'static str| {
+        ["plot", "create", "--dir", folder, "--size", "64MiB", "--memory", "16MiB", "--start", "128", "--threads", "1"]
+    };
+    place.succeed(&create("whole"));
+    let whole = std::fs::read(only(&place, "whole")).unwrap();
+    std::fs::create_dir(place.path("killed")).unwrap();
+    for round in 1..4 {
+        let mut process = place.adit(&create("killed")).spawn().unwrap();
+        std::thread::park_timeout(Duration::from_millis(400 * round));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        // What can be farmed is whole.
+        for plot in list(&place, "killed")["plots"].as_array().unwrap() {
+            assert!(std::fs::read(place.path(plot["path"].as_str().unwrap())).unwrap() == whole);
+        }
+    }
+    if list(&place, "killed")["plots"].as_array().unwrap().is_empty() {
+        place.succeed(&create("killed"));
+    }
+    assert!(std::fs::read(only(&place, "killed")).unwrap() == whole);
+}
+
+#[test]
+fn what_cannot_be_made_is_refused_with_the_reason() {
+    let place = place();
+    let refused = |arguments: &[&str]| place.fail(&[&["plot", "create", "--dir", "p"], arguments].concat());
+    assert!(refused(&["--size", "1000000TiB"]).contains("bytes left and the plot takes"));
+    assert!(refused(&["--size", "1KiB"]).contains("are too few"));
+    assert!(refused(&["--size", "1GiB", "--key", "none.key"]).contains("a plot belongs to a key"));
+    let left = std::fs::read_dir(place.path("p")).map_or(0, Iterator::count);
+    assert_eq!(left, 0);
+}
