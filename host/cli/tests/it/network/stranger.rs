@@ -8,7 +8,6 @@ use futures_util::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::identity::Keypair;
 use libp2p::swarm::{NetworkBehaviour, Stream, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, gossipsub, identify, kad, noise, tcp, yamux};
-use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// What the stranger that means well speaks.
@@ -48,11 +47,8 @@ pub fn meet(node: &Node, realm: &str) -> Swarm<Spoken> {
         let agent =
             identify::Config::new("/stranger/1".to_owned(), key.public()).with_agent_version("stranger/1".into());
         let table = kad::Config::new(StreamProtocol::try_from_owned(format!("/adit/{realm}/kad/1")).unwrap());
-        let gossip = gossipsub::ConfigBuilder::default()
-            .validation_mode(gossipsub::ValidationMode::Anonymous)
-            .heartbeat_interval(Duration::from_millis(100))
-            .build()
-            .unwrap();
+        let gossip =
+            gossipsub::ConfigBuilder::default().validation_mode(gossipsub::ValidationMode::Anonymous).build().unwrap();
         let mut gossip = gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, gossip).unwrap();
         gossip.subscribe(&gossipsub::IdentTopic::new(format!("/adit/{realm}/blocks"))).unwrap();
         Spoken {
