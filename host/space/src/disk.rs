@@ -6,8 +6,11 @@ use crate::error::{PlotError, Problem};
 use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate, statvfs};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 /// What direct reading asks of offsets, lengths and addresses: the largest sector in use.
 pub const SECTOR: usize = 4_096;
@@ -96,6 +99,68 @@ impl Reading {
     pub fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
+}
+
+/// Bytes that are read at once.
+const READ: usize = 1 << 20;
+
+/// Buffers that wait for one side or the other: one is read into while one is looked at, and one lies ready.
+const BUFFERS: usize = 3;
+
+/// Shows `length` bytes from `offset` on to `visit`, in order, a mebibyte at a time, while the next ones are read. Where `visit` says
+/// [`ControlFlow::Break`], it ends there. What `visit` is shown is whole multiples of `each` bytes.
+///
+/// # Errors
+/// Where the file cannot be read, or ends before.
+pub fn stream(
+    path: &Path,
+    offset: u64,
+    length: u64,
+    each: usize,
+    mut visit: impl FnMut(u64, &[u8]) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let reading = Reading::open(path)?;
+    // What is looked at may begin within a sector.
+    let before = usize::try_from(offset % SECTOR as u64).expect("less than a sector");
+    let most = READ / each * each;
+    let (full, filled) = sync_channel::<io::Result<(Buffer, usize)>>(BUFFERS);
+    let (back, empty) = sync_channel(BUFFERS);
+    for _ in 0..BUFFERS {
+        back.send(Buffer::new(READ + SECTOR)).expect("the other end is here");
+    }
+    let read = move || {
+        let mut done = 0;
+        while done < length {
+            // Nobody looks any more.
+            let Ok(mut buffer) = empty.recv() else { return };
+            let count = usize::try_from(length - done).map_or(most, |left| left.min(most));
+            let at = offset + done;
+            let before = usize::try_from(at % SECTOR as u64).expect("less than a sector");
+            let outcome = reading.read(&mut buffer, at - before as u64, before + count);
+            let failed = outcome.is_err();
+            if full.send(outcome.map(|()| (buffer, count))).is_err() || failed {
+                return;
+            }
+            done += count as u64;
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(read);
+        let (mut done, mut before) = (0, before);
+        while let Ok(part) = filled.recv() {
+            let (buffer, count) = part?;
+            let flow = visit(offset + done, &buffer.bytes()[before..before + count]);
+            done += count as u64;
+            before = usize::try_from((offset + done) % SECTOR as u64).expect("less than a sector");
+            if flow.is_break() {
+                break;
+            }
+            // The reader may have ended.
+            let _ = back.send(buffer);
+        }
+        drop((filled, back));
+        Ok(())
+    })
 }
 
 /// Refuses a plot that would fill its disk.

@@ -2,15 +2,13 @@
 
 use super::make::group_of;
 use super::name::{GROUP, Name};
-use crate::disk::{Buffer, Reading, SECTOR};
+use crate::disk;
 use crate::error::{PlotError, Problem};
 use adit_primitives::space::{SCOOP_BYTES, SCOOPS, SpaceEngine};
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-/// Bytes read at once.
-const READ: usize = 1 << 20;
 
 /// A whole plot.
 #[derive(Debug)]
@@ -89,30 +87,22 @@ impl HardPlot {
         scoop: u64,
         goes_on: &dyn Fn() -> bool,
     ) -> Result<Option<Deadline>, Problem> {
-        let (reading, mut buffer) = (Reading::open(&self.path)?, Buffer::new(READ + SECTOR));
-        let mut qualities = vec![0; READ / SCOOP_BYTES];
-        let mut best: Option<Deadline> = None;
-        let mut first = 0;
-        while first < self.name.nonces {
-            if !goes_on() {
-                return Ok(None);
-            }
-            let count =
-                usize::try_from((self.name.nonces - first).min((READ / SCOOP_BYTES) as u64)).expect("a mebibyte");
-            // Plots of others may begin their scoops within a sector.
-            let offset = self.name.at(scoop, first);
-            let before = usize::try_from(offset % SECTOR as u64).expect("less than a sector");
-            reading.read(&mut buffer, offset - before as u64, before + count * SCOOP_BYTES)?;
-            let qualities = &mut qualities[..count];
-            engine.qualities(signature, &buffer.bytes()[before..][..count * SCOOP_BYTES], qualities);
-            let lowest = qualities.iter().zip(0u64..).min().map(|(quality, place)| (*quality, place));
-            if let Some((quality, place)) =
-                lowest.filter(|(quality, _)| best.is_none_or(|best| *quality < best.quality))
+        let mut qualities = Vec::new();
+        let (mut best, mut whole) = (None::<Deadline>, true);
+        let (from, length) = (self.name.at(scoop, 0), self.name.nonces * SCOOP_BYTES as u64);
+        disk::stream(&self.path, from, length, SCOOP_BYTES, |offset, scoops| {
+            qualities.resize(scoops.len() / SCOOP_BYTES, 0);
+            engine.qualities(signature, scoops, &mut qualities);
+            let first = self.name.start + (offset - from) / SCOOP_BYTES as u64;
+            let lowest = qualities.iter().zip(first..).min();
+            if let Some((&quality, nonce)) = lowest
+                && best.is_none_or(|best| quality < best.quality)
             {
-                best = Some(Deadline { nonce: self.name.start + first + place, quality });
+                best = Some(Deadline { nonce, quality });
             }
-            first += count as u64;
-        }
-        Ok(best)
+            whole = goes_on();
+            if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(best.filter(|_| whole))
     }
 }

@@ -1,11 +1,12 @@
 //! Reads plain plots: checks them against what their key and seed give, looks for the best leaf, and proves it.
 
 use super::format::{HEADER_BYTES, Header};
-use crate::disk::{Buffer, Reading};
+use crate::disk::{self, Buffer, Reading};
 use crate::error::{PlotError, Problem};
 use crate::tree::{self, Node, SUBTREE, SUBTREE_LEVELS};
 use adit_primitives::space::{BestLeaf, LEAF_BYTES, ScoreHash, SpaceEngine};
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -141,24 +142,18 @@ impl PlainPlot {
         challenge: &[u8; 32],
         goes_on: &dyn Fn() -> bool,
     ) -> Result<Option<(u64, Node)>, Problem> {
-        let (reading, mut buffer) = (Reading::open(&self.path)?, Buffer::new(READ));
-        let mut best: Option<(u64, Node)> = None;
-        let mut first = 0;
-        while first < self.header.leaves {
-            if !goes_on() {
-                return Ok(None);
-            }
-            let count = (self.header.leaves - first).min((READ / LEAF_BYTES) as u64);
-            let bytes = usize::try_from(count).expect("a mebibyte of leaves") * LEAF_BYTES;
-            reading.read(&mut buffer, self.header.layout().leaf(first), bytes)?;
-            if let Some(BestLeaf { index, score }) = engine.best_leaf(hash, challenge, &buffer.bytes()[..bytes])
+        let (mut best, mut whole) = (None::<(u64, Node)>, true);
+        let (from, length) = (self.header.layout().leaf(0), self.header.leaves * LEAF_BYTES as u64);
+        disk::stream(&self.path, from, length, LEAF_BYTES, |offset, leaves| {
+            if let Some(BestLeaf { index, score }) = engine.best_leaf(hash, challenge, leaves)
                 && best.is_none_or(|(_, best)| score.iter().rev().lt(best.iter().rev()))
             {
-                best = Some((first + index as u64, score));
+                best = Some(((offset - from) / LEAF_BYTES as u64 + index as u64, score));
             }
-            first += count;
-        }
-        Ok(best)
+            whole = goes_on();
+            if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(best.filter(|_| whole))
     }
 
     /// Proves that a leaf is in the plot: reads its subtree and one node on each level above.
