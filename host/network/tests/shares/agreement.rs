@@ -1,9 +1,12 @@
 //! Who can do what: a third minus one of the weight changes nothing, more is detected.
 
 use crate::world::Conduct::{Copier, Honest, Lax, Liar, Silent, Slow};
-use crate::world::{Conduct, World, identity};
-use adit_network::shares::{Halt, Plan};
+use crate::world::{Conduct, POOL, World, batch, identity, settings};
+use adit_network::id::Moment;
+use adit_network::shares::{Base, BatchVerdict, Effect, Event, Halt, Plan, Rounds};
+use adit_primitives::Hash256;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 /// `honest` nodes and then the others.
 fn with(honest: usize, others: &[Conduct]) -> Vec<Conduct> {
@@ -140,6 +143,8 @@ fn liars_with_half_of_the_weight_split_the_pool_once_and_everybody_stops() {
             panic!("no split was seen: {:?}", node.halted)
         };
         assert!(liars.iter().all(|liar| signed_both.contains(liar)));
+        let never = Moment::from_millis(u64::MAX);
+        assert_eq!(node.rounds.as_ref().unwrap().wake(), never, "who stopped has nothing to wait for");
     }
     // It stays so across a restart, and nothing more is certified.
     let rounds = world.nodes[0].pasts.len();
@@ -220,6 +225,35 @@ fn a_node_whose_archive_lost_rounds_says_nothing_until_it_is_past_them() {
     world.assert_agreed();
     assert!(world.nodes.iter().all(|node| node.frauds.is_empty()));
     assert!(world.rounds_of_all() >= 12);
+}
+
+#[test]
+fn what_could_not_be_judged_is_judged_again_once_the_host_knows_more() {
+    let now = Moment::from_millis(0);
+    let mut rounds = Rounds::new(settings([identity(1).node()]), identity(1), [], None, now).unwrap();
+    let batch = Arc::new(batch(&identity(2), Base { round: 0, root: Hash256(POOL.0) }, 0, true));
+    let mut judges = |event| {
+        let mut out = Vec::new();
+        rounds.handle(now, event, &mut out);
+        out.iter().filter(|effect| matches!(effect, Effect::Judge { .. })).count()
+    };
+    assert_eq!(judges(Event::Batch { batch: Arc::clone(&batch), plan: Plan::Local }), 1);
+    assert_eq!(judges(Event::Retry), 0, "it is being judged");
+    assert_eq!(judges(Event::Judged { batch: batch.id(), verdict: BatchVerdict::Unknown }), 0);
+    assert_eq!(judges(Event::Retry), 1);
+    assert_eq!(judges(Event::Retry), 0);
+}
+
+#[test]
+fn a_share_that_left_its_node_before_anybody_was_there_is_credited_all_the_same() {
+    let mut world = World::new(21, 4, &with(4, &[]));
+    world.nodes[3].part = 1;
+    world.mine(3);
+    world.nodes[3].part = 0;
+    world.still = true;
+    world.run(20_000);
+    let credited = |node: &crate::world::Node| node.pasts.iter().map(|past| past.credits.len()).sum::<usize>();
+    assert_eq!(world.nodes.iter().map(credited).collect::<Vec<_>>(), [1; 4]);
 }
 
 #[test]

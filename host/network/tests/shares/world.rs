@@ -76,6 +76,8 @@ pub struct World {
     pub loss: u64,
     /// Whether liars send batches with wrong shares.
     pub wrong_batches: bool,
+    /// Whether nobody finds a share any more.
+    pub still: bool,
     pub hashed: u64,
 }
 
@@ -183,6 +185,7 @@ impl World {
             delay: (5, 120),
             loss: 0,
             wrong_batches: false,
+            still: false,
             hashed: 0,
         };
         (0..world.nodes.len()).for_each(|at| world.start(at));
@@ -236,7 +239,7 @@ impl World {
             }
             self.now = next_mine;
             for at in 0..self.nodes.len() {
-                self.mine(at);
+                self.mine_sometimes(at);
                 let now = Moment::from_millis(self.now);
                 if self.nodes[at].rounds.as_ref().is_some_and(|rounds| rounds.wake() <= now) {
                     self.feed(at, Event::Tick);
@@ -245,13 +248,18 @@ impl World {
         }
     }
 
-    fn mine(&mut self, at: usize) {
+    fn mine_sometimes(&mut self, at: usize) {
         let silent = self.nodes[at].conduct == Conduct::Silent;
         // Only founders have miners, so that the others are identities without work.
         let founder = self.settings.terms.founders.contains_key(&self.nodes[at].identity.node());
-        if silent || !founder || self.random(3) > 0 {
+        if silent || !founder || self.still || self.random(3) > 0 {
             return;
         }
+        self.mine(at);
+    }
+
+    /// Has a node find a share.
+    pub fn mine(&mut self, at: usize) {
         let Some(rounds) = &self.nodes[at].rounds else { return };
         let base = rounds.view().base;
         let number = self.nodes[at].mined;

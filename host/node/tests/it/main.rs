@@ -11,6 +11,7 @@ mod peers;
 mod pools;
 mod push;
 mod settings;
+mod sharelog;
 mod statistics;
 mod tls;
 mod transactions;

@@ -99,11 +99,15 @@ pub struct Plan {
     pub settings: Value,
     /// How often the file is looked at; never where it would race with the test.
     pub watch_ms: u64,
+    /// Whether the node keeps a share log.
+    pub keeps_shares: bool,
+    /// The node's secret key among others; drawn where there is none.
+    pub node_key: Option<[u8; 32]>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { network: "devnet", chain: "test", settings: json!({}), watch_ms: 0 }
+        Self { network: "devnet", chain: "test", settings: json!({}), watch_ms: 0, keeps_shares: false, node_key: None }
     }
 }
 
@@ -158,6 +162,10 @@ impl TestNode {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings.json");
         std::fs::write(&path, plan.settings.to_string()).unwrap();
+        if let Some(key) = plan.node_key {
+            let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            std::fs::write(folder.path().join("node.key"), digits).unwrap();
+        }
         let source = Arc::new(FileSource { path, folder: folder.path().to_owned(), watch_ms: plan.watch_ms });
         let decoded = Arc::new(AtomicU64::new(0));
         let rules: Arc<dyn RulesEngine> = Arc::new(NativeRules(rules(), Arc::clone(&decoded)));
@@ -175,7 +183,7 @@ impl TestNode {
             ledger,
             prefix: prefix(),
             storage: Arc::clone(&storage),
-            keeps_shares: false,
+            keeps_shares: plan.keeps_shares,
             clock: test_clock(),
             entropy: test_entropy(),
             set_log_level: Box::new(|_| {}),
@@ -321,8 +329,10 @@ pub fn whole(work: &MineBlockResponse) -> SubmitBlockRequest {
     }
 }
 
+/// Draws that follow no pattern; no two nodes of a process have them in common, else they would take each other for themselves.
 pub fn test_entropy() -> Entropy {
-    let next = AtomicU64::new(1);
+    static NODES: AtomicU64 = AtomicU64::new(0);
+    let next = AtomicU64::new(1 + (NODES.fetch_add(1, Ordering::Relaxed) << 32));
     Arc::new(move |bytes| {
         for byte in bytes {
             let drawn = next.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);

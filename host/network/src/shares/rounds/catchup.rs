@@ -3,7 +3,7 @@
 //! A certificate proves that more than two thirds signed a root; that the shares in the answer are those of the root is recomputed.
 //! Which shares meet their targets is taken over from who certified.
 
-use super::held::Standing;
+use super::held::{Item, Standing};
 use super::history::RECENT_ROUNDS;
 use super::{Effect, Halt, Plan, Rounds};
 use crate::event::Acceptance;
@@ -66,12 +66,20 @@ impl Rounds {
             for message in votes.into_iter().map(Message::Vote).chain(proposals) {
                 put(&mut answer.messages, message.to_bytes());
             }
-            for item in ask.wanted.iter().take(WANTED_MAX).filter_map(|id| self.held.get(id)) {
+            let wanted = ask.wanted.iter().filter_map(|id| self.held.get(id));
+            for item in wanted.chain(self.unheard()).take(WANTED_MAX) {
                 put(&mut answer.batches, item.batch.bytes().to_vec());
             }
         }
         let is_empty = answer.rounds.is_empty() && answer.messages.is_empty() && answer.batches.is_empty();
         (!is_empty).then(|| answer.to_bytes().into())
+    }
+
+    /// Returns this node's own batches where no round takes them in: they may have left it before anybody was there to hear.
+    fn unheard(&self) -> impl Iterator<Item = &Item> {
+        let is_stuck = self.clock.active.is_some_and(|since| self.clock.now.since(since) >= self.settings.repair);
+        let own = move |item: &&Item| is_stuck && item.is_valid() && item.batch.batch().node == self.node;
+        self.held.iter().map(|(_, item)| item).filter(own)
     }
 
     /// Takes an answer in. Rejected where whoever made it lied.
