@@ -1,7 +1,7 @@
 //! The pool of `examples/otedama`: several real processes that are one pool, without anybody who holds the money.
 
 use super::bench::stratum;
-use super::counterparts::free_port;
+use super::counterparts::{Miner, free_port};
 use crate::adit::{Place, Running, get, wait_until};
 use serde_json::Value;
 
@@ -151,13 +151,23 @@ fn several_processes_are_one_pool_that_pays_its_miners_and_survives_kills() {
     let (plan_b, plan_c) = (plan("b", 1, true, vec![ports[0]]), plan("c", 2, false, vec![ports[0], ports[1]]));
     let b = Node::start(&place, &plan_b);
     let mut c = Node::start(&place, &plan_c);
-    stratum(&mut c.process);
+    let at_c = stratum(&mut c.process);
 
     // Work of both miners is paid by one coinbase.
     wait_until("a block that pays both miners", || {
         let (_, split) = get(&c.url, "/pool/split");
         (split["outputs"].as_array()?.len() >= 2).then_some(())
     });
+    // A miner of another language, at the node that has none of its own, is paid by blocks that others find.
+    let said = place.succeed(&["key", "new", "guest.key", "--chain", "c.toml"]);
+    let guest = said.split_whitespace().last().unwrap().to_owned();
+    let easiest = ["--password", "d=0.0000152587890625"];
+    if let Some(_miner) = Miner::start(&at_c, &format!("{guest}.rig"), &easiest) {
+        wait_until("the guest's part of a block", || {
+            let (_, held) = get(&a.url, &format!("/address/{guest}"));
+            (held["balance_atoms"].as_u64()? > 0).then_some(())
+        });
+    }
     let round = compare_credits(&[&a, &b, &c], 3);
     compare_coinbases(&[&a, &b, &c]);
 
