@@ -95,7 +95,7 @@ const ARROWS_OF_TESTS: &[(&str, &[&str])] = &[
     ("adit-plugin-host", &["adit-plugin-bundle"]),
     ("adit-plugin-ghostdag", &["adit-plugin-kheavyhash", "adit-plugin-sha256d", "adit-primitives", "adit-tests"]),
     ("adit-plugin-longest-chain", &["adit-plugin-scrypt", "adit-plugin-sha256d", "adit-primitives", "adit-tests"]),
-    ("adit-node", &["adit-plugin-longest-chain", "adit-plugin-quorum", "adit-plugin-sdk"]),
+    ("adit-node", &["adit-plugin-longest-chain", "adit-plugin-pplns", "adit-plugin-quorum", "adit-plugin-sdk"]),
     ("adit-pool", &["adit-chain", "adit-kernels", "adit-store"]),
     ("adit-space", &["adit-kernels"]),
     ("adit-sim", &["adit-plugin-ghostdag", "adit-plugin-longest-chain", "adit-plugin-sdk"]),
