@@ -35,6 +35,8 @@ pub struct Sandbox {
 pub(crate) struct Chamber {
     pub engine: Engine,
     pub limits: Limits,
+    /// How often the watchdog's clock ticks.
+    pub tick: Duration,
     /// Differs where compiled code of one engine does not fit another.
     pub compatibility: [u8; 32],
 }
@@ -43,20 +45,20 @@ impl Sandbox {
     /// Builds both engines and starts the watchdog.
     pub fn new(settings: Settings) -> Result<Arc<Self>, SandboxError> {
         let cache = settings.cache.as_ref().map(Cache::open).transpose()?;
-        let rules = Chamber::new(settings.rules)?;
-        let services = Chamber::new(settings.services)?;
+        let rules = Chamber::new(settings.rules, settings.tick)?;
+        let services = Chamber::new(settings.services, settings.tick)?;
         let ticker = Ticker::start(settings.tick, [rules.engine.clone(), services.engine.clone()])?;
         Ok(Arc::new(Self { rules, services, cache, plugin_bytes_max: settings.plugin_bytes_max, ticker }))
     }
 }
 
 impl Chamber {
-    fn new(limits: Limits) -> Result<Self, SandboxError> {
+    fn new(limits: Limits, tick: Duration) -> Result<Self, SandboxError> {
         let engine =
             Engine::new(&config(&limits)).map_err(|error| SandboxError::Engine { detail: format!("{error:#}") })?;
         let mut digest = DigestOfHash(blake3::Hasher::new());
         engine.precompile_compatibility_hash().hash(&mut digest);
-        Ok(Self { engine, limits, compatibility: digest.0.finalize().into() })
+        Ok(Self { engine, limits, tick, compatibility: digest.0.finalize().into() })
     }
 }
 

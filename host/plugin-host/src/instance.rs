@@ -6,13 +6,16 @@ use crate::fault::{Refusal, classify};
 use crate::limits::Limits;
 use crate::view::Window;
 use adit_primitives::engine::{Fault, FaultClass};
+use rustix::time::{ClockId, clock_gettime};
 use std::fmt;
-use wasmtime::{ResourceLimiter, Store};
+use std::time::Duration;
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 /// What the host keeps beside an instance.
 #[derive(Debug)]
 pub(crate) struct Guest {
     quota: Quota,
+    watch: Watch,
     /// The message of the panic that the plugin reported last.
     pub panicked: Option<String>,
     /// The chain as this call may see it.
@@ -38,10 +41,12 @@ impl<C: Contract> Instance<C> {
                 table_elements: 0,
                 table_elements_max: limits.table_elements_max,
             },
+            watch: Watch { tick: chamber.tick, ticks: limits.ticks_per_call.div_ceil(2), since: None },
             panicked: None,
             window: Window::closed(limits),
         };
         let mut store = Store::new(&chamber.engine, guest);
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().watch.look(cpu_time())));
         store.limiter(|guest| &mut guest.quota);
         store.set_hostcall_fuel(limits.answer_bytes_max);
         // The start function runs here, so the call's guard has to be up.
@@ -77,10 +82,42 @@ impl<C> fmt::Debug for Instance<C> {
 
 /// Sets the allowance of the next call.
 fn arm(store: &mut Store<Guest>, limits: &Limits, rows: usize) {
-    store.set_epoch_deadline(limits.ticks_per_call);
+    let watch = &mut store.data_mut().watch;
+    watch.since = None;
+    let ticks = watch.ticks;
+    store.set_epoch_deadline(ticks);
     if let Some(fuel) = limits.fuel {
         store.set_fuel(fuel.allowance(rows)).expect("the engine was built to count fuel");
     }
+}
+
+/// Stops a call that computes for too long. Ticks alone would blame a plugin for a machine that did not run it: a second look, after as many ticks
+/// again, asks what the thread has computed since the first, and where that is little there is another one.
+#[derive(Debug)]
+struct Watch {
+    tick: Duration,
+    /// Between two looks: half of what a call may take.
+    ticks: u64,
+    /// The thread's CPU time at the first look of this call. Not before: asking for it costs as much as a call does.
+    since: Option<Duration>,
+}
+
+impl Watch {
+    fn look(&mut self, now: Duration) -> UpdateDeadline {
+        let since = *self.since.get_or_insert(now);
+        // The two clocks do not beat together: three quarters are taken for all.
+        let enough = self.tick * u32::try_from(self.ticks).unwrap_or(u32::MAX) * 3 / 4;
+        if now.saturating_sub(since) >= enough {
+            UpdateDeadline::Interrupt
+        } else {
+            UpdateDeadline::Continue(self.ticks)
+        }
+    }
+}
+
+/// The CPU time of this thread.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 fn fault(store: &mut Store<Guest>, plugin: &str, function: &str, error: &wasmtime::Error) -> Fault {
@@ -148,5 +185,22 @@ impl ResourceLimiter for Quota {
 
     fn memories(&self) -> usize {
         4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_stopped_for_what_it_computed_and_not_for_what_the_machine_let_it_wait() {
+        let mut watch = Watch { tick: Duration::from_millis(10), ticks: 100, since: None };
+        let goes_on = |deadline| matches!(deadline, UpdateDeadline::Continue(100));
+        let at = |millis: u64| Duration::from_millis(5_000 + millis);
+        assert!(goes_on(watch.look(at(0))));
+        // Looks come every second, and the thread had a third of each.
+        assert!(goes_on(watch.look(at(330))));
+        assert!(goes_on(watch.look(at(660))));
+        assert!(matches!(watch.look(at(990)), UpdateDeadline::Interrupt));
     }
 }

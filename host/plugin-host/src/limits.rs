@@ -39,7 +39,7 @@ pub struct Limits {
     pub fresh: bool,
     /// Count fuel, and stop a call at its allowance. `None`: the watchdog alone stops a call.
     pub fuel: Option<Fuel>,
-    /// After how many ticks the watchdog stops a call.
+    /// After how many ticks of computing the watchdog stops a call. What the machine does meanwhile for others does not count.
     pub ticks_per_call: u64,
     /// The sum of an instance's linear memories, in bytes.
     pub memory_bytes_max: usize,
