@@ -195,7 +195,8 @@ fn dependencies(name: &str, manifest: &DocumentMut, of_workspace: &DocumentMut, 
         }
         let of_tests = owners_of_tests.get(dependency).is_some_and(|owners| owners.contains(&package));
         let owned = owners.get(dependency).is_none_or(|owners| owners.contains(&package));
-        if !owned && !(table == "dev-dependencies" && of_tests) {
+        let allowed = owned || (table == "dev-dependencies" && of_tests);
+        if !allowed {
             breaches.push(format!("{name}: {dependency} belongs to {} ({table})", owners[dependency].join(" and ")));
         }
     }

@@ -79,12 +79,15 @@ async fn lies(enemy: &mut Enemy) -> Vec<u8> {
     Frame::Announce { blocks: (1..=8).map(notice).collect() }.to_wire().to_vec()
 }
 
+/// Makes what is sent behind a greeting.
+type Attack<'a> = &'a dyn Fn(&Hello) -> Vec<u8>;
+
 #[test]
 fn who_breaks_the_protocol_is_banned_and_nothing_is_lost() {
     let mut besieged = Besieged::start();
     let runtime = runtime();
     // What is sent after a greeting, and what the node says to that.
-    let attacks: [(&str, &dyn Fn(&Hello) -> Vec<u8>); 6] = [
+    let attacks: [(&str, Attack); 6] = [
         ("no frame is of kind 200", &|_| vec![0, 0, 0, 0, 200]),
         ("longer than", &|_| vec![0xff, 0xff, 0xff, 0xff, Kind::Headers as u8]),
         ("does not decode", &|_| [&[64, 0, 0, 0, Kind::Announce as u8][..], &[0xff; 64]].concat()),
