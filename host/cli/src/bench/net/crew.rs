@@ -143,13 +143,13 @@ fn command(load: &Load, number: u16) -> Result<Command> {
     Ok(command)
 }
 
-/// Returns whom a node calls: everybody who was started before it, or as many of them as a node calls, spread evenly.
+/// Returns whom a node calls: everybody who was started before it, or as many of them as a node calls, spread evenly from the last one down.
 fn called(number: usize, nodes: u16) -> Vec<usize> {
     if nodes <= OUTBOUND + 2 {
         return (0..number).collect();
     }
     let wanted = usize::from(OUTBOUND).min(number);
-    (0..wanted).map(|place| (number * 7 + place * number / wanted) % number).collect()
+    (0..wanted).map(|place| number - 1 - place * number / wanted).collect()
 }
 
 #[cfg(test)]
