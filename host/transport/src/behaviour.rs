@@ -2,13 +2,15 @@
 
 use crate::settings::{Topic, TransportSettings};
 use libp2p::connection_limits::{self, ConnectionLimits};
-use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds};
+use libp2p::gossipsub::{
+    self, IdentTopic, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds, TopicHash,
+};
 use libp2p::identity::Keypair;
 use libp2p::kad::{self, store::MemoryStore};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{StreamProtocol, allow_block_list, autonat, dcutr, identify, mdns, memory_connection_limits, relay, upnp};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// The protocol of sessions. Its frames say the rest.
@@ -104,17 +106,25 @@ pub fn topic(realm: &str, name: &str) -> IdentTopic {
     IdentTopic::new(format!("/adit/{realm}/{name}"))
 }
 
+/// Names an item by the SHA-256 of its bytes, as the specification of unsigned messages suggests (libp2p, `pubsub/README.md`, `StrictNoSign`): the same
+/// news from two sides is one item, and every member of a topic, whoever wrote its program, asks for it by the same name.
+///
+/// What is said on a topic that is none of ours has another name, or else it could be sent there ahead of an item, which would then count as known.
+fn item_id(ours: &[TopicHash], topic: &TopicHash, data: &[u8]) -> MessageId {
+    let mut id = Sha256::digest(data).to_vec();
+    if !ours.contains(topic) {
+        id.extend_from_slice(topic.as_str().as_bytes());
+    }
+    MessageId::from(id)
+}
+
 /// Items are anonymous, and go on once they are accepted here. Whoever sends what is refused loses score, and is cut off in the end.
 fn gossip(realm: &str, topics: &[Topic]) -> Result<gossipsub::Behaviour, BuildError> {
     let mut config = gossipsub::ConfigBuilder::default();
     config.validation_mode(gossipsub::ValidationMode::Anonymous).validate_messages();
     config.duplicate_cache_time(GOSSIP_MEMORY).flood_publish(true);
-    // A payload is its own name: the same news from two sides is one item.
-    config.message_id_fn(|message: &gossipsub::Message| {
-        let mut hasher = DefaultHasher::new();
-        (&message.topic, &message.data).hash(&mut hasher);
-        MessageId::from(hasher.finish().to_be_bytes())
-    });
+    let ours: Vec<TopicHash> = topics.iter().map(|Topic { name, .. }| topic(realm, name).hash()).collect();
+    config.message_id_fn(move |message: &gossipsub::Message| item_id(&ours, &message.topic, &message.data));
     config.max_transmit_size(topics.iter().map(|topic| topic.bytes_max).max().unwrap_or(0) + 1024);
     for Topic { name, bytes_max } in topics {
         config.max_transmit_size_for_topic(*bytes_max + 256, topic(realm, name).hash());
@@ -135,4 +145,19 @@ fn gossip(realm: &str, topics: &[Topic]) -> Result<gossipsub::Behaviour, BuildEr
         gossip.subscribe(&topic(realm, name))?;
     }
     Ok(gossip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_named_by_its_bytes_and_nothing_of_another_topic_has_its_name() {
+        let ours = [topic("realm", "blocks").hash()];
+        // FIPS 180-4's first example.
+        let name = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(item_id(&ours, &ours[0], b"abc").to_string(), name);
+        let elsewhere = topic("another", "blocks").hash();
+        assert_ne!(item_id(&ours, &elsewhere, b"abc").to_string(), name);
+    }
 }

@@ -8,6 +8,7 @@ use futures_util::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::identity::Keypair;
 use libp2p::swarm::{NetworkBehaviour, Stream, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, gossipsub, identify, kad, noise, tcp, yamux};
+use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
 /// What the stranger that means well speaks.
@@ -47,9 +48,12 @@ pub fn meet(node: &Node, realm: &str) -> Swarm<Spoken> {
         let agent =
             identify::Config::new("/stranger/1".to_owned(), key.public()).with_agent_version("stranger/1".into());
         let table = kad::Config::new(StreamProtocol::try_from_owned(format!("/adit/{realm}/kad/1")).unwrap());
-        let gossip =
-            gossipsub::ConfigBuilder::default().validation_mode(gossipsub::ValidationMode::Anonymous).build().unwrap();
-        let mut gossip = gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, gossip).unwrap();
+        let mut config = gossipsub::ConfigBuilder::default();
+        config.validation_mode(gossipsub::ValidationMode::Anonymous);
+        // The library names messages by author and number, which unsigned ones have not: all would be one.
+        config.message_id_fn(|message| Sha256::digest(&message.data).to_vec().into());
+        let anonymous = gossipsub::MessageAuthenticity::Anonymous;
+        let mut gossip = gossipsub::Behaviour::new(anonymous, config.build().unwrap()).unwrap();
         gossip.subscribe(&gossipsub::IdentTopic::new(format!("/adit/{realm}/blocks"))).unwrap();
         Spoken {
             identify: identify::Behaviour::new(agent),
