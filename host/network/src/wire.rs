@@ -104,6 +104,8 @@ pub struct FrameHead {
 pub enum WireError {
     #[error("no frame is of kind {kind}")]
     Kind { kind: u8 },
+    #[error("no session begins with a {kind:?} frame")]
+    First { kind: Kind },
     #[error("a {kind:?} frame of {bytes} bytes is longer than {max}")]
     Size { kind: Kind, bytes: usize, max: usize },
     #[error("a {kind:?} frame does not decode: {why}")]
@@ -161,9 +163,24 @@ impl Kind {
             Self::Rounds => 64 + ROUNDS_ANSWER_BYTES_MAX,
         }
     }
+
+    /// Returns the most bytes that a body of this kind may have as the first of a session; none where it may not be there: a node says
+    /// who it is, or that it parts, before anything else.
+    pub const fn first_bytes_max(self) -> Option<usize> {
+        match self {
+            Self::Hello | Self::Goodbye => Some(self.body_bytes_max()),
+            _ => None,
+        }
+    }
 }
 
 impl FrameHead {
+    /// Reads the head of the frame that a session begins with.
+    pub fn read_first(head: [u8; HEAD_BYTES]) -> Result<Self, WireError> {
+        let kind = Kind::from_byte(head[HEAD_BYTES - 1])?;
+        if kind.first_bytes_max().is_none() { Err(WireError::First { kind }) } else { Self::read(head) }
+    }
+
     /// Reads the first bytes of a frame and refuses a body that is too long before room is made for it.
     pub fn read(head: [u8; HEAD_BYTES]) -> Result<Self, WireError> {
         let [a, b, c, d, kind] = head;

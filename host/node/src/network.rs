@@ -30,7 +30,7 @@ use adit_network::wire::{Features, Kind};
 use adit_network::{Counters, Local, Machine, Moment, NodeId, PeerView, Strategies, Strategy, SyncView};
 use adit_primitives::identity::Rules;
 use adit_transport::settings::Topic;
-use adit_transport::{Address, AddressError, NodeKey, StartError, Transport, TransportSettings};
+use adit_transport::{Address, AddressError, BodyMax, NodeKey, StartError, Transport, TransportSettings};
 use calls::{Calls, CallsParts};
 use facts::ChainFacts;
 use std::collections::HashMap;
@@ -239,7 +239,10 @@ fn transport_settings(settings: &NetworkSettings, rules: &Rules) -> Result<Trans
         inbound_max: u32::from(settings.inbound) + calls::EXTRA,
         outbound_max: u32::from(settings.outbound) + calls::EXTRA,
         memory_max: MEMORY_MAX,
-        body_max: |kind| Kind::from_byte(kind).ok().map(Kind::body_bytes_max),
+        body_max: BodyMax {
+            first: |kind| Kind::from_byte(kind).ok()?.first_bytes_max(),
+            later: |kind| Kind::from_byte(kind).ok().map(Kind::body_bytes_max),
+        },
         topics: vec![Topic { name: actor::BLOCKS_TOPIC, bytes_max: 66 << 10 }],
     })
 }

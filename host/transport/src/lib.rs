@@ -20,7 +20,7 @@ pub mod swarm;
 pub use address::{Address, AddressError};
 pub use identity::{NodeKey, SecretKey};
 pub use session::{Ended, Frame, Frames, Full, Head, Lane, Outbox};
-pub use settings::TransportSettings;
+pub use settings::{BodyMax, TransportSettings};
 pub use swarm::{Acceptance, GossipNumber, Happening, Source, StartError, Transport, TransportHandle};
 
 /// Names a session. Never used again while the process runs.

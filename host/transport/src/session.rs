@@ -3,6 +3,7 @@
 //! On the wire a frame is a head of five bytes, the number of bytes of its body (4 bytes, little-endian) and its kind, and then its body.
 
 use crate::SessionNumber;
+use crate::settings::BodyMax;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use libp2p::swarm::Stream;
@@ -153,8 +154,8 @@ pub enum Ended {
     Here,
     /// The other side closed it.
     There,
-    /// What came is no frame that may be there: its head.
-    Broken(Head),
+    /// What came is no frame that may be there, or not as the first of its session.
+    Broken { head: Head, first: bool },
     /// The connection failed, or nothing was read there for long.
     Failed(String),
 }
@@ -228,12 +229,13 @@ impl Queue {
 pub(crate) async fn read(
     mut stream: impl futures_util::AsyncRead + Unpin,
     session: SessionNumber,
-    body_max: fn(u8) -> Option<usize>,
+    body_max: BodyMax,
     take: impl Fn(Frames),
 ) -> Ended {
     let room = Arc::new(Semaphore::new(UNREAD_MAX as usize));
     let mut buffer = BytesMut::with_capacity(READ_AT_ONCE);
     let mut chunk = vec![0; READ_AT_ONCE];
+    let mut first = true;
     loop {
         let count = match stream.read(&mut chunk).await {
             Ok(0) => return Ended::There,
@@ -244,10 +246,13 @@ pub(crate) async fn read(
         let before = buffer.len();
         let mut frames = Vec::new();
         let refused = loop {
-            match cut(&mut buffer, body_max) {
-                Ok(Some(frame)) => frames.push(frame),
+            match cut(&mut buffer, if first { body_max.first } else { body_max.later }) {
+                Ok(Some(frame)) => {
+                    first = false;
+                    frames.push(frame);
+                }
                 Ok(None) => break None,
-                Err(head) => break Some(head),
+                Err(head) => break Some(Ended::Broken { head, first }),
             }
         };
         let cost = u32::try_from(before - buffer.len() + frames.len() * FRAME_COST).unwrap_or(UNREAD_MAX);
@@ -257,8 +262,8 @@ pub(crate) async fn read(
         if !frames.is_empty() {
             take(Frames { session, frames, _room: held });
         }
-        if let Some(head) = refused {
-            return Ended::Broken(head);
+        if let Some(ended) = refused {
+            return ended;
         }
     }
 }
@@ -284,7 +289,7 @@ pub(crate) async fn run(
     session: SessionNumber,
     outbox: Outbox,
     drain: Drain,
-    body_max: fn(u8) -> Option<usize>,
+    body_max: BodyMax,
     take: impl Fn(Frames) + Send + 'static,
 ) -> Ended {
     let (reader, writer) = stream.split();
@@ -307,11 +312,11 @@ mod tests {
         [&length[..], &[kind], body].concat().into()
     }
 
-    fn any(_: u8) -> Option<usize> {
-        Some(1_000_000)
+    fn all(max: fn(u8) -> Option<usize>) -> BodyMax {
+        BodyMax { first: max, later: max }
     }
 
-    fn read_all(bytes: &[u8], body_max: fn(u8) -> Option<usize>) -> (Vec<Frame>, Ended) {
+    fn read_all(bytes: &[u8], body_max: BodyMax) -> (Vec<Frame>, Ended) {
         let taken = Mutex::new(Vec::new());
         let ended = block_on(read(bytes, SessionNumber(1), body_max, |mut frames| {
             taken.lock().unwrap().append(&mut frames.frames);
@@ -331,7 +336,7 @@ mod tests {
         assert_eq!(block_on(write(&mut wire, drain)), Ended::Here);
         assert_eq!(outbox.waiting(), 0);
         assert_eq!(outbox.sent(), wire.len() as u64);
-        let (frames, ended) = read_all(&wire, any);
+        let (frames, ended) = read_all(&wire, all(|_| Some(1_000_000)));
         let seen: Vec<_> = frames.iter().map(|frame| (frame.kind, frame.body.len())).collect();
         assert_eq!((seen, ended), (vec![(1, 0), (3, 1), (2, 200_000)], Ended::There));
     }
@@ -341,9 +346,23 @@ mod tests {
         let mut wire = frame(9, b"fits").to_vec();
         let head = [0xFF, 0xFF, 0xFF, 0xFF, 9];
         wire.extend_from_slice(&head);
-        let (frames, ended) = read_all(&wire, |_| Some(10));
-        assert_eq!((frames.len(), ended), (1, Ended::Broken(head)));
-        assert_eq!(read_all(&[0, 0, 0, 0, 7], |_| None).1, Ended::Broken([0, 0, 0, 0, 7]));
+        let (frames, ended) = read_all(&wire, all(|_| Some(10)));
+        assert_eq!((frames.len(), ended), (1, Ended::Broken { head, first: false }));
+        let head = [0, 0, 0, 0, 7];
+        assert_eq!(read_all(&head, all(|_| None)).1, Ended::Broken { head, first: true });
+    }
+
+    #[test]
+    fn the_first_frame_of_a_session_has_a_bound_of_its_own() {
+        let bounds = BodyMax { first: |kind| (kind == 1).then_some(4), later: |_| Some(1_000_000) };
+        let large = frame(2, &[7; 1000]);
+        let (frames, ended) = read_all(&[frame(1, b"name"), large.clone()].concat(), bounds);
+        assert_eq!((frames.len(), ended), (2, Ended::There));
+        // Neither another kind nor a longer one, even as nothing but its head has come.
+        for refused in [large, frame(2, b""), frame(1, b"names")] {
+            let head = *refused.first_chunk().unwrap();
+            assert_eq!(read_all(&head, bounds), (Vec::new(), Ended::Broken { head, first: true }));
+        }
     }
 
     #[test]

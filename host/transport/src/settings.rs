@@ -29,14 +29,23 @@ pub struct TransportSettings {
     pub outbound_max: u32,
     /// Memory of the whole process, in bytes, above which no connection is taken.
     pub memory_max: usize,
-    /// The most bytes that the body of a frame of a kind may have; `None` where there is no such kind. A longer one ends its session before it is
-    /// read.
-    pub body_max: fn(kind: u8) -> Option<usize>,
+    /// How long frames may be.
+    pub body_max: BodyMax,
     /// Topics by which outsiders hear of what is new, with the most bytes of an item: taken part in by gossip.
     pub topics: Vec<Topic>,
 }
 
-/// A topic.
+/// The most bytes that the body of a frame may have, by its kind; `None` where such a frame may not be there. What breaks this ends its session
+/// before the body is read.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyMax {
+    /// Of the frame that a session begins with, when nothing is known of who sends it.
+    pub first: fn(kind: u8) -> Option<usize>,
+    /// Of every frame after it.
+    pub later: fn(kind: u8) -> Option<usize>,
+}
+
+/// A topic. What is an item of one is none of another: items are told apart by their bytes alone.
 #[derive(Debug, Clone)]
 pub struct Topic {
     /// Its name within the realm.

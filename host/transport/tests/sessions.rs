@@ -5,7 +5,7 @@
 use adit_transport::settings::Topic;
 use adit_transport::swarm::{GossipNumber, Source};
 use adit_transport::{
-    Acceptance, Address, Ended, Frame, Happening, Lane, NodeKey, Outbox, SecretKey, SessionNumber, Transport,
+    Acceptance, Address, BodyMax, Ended, Frame, Happening, Lane, NodeKey, Outbox, SecretKey, SessionNumber, Transport,
     TransportSettings,
 };
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn settings() -> TransportSettings {
         inbound_max: 8,
         outbound_max: 8,
         memory_max: usize::MAX,
-        body_max: |_| Some(100_000),
+        body_max: BodyMax { first: |_| Some(100_000), later: |_| Some(100_000) },
         topics: vec![Topic { name: "news", bytes_max: 1000 }],
     }
 }

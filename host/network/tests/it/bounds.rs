@@ -4,7 +4,7 @@ use crate::chain::Chain;
 use crate::settings;
 use crate::world::{claim, hello, node_id, rules};
 use adit_network::wire::{
-    BlockNotice, Features, Frame, Goodbye, HEAD_BYTES, Item, ItemId, Kind, Locator, PeerAddress, WireError,
+    BlockNotice, Features, Frame, FrameHead, Goodbye, HEAD_BYTES, Item, ItemId, Kind, Locator, PeerAddress, WireError,
 };
 use adit_network::{
     Acceptance, Address, Class, Direction, Effect, Event, Local, Machine, Moment, RequestId, SessionId, Settings,
@@ -190,7 +190,7 @@ proptest! {
     #[test]
     fn a_frame_is_what_its_bytes_say_and_has_one_encoding(frame in frame()) {
         let wire = frame.to_wire();
-        let head = adit_network::wire::FrameHead::read(*wire.first_chunk().unwrap()).unwrap();
+        let head = FrameHead::read(*wire.first_chunk().unwrap()).unwrap();
         prop_assert_eq!(head.body_bytes, wire.len() - HEAD_BYTES);
         prop_assert_eq!(Frame::decode(head.kind, &wire.slice(HEAD_BYTES..)), Ok(frame));
     }
@@ -226,9 +226,22 @@ fn a_body_longer_than_its_kind_allows_is_refused_by_its_head() {
     for kind in Kind::ALL {
         let length = u32::try_from(kind.body_bytes_max()).unwrap() + 1;
         let [a, b, c, d] = length.to_le_bytes();
-        let read = adit_network::wire::FrameHead::read([a, b, c, d, kind as u8]);
+        let read = FrameHead::read([a, b, c, d, kind as u8]);
         assert!(matches!(read, Err(WireError::Size { .. })));
     }
+}
+
+#[test]
+fn a_session_begins_with_a_hello_or_a_goodbye_and_with_nothing_else() {
+    for kind in Kind::ALL {
+        let read = FrameHead::read_first([1, 0, 0, 0, kind as u8]);
+        match kind {
+            Kind::Hello | Kind::Goodbye => assert_eq!(read, Ok(FrameHead { kind, body_bytes: 1 })),
+            _ => assert_eq!(read, Err(WireError::First { kind })),
+        }
+    }
+    let large = FrameHead::read_first([0, 0, 2, 0, Kind::Hello as u8]);
+    assert!(matches!(large, Err(WireError::Size { .. })), "{large:?}");
 }
 
 #[test]

@@ -187,8 +187,8 @@ impl Actor {
             }
             Happening::Closed { session: SessionNumber(session), ended } => {
                 let session = SessionId(session);
-                if let Ended::Broken(head) = ended
-                    && let Err(error) = FrameHead::read(head)
+                if let Ended::Broken { head, first } = ended
+                    && let Err(error) = if first { FrameHead::read_first(head) } else { FrameHead::read(head) }
                 {
                     self.handle(Event::Broken { session, error }, effects);
                 }
@@ -214,13 +214,14 @@ impl Actor {
         let Some((id, header)) = bytes.split_first_chunk::<32>() else {
             return self.transport.worth(item, Acceptance::Reject);
         };
-        match self.facts.block(&BlockId(*id)) {
-            BlockState::Whole | BlockState::Header => self.transport.worth(item, Acceptance::Accept),
+        let id = BlockId(*id);
+        match self.facts.block(&id) {
             BlockState::Invalid => self.transport.worth(item, Acceptance::Reject),
-            BlockState::Unknown => {
+            // Known or not: whether the header is that of the id has to be seen, or anything could be told of a known block.
+            BlockState::Whole | BlockState::Header | BlockState::Unknown => {
                 let (chain, transport, header) = (self.chain.clone(), self.transport.clone(), header.to_vec());
                 self.runtime.spawn(async move {
-                    let acceptance = match judge::header(&chain, header).await {
+                    let acceptance = match judge::header(&chain, id, header).await {
                         Verdict::Valid | Verdict::Known => Acceptance::Accept,
                         Verdict::Invalid { .. } => Acceptance::Reject,
                         _ => Acceptance::Ignore,

@@ -9,10 +9,14 @@ use adit_network::{Event, JudgeBlock, NodeId, Ticket, Verdict};
 use adit_primitives::{BlockId, Decode, TxId};
 use bytes::Bytes;
 
-/// Judges a header that came by itself.
-pub async fn header(chain: &ChainHandle, header: Vec<u8>) -> Verdict {
+/// Judges a header that came by itself, as that of the block `id`.
+pub async fn header(chain: &ChainHandle, id: BlockId, header: Vec<u8>) -> Verdict {
     match chain.submit_headers(vec![header]).await {
-        Ok(taken) => taken.refused.map_or(Verdict::Valid, of_headers),
+        Ok(taken) => match taken.refused {
+            Some(refused) => of_headers(refused),
+            None if taken.ids == [id] => Verdict::Valid,
+            None => invalid("id", "it is not the header of the block that was told of"),
+        },
         Err(unavailable) => busy(unavailable),
     }
 }

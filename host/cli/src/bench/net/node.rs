@@ -12,7 +12,7 @@ use adit_network::{
 };
 use adit_primitives::identity::{RulePlugin, Rules};
 use adit_primitives::{BlockId, Hash256, Height, TxId, Work};
-use adit_transport::{Happening, Outbox, SecretKey, Transport, TransportHandle, TransportSettings};
+use adit_transport::{BodyMax, Happening, Outbox, SecretKey, Transport, TransportHandle, TransportSettings};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -136,7 +136,10 @@ fn transport_settings() -> Result<TransportSettings> {
         inbound_max: 100,
         outbound_max: 100,
         memory_max: usize::MAX,
-        body_max: |kind| Kind::from_byte(kind).ok().map(Kind::body_bytes_max),
+        body_max: BodyMax {
+            first: |kind| Kind::from_byte(kind).ok()?.first_bytes_max(),
+            later: |kind| Kind::from_byte(kind).ok().map(Kind::body_bytes_max),
+        },
         topics: Vec::new(),
     })
 }
