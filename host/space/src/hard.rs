@@ -6,7 +6,7 @@
 //! ```text
 //! scoop 0 of all nonces | scoop 1 of all nonces | … | scoop 4,095 of all nonces
 //! ```
-//! Reading order: [`name`] is what a name says, [`make`] how a plot comes to be, [`read`] how it is checked and scanned.
+//! Reading order: [`mod@name`] is what a name says, [`mod@make`] how a plot comes to be, [`read`] how it is checked and scanned.
 
 pub mod make;
 pub mod name;

@@ -5,7 +5,7 @@
 //! ```text
 //! header, 4,096 bytes | leaves | nodes on level 10 | nodes on level 11 | … | root
 //! ```
-//! Reading order: [`format`] is the layout, [`make`] how a plot comes to be, [`read`] how it is checked, scanned and proved.
+//! Reading order: [`mod@format`] is the layout, [`mod@make`] how a plot comes to be, [`read`] how it is checked, scanned and proved.
 
 pub mod format;
 pub mod make;
