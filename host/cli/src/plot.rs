@@ -95,6 +95,17 @@ pub fn run(command: PlotCommand, json: bool) -> Result<ExitCode> {
     }
 }
 
+/// Tells whether somebody asked the command to end. Listens from the first call on, once for the whole command.
+fn listen() -> Result<Arc<AtomicBool>> {
+    let (ended, runtime) = (Arc::new(AtomicBool::new(false)), runtime()?);
+    let note = Arc::clone(&ended);
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(signal());
+        note.store(true, Ordering::Relaxed);
+    })?;
+    Ok(ended)
+}
+
 /// A bar on the terminal, until the work is done or somebody interrupts it.
 struct Shown {
     bar: ProgressBar,
@@ -102,14 +113,8 @@ struct Shown {
 }
 
 impl Shown {
-    fn start(what: &str, bytes: u64) -> Result<Self> {
-        let ended = Arc::new(AtomicBool::new(false));
-        let (runtime, note) = (runtime()?, Arc::clone(&ended));
-        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            runtime.block_on(signal());
-            note.store(true, Ordering::Relaxed);
-        })?;
-        Ok(Self { bar: terminal::bytes_bar(what, bytes), ended })
+    fn start(what: &str, bytes: u64, ended: &Arc<AtomicBool>) -> Self {
+        Self { bar: terminal::bytes_bar(what, bytes), ended: Arc::clone(ended) }
     }
 
     fn goes_on(&self, done: u64) -> bool {
@@ -131,7 +136,7 @@ fn create(arguments: &CreateArguments) -> Result<ExitCode> {
         .with_context(|| format!("a plot belongs to a key; make one: adit key new {}", arguments.key.display()))?;
     let (engine, owner) = (Backend::widest(), owner.public().0);
     let threads = threads(arguments.threads);
-    let shown = Shown::start("plotting", arguments.size)?;
+    let shown = Shown::start("plotting", arguments.size, &listen()?);
     let made = match arguments.leaf {
         Leaf::Plain => {
             let order = plain::Order {
@@ -211,7 +216,7 @@ fn leaf_of(plot: &Plot) -> &'static str {
 
 fn check(arguments: &CheckArguments) -> Result<ExitCode> {
     let collection = Collection::open(&arguments.folders.folders);
-    let engine = Backend::widest();
+    let (engine, ended) = (Backend::widest(), listen()?);
     let mut wrong = 0;
     for error in &collection.missing {
         println!("WRONG  {error}");
@@ -219,7 +224,7 @@ fn check(arguments: &CheckArguments) -> Result<ExitCode> {
     }
     for found in &collection.found {
         let checked = match &found.plot {
-            Ok(plot) => check_one(plot, &found.path, arguments, &engine)?,
+            Ok(plot) => check_one(plot, &found.path, arguments, &engine, &ended)?,
             // Nothing is wrong with a plot that is still being made.
             Err(PlotError { problem: problem @ Problem::Unfinished { .. }, path }) => {
                 println!("left   {}: {problem}", path.display());
@@ -251,11 +256,12 @@ fn check_one(
     path: &Path,
     arguments: &CheckArguments,
     engine: &dyn SpaceEngine,
+    ended: &Arc<AtomicBool>,
 ) -> Result<Result<String, String>> {
     let goes_on = |shown: &Shown, done: u64| if shown.goes_on(done) { Ok(()) } else { Err(Problem::Interrupted) };
     let (checked, what) = match plot {
         Plot::Plain(plot) => {
-            let shown = Shown::start("checking", plot.header().leaves * LEAF_BYTES as u64)?;
+            let shown = Shown::start("checking", plot.header().leaves * LEAF_BYTES as u64, ended);
             let checked = plot.check(engine, threads(arguments.threads), &|done| goes_on(&shown, done));
             shown.bar.finish_and_clear();
             (checked, format!("{} leaves and the nodes over them", plot.header().leaves))
@@ -264,7 +270,7 @@ fn check_one(
             let all = plot.name().nonces;
             let nonces = if arguments.full { all } else { arguments.nonces.min(all) };
             let groups = nonces.div_ceil(GROUP as u64);
-            let shown = Shown::start("checking", groups * (GROUP * NONCE_BYTES) as u64)?;
+            let shown = Shown::start("checking", groups * (GROUP * NONCE_BYTES) as u64, ended);
             let each = (GROUP * NONCE_BYTES) as u64;
             let checked = plot.check(engine, groups, &|done| goes_on(&shown, done * each));
             shown.bar.finish_and_clear();
