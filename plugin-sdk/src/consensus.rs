@@ -1,9 +1,10 @@
 //! What the author of consensus rules writes.
 
 use crate::ConfigError;
+use adit_primitives::contract::space::{Challenge, Registration, SpaceProof};
 use adit_primitives::contract::{Draft, HeaderView, Placement, Requirements, Template, Violation};
 use adit_primitives::engine::ChainView;
-use adit_primitives::{BlockId, Hash256};
+use adit_primitives::{BlockId, Hash256, Timestamp};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -53,6 +54,22 @@ pub trait Consensus: Sized {
     fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Vec<u8>, Violation>;
 }
 
+/// The rules of a chain whose blocks are won by plots.
+///
+/// [`Consensus::decode`] gives what a claim is scored by as the bytes to hash
+/// ([`plain_score_input`](crate::space::plain_score_input), [`hard_score_input`](crate::space::hard_score_input)), so that the chain's hash plugin says
+/// the score; templates have none.
+pub trait ProofOfSpace: Consensus {
+    /// Returns what farmers are asked for a block over `parents` whose header carries `time`.
+    fn challenge(&self, view: &dyn ChainView, parents: &[BlockId], time: Timestamp) -> Result<Challenge, Violation>;
+
+    /// Returns the plots that a header registers.
+    fn registered(&self, header: &[u8]) -> Result<Vec<Registration>, Violation>;
+
+    /// Puts a proof into a template's header. Whether it wins, only [`Consensus::place`] says.
+    fn prove(&self, header: &[u8], proof: &SpaceProof) -> Result<Vec<u8>, Violation>;
+}
+
 /// Makes a type the rules that this crate's component exports. One line, once, at the crate's root.
 ///
 /// Does nothing in native builds.
@@ -64,6 +81,23 @@ macro_rules! export_consensus {
         const _: () = {
             $crate::__exported!($plugin, Consensus, Consensus);
             $crate::glue::consensus::bindings::export_consensus_world!(Exported with_types_in $crate::glue::consensus::bindings);
+        };
+    };
+}
+
+/// Makes a type the rules by which plots win blocks that this crate's component exports. One line, once, at the crate's root, in the place of
+/// [`export_consensus!`](crate::export_consensus).
+///
+/// Does nothing in native builds.
+#[macro_export]
+macro_rules! export_space {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code)]
+        const _: () = {
+            $crate::__exported!($plugin, Consensus, Consensus);
+            $crate::glue::consensus::bindings::export_consensus_world!(Exported with_types_in $crate::glue::consensus::bindings);
+            $crate::glue::space::bindings::export_space_world!(Exported with_types_in $crate::glue::space::bindings);
         };
     };
 }

@@ -3,13 +3,14 @@
 //! Never holds a rule: it converts values, keeps the configured instance, and passes panics on. Calls before `configure` trap.
 //!
 //! Reading order: this file is what all kinds share, [`hash`], [`consensus`], [`payout`] and [`shares`] one kind each, [`quorum`] what a
-//! share validator may export besides.
+//! share validator may export besides, [`space`] what rules may.
 
 pub mod consensus;
 pub mod hash;
 pub mod payout;
 pub mod quorum;
 pub mod shares;
+pub mod space;
 
 use crate::ConfigError;
 use std::cell::RefCell;

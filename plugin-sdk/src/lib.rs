@@ -38,6 +38,7 @@ pub use adit_primitives::contract::quorum::{CheckPlan, CheckQuestion, QuorumTerm
 pub use adit_primitives::contract::shares::{
     Claim, Judgement, ShareDifficulty, ShareVerdict, WorkHistory, WorkSlice, WorkerRecord,
 };
+pub use adit_primitives::contract::space;
 pub use adit_primitives::contract::{
     Candidate, Draft, Found, HeaderView, KnownBlock, MergedBlock, Placement, PowInput, Requirements, Scan, SearchJob,
     Stamp, Template, Violation,
@@ -48,7 +49,7 @@ pub use adit_primitives::{
     canonical_struct, sha256d,
 };
 pub use config::{ConfigError, NoConfig};
-pub use consensus::{Consensus, JudgedHeader};
+pub use consensus::{Consensus, JudgedHeader, ProofOfSpace};
 pub use hash::HashAlgorithm;
 pub use payout::PayoutScheme;
 pub use schemars;

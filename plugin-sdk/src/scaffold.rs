@@ -47,16 +47,16 @@ const IGNORE: &str = include_str!("../templates/every-kind/gitignore");
 const SDK: Files = files!("../":
     "src/common.rs", "src/common/difficulty.rs", "src/common/fixed.rs", "src/common/hex.rs", "src/common/pace.rs",
     "src/common/share_rules.rs", "src/common/split.rs", "src/common/subsidy.rs", "src/config.rs", "src/consensus.rs", "src/glue.rs",
-    "src/glue/consensus.rs", "src/glue/hash.rs", "src/glue/payout.rs", "src/glue/quorum.rs", "src/glue/shares.rs", "src/hash.rs", "src/judge.rs", "src/lib.rs",
+    "src/glue/consensus.rs", "src/glue/hash.rs", "src/glue/payout.rs", "src/glue/quorum.rs", "src/glue/shares.rs", "src/glue/space.rs", "src/hash.rs", "src/judge.rs", "src/lib.rs",
     "src/payout.rs", "src/shares.rs", "src/testing.rs", "src/testing/chain.rs", "src/testing/native.rs", "src/testing/pool_vectors.rs",
     "src/testing/quorum_vectors.rs", "src/testing/vectors.rs",
 );
 const PRIMITIVES: Files = files!("../../host/primitives/":
     "src/accounts.rs", "src/accounts/memory.rs", "src/accounts/posting.rs", "src/accounts/rows.rs", "src/bytes.rs", "src/contract.rs", "src/contract/payout.rs",
-    "src/contract/quorum.rs", "src/contract/shares.rs", "src/engine.rs", "src/hash.rs", "src/identity.rs", "src/kernel.rs", "src/lib.rs", "src/number.rs",
+    "src/contract/quorum.rs", "src/contract/shares.rs", "src/contract/space.rs", "src/engine.rs", "src/hash.rs", "src/identity.rs", "src/kernel.rs", "src/lib.rs", "src/number.rs",
     "src/space.rs", "src/storage.rs",
 );
-const WIT: Files = files!("../../wit/": "README.md", "consensus.wit", "diagnostics.wit", "hash.wit", "payout.wit", "shares.wit", "types.wit");
+const WIT: Files = files!("../../wit/": "README.md", "consensus.wit", "diagnostics.wit", "hash.wit", "payout.wit", "shares.wit", "space.wit", "types.wit");
 const LICENCES: Files = files!("../../": "LICENSE-APACHE", "LICENSE-MIT");
 
 /// Writes a new plugin called `name` into the new folder `dir`.

@@ -2,12 +2,13 @@
 //!
 //! A bulk call takes and gives a `list<u8>` that holds one canonical list ([`rows`], [`read_rows`]); `wit/README.md` draws each row.
 //!
-//! This file holds what consensus and hash plugins exchange; [`payout`] and [`shares`] what a pool's plugins do, [`quorum`] what
-//! those of a peer-to-peer pool do besides.
+//! This file holds what consensus and hash plugins exchange, [`space`] what rules do besides where plots win blocks; [`payout`] and
+//! [`shares`] what a pool's plugins do, [`quorum`] what those of a peer-to-peer pool do besides.
 
 pub mod payout;
 pub mod quorum;
 pub mod shares;
+pub mod space;
 
 use crate::{
     BlockId, Decode, DecodeError, Encode, Hash256, Height, Reader, Target, Timestamp, U256, Work, canonical_struct,

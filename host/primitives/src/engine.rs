@@ -5,10 +5,11 @@
 use crate::contract::payout::{Credit, Economics, FoundBlock, PayoutPlan, ShareToWeigh, Weight};
 use crate::contract::quorum::{CheckPlan, CheckQuestion, QuorumTerms};
 use crate::contract::shares::{Claim, Judgement, ShareDifficulty, WorkHistory};
+use crate::contract::space::{Challenge, Registration, SpaceProof};
 use crate::contract::{
     Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Stamp, Template, Violation,
 };
-use crate::{BlockId, Hash256, Height};
+use crate::{BlockId, Hash256, Height, Timestamp};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -146,6 +147,28 @@ pub trait RulesEngine: Send + Sync {
 
     /// Puts a proof into a template's header: the nonce, and the rolled bits as they stood in the hashed bytes.
     fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Result<Vec<u8>, Violation>, Fault>;
+
+    /// Returns the further face of rules by which plots win blocks. `None` where proof of work does.
+    fn space(&self) -> Option<&dyn SpaceRules> {
+        None
+    }
+}
+
+/// What consensus plugins say besides where plots win blocks.
+pub trait SpaceRules: Send + Sync {
+    /// Returns what farmers are asked for a block over `parents` whose header carries `time`.
+    fn challenge(
+        &self,
+        view: &SharedView,
+        parents: &[BlockId],
+        time: Timestamp,
+    ) -> Result<Result<Challenge, Violation>, Fault>;
+
+    /// Returns the plots that a header registers.
+    fn registered(&self, header: &[u8]) -> Result<Result<Vec<Registration>, Violation>, Fault>;
+
+    /// Puts a proof into a template's header. Whether it wins, only placing the header says.
+    fn prove(&self, header: &[u8], proof: &SpaceProof) -> Result<Result<Vec<u8>, Violation>, Fault>;
 }
 
 /// A hash algorithm, sandboxed or native. Digests are compared with targets as little-endian integers.

@@ -3,6 +3,7 @@
 //! Two schemes. A *plain* plot is a row of leaves, each one SHA-256 of the plot's id and its index, under a Merkle tree. A *hard* plot is
 //! made of PoC2 nonces as Signum runs it. `docs/plots.md` draws both and says what each is worth.
 
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// The bytes of a leaf, and of a node of the tree over leaves.
@@ -16,6 +17,45 @@ pub const SCOOP_BYTES: usize = 64;
 
 /// The bytes of a PoC2 nonce.
 pub const NONCE_BYTES: usize = SCOOPS * SCOOP_BYTES;
+
+/// Returns the account of a public key, as Signum has it: the first eight bytes of its SHA-256, little-endian. Hard plots belong to accounts.
+pub fn account(key: &[u8; 32]) -> u64 {
+    let digest: [u8; 32] = Sha256::digest(key).into();
+    u64::from_le_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
+}
+
+/// Returns what a plain plot's leaves are made from: `SHA-256("adit plot 1" | key | seed)`.
+pub fn plot_id(key: &[u8; 32], seed: &[u8; 32]) -> [u8; 32] {
+    Sha256::new().chain_update(b"adit plot 1").chain_update(key).chain_update(seed).finalize().into()
+}
+
+/// Returns a leaf of a plain plot: `SHA-256(plot id | index)`, the index in 8 bytes little-endian.
+pub fn leaf(plot: &[u8; 32], index: u64) -> [u8; LEAF_BYTES] {
+    Sha256::new().chain_update(plot).chain_update(index.to_le_bytes()).finalize().into()
+}
+
+/// Returns how high the tree over so many leaves is: its root is on that level, leaves are on level 0.
+pub fn tree_height(leaves: u64) -> u32 {
+    leaves.next_power_of_two().trailing_zeros()
+}
+
+/// Returns the node of a tree over two.
+pub fn node_over(left: &[u8; LEAF_BYTES], right: &[u8; LEAF_BYTES]) -> [u8; LEAF_BYTES] {
+    Sha256::new().chain_update(left).chain_update(right).finalize().into()
+}
+
+/// Follows a leaf up to the root. `path` has the node beside it on each level, from the lowest.
+pub fn root_of<'p>(
+    leaf: &[u8; LEAF_BYTES],
+    index: u64,
+    path: impl IntoIterator<Item = &'p [u8; LEAF_BYTES]>,
+) -> [u8; LEAF_BYTES] {
+    let step = |(node, index): ([u8; LEAF_BYTES], u64), beside: &[u8; LEAF_BYTES]| {
+        let above = if index.is_multiple_of(2) { node_over(&node, beside) } else { node_over(beside, &node) };
+        (above, index / 2)
+    };
+    path.into_iter().fold((*leaf, index), step).0
+}
 
 /// How a leaf is scored under a challenge: by this hash of the challenge and the leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@
 //! missing below; a plot has whole subtrees of [`SUBTREE`] leaves, and only what lies above those is kept.
 
 use adit_primitives::space::{LEAF_BYTES, SpaceEngine};
-use sha2::{Digest, Sha256};
+pub use adit_primitives::space::{node_over as over, root_of, tree_height as height};
 
 /// Levels below what is kept.
 pub const SUBTREE_LEVELS: u32 = 10;
@@ -15,19 +15,9 @@ pub const SUBTREE: u64 = 1 << SUBTREE_LEVELS;
 /// A leaf or a node.
 pub type Node = [u8; LEAF_BYTES];
 
-/// Returns how high the tree over so many leaves is: its root is on that level, leaves are on level 0.
-pub fn height(leaves: u64) -> u32 {
-    leaves.next_power_of_two().trailing_zeros()
-}
-
 /// Returns how many nodes a level has.
 pub fn width(leaves: u64, level: u32) -> u64 {
     leaves.div_ceil(1 << level)
-}
-
-/// Returns the node over two.
-pub fn over(left: &Node, right: &Node) -> Node {
-    Sha256::new().chain_update(left).chain_update(right).finalize().into()
 }
 
 /// Returns what counts where a node is missing on a level.
@@ -54,13 +44,4 @@ pub fn subtree(engine: &dyn SpaceEngine, leaves: &[u8]) -> Node {
         nodes = next_level(engine, 0, &nodes);
     }
     *nodes.first_chunk().expect("a subtree has a leaf at least")
-}
-
-/// Follows a leaf up to the root. `path` has the node beside it on each level, from the lowest.
-pub fn root_of(leaf: &Node, index: u64, path: &[Node]) -> Node {
-    let step = |(node, index): (Node, u64), beside: &Node| {
-        let above = if index.is_multiple_of(2) { over(&node, beside) } else { over(beside, &node) };
-        (above, index / 2)
-    };
-    path.iter().fold((*leaf, index), step).0
 }

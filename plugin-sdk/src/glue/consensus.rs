@@ -88,12 +88,12 @@ impl<E: Exported<Plugin: Consensus>> bindings::exports::adit::plugin::rules::Gue
     }
 }
 
-fn to_violation(violation: Violation) -> types::Violation {
+pub(super) fn to_violation(violation: Violation) -> types::Violation {
     types::Violation { rule: violation.rule, detail: violation.detail }
 }
 
 /// The host's blocks, asked one call at a time.
-struct HostView;
+pub(super) struct HostView;
 
 /// The host is trusted by its plugins: an answer that breaks the contract is a bug there, and traps here.
 const SOUND: &str = "the host packs its answers by the contract";

@@ -1,7 +1,7 @@
 //! What the name of a hard plot says.
 
+pub use adit_primitives::space::account;
 use adit_primitives::space::{NONCE_BYTES, SCOOP_BYTES};
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,17 +17,11 @@ pub const NONCES_MAX: u64 = 1 << 42;
 /// Which nonces a plot holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name {
-    /// Whose they are: see [`account`].
+    /// Whose they are: see [`account()`].
     pub account: u64,
     /// The number of the first.
     pub start: u64,
     pub nonces: u64,
-}
-
-/// Returns the account of a public key, as Signum has it: the first eight bytes of its SHA-256, little-endian.
-pub fn account(key: &[u8; 32]) -> u64 {
-    let digest = Sha256::digest(key);
-    u64::from_le_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
 }
 
 impl Name {

@@ -3,6 +3,7 @@
 use crate::error::Problem;
 use crate::tree::{self, SUBTREE, SUBTREE_LEVELS};
 use adit_primitives::space::LEAF_BYTES;
+pub use adit_primitives::space::plot_id;
 use sha2::{Digest, Sha256};
 
 /// The bytes of a header: as many as a sector, so that leaves begin at one.
@@ -13,9 +14,6 @@ pub const MAGIC: [u8; 8] = *b"ADITPLOT";
 
 /// The version of the layout.
 pub const VERSION: u32 = 1;
-
-/// What the plot's id is derived with.
-const ID: &[u8] = b"adit plot 1";
 
 /// Where the checksum stands: at the header's end.
 const CHECKSUM: usize = HEADER_BYTES - 32;
@@ -42,11 +40,6 @@ pub struct Header {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     leaves: u64,
-}
-
-/// Returns what a plot's leaves are made from: `SHA-256("adit plot 1" | key | seed)`.
-pub fn plot_id(key: &[u8; 32], seed: &[u8; 32]) -> [u8; 32] {
-    Sha256::new().chain_update(ID).chain_update(key).chain_update(seed).finalize().into()
 }
 
 impl Header {
