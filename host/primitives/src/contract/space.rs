@@ -41,6 +41,8 @@ pub struct Challenge {
     pub closes: Timestamp,
     /// The greatest height at which a plot may have been registered. `None` where plots need not be.
     pub registered_by: Option<Height>,
+    /// How many plots a header may register: 0 where none needs it.
+    pub registrations_max: u32,
 }
 
 /// A plain plot, as a header registers it: it counts once that is some blocks old.
@@ -197,7 +199,7 @@ impl Decode for SpaceProof {
     }
 }
 
-canonical_struct!(Challenge { plots, challenge, target, opens, closes, registered_by });
+canonical_struct!(Challenge { plots, challenge, target, opens, closes, registered_by, registrations_max });
 canonical_struct!(Registration { key, seed, leaves, root });
 canonical_struct!(SpaceClaim { challenge, key, place, registrations });
 
