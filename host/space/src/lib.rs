@@ -5,7 +5,8 @@
 //! cut short or was changed is named and left alone.
 //!
 //! Reading order: [`error`] is what can be wrong with a file, [`disk`] how files are read and written, [`tree`] the Merkle tree over leaves,
-//! [`plain`] and [`hard`] the two kinds of plots (their layout, how they are made, checked and scanned), [`collection`] what lies in a folder.
+//! [`plain`] and [`hard`] the two kinds of plots (their layout, how they are made, checked and scanned), [`collection`] what lies in a folder, [`farm`] who looks through it when a challenge
+//! comes.
 //! `docs/plots.md` draws the files byte by byte.
 
 #![forbid(unsafe_code)]
@@ -13,6 +14,7 @@
 pub mod collection;
 pub mod disk;
 pub mod error;
+pub mod farm;
 pub mod hard;
 pub mod plain;
 pub mod tree;
