@@ -44,6 +44,7 @@ pub use adit_primitives::contract::{
     Stamp, Template, Violation,
 };
 pub use adit_primitives::engine::ChainView;
+pub use adit_primitives::space as plot;
 pub use adit_primitives::{
     Amount, BlockId, CompactError, Decode, DecodeError, Encode, Hash256, Height, Reader, Target, Timestamp, U256, Work,
     canonical_struct, sha256d,

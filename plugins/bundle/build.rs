@@ -8,21 +8,22 @@ use std::path::{Path, PathBuf};
 
 /// The folders beside this one that are bundled: one line for each plugin.
 const PLUGINS: &[&str] = &[
-    "blake3",        // hash
-    "fpps",          // payout
-    "ghostdag",      // consensus
-    "kheavyhash",    // hash
-    "longest-chain", // consensus
-    "pplns",         // payout
-    "pps",           // payout
-    "proportional",  // payout
-    "quorum",        // shares
-    "reputation",    // shares
-    "score",         // payout
-    "scrypt",        // hash
-    "sha256d",       // hash
-    "solo",          // payout
-    "standard",      // shares
+    "blake3",         // hash
+    "fpps",           // payout
+    "ghostdag",       // consensus
+    "kheavyhash",     // hash
+    "longest-chain",  // consensus
+    "pplns",          // payout
+    "pps",            // payout
+    "proof-of-space", // consensus
+    "proportional",   // payout
+    "quorum",         // shares
+    "reputation",     // shares
+    "score",          // payout
+    "scrypt",         // hash
+    "sha256d",        // hash
+    "solo",           // payout
+    "standard",       // shares
 ];
 
 fn main() -> Result<()> {
