@@ -8,6 +8,7 @@ use crate::instance::Guest;
 use crate::load::ConfigRefusal;
 use adit_primitives::BlockId;
 use adit_primitives::Hash256;
+use adit_primitives::Timestamp;
 use adit_primitives::contract::payout::{Economics, FoundBlock, PayoutPlan};
 use adit_primitives::contract::{Draft, Requirements, Template, Violation};
 use wasmtime::{Store, component::Component};
@@ -75,6 +76,23 @@ pub(crate) trait RulesContract: Contract {
         header: &[u8],
         nonce: u64,
         rolled: u32,
+    ) -> wasmtime::Result<Result<Vec<u8>, Violation>>;
+}
+
+/// What a consensus plugin exports besides, where plots win blocks. Packed values stay packed.
+pub(crate) trait SpaceContract: Contract {
+    fn challenge(
+        &self,
+        store: &mut Store<Guest>,
+        parents: &[BlockId],
+        time: Timestamp,
+    ) -> wasmtime::Result<Result<Vec<u8>, Violation>>;
+    fn registered(&self, store: &mut Store<Guest>, header: &[u8]) -> wasmtime::Result<Result<Vec<u8>, Violation>>;
+    fn prove(
+        &self,
+        store: &mut Store<Guest>,
+        header: &[u8],
+        proof: &[u8],
     ) -> wasmtime::Result<Result<Vec<u8>, Violation>>;
 }
 

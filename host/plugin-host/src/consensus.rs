@@ -8,11 +8,12 @@ use crate::again::{Above, Batch, Sample, agree, said};
 use crate::instance::{Guest, Instance, broken};
 use crate::limits::Limits;
 use crate::load::{ConfigureError, Loaded, is_dashed};
+use crate::space::SandboxedSpace;
 use crate::view::Window;
 use adit_primitives::contract::{
     Candidate, Draft, HeaderView, Placement, PowInput, Requirements, Template, Violation, read_rows, rows,
 };
-use adit_primitives::engine::{Fault, FaultClass, RulesEngine, SharedView};
+use adit_primitives::engine::{Fault, FaultClass, RulesEngine, SharedView, SpaceRules};
 use adit_primitives::{BlockId, Decode};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,12 +43,16 @@ pub struct SandboxedRules {
     kept: Mutex<Option<Instance<v0_1::Rules>>>,
     /// The headers decoded last, several at once, with what they say: they are placed next.
     decoded: Mutex<Vec<(Vec<u8>, HeaderView)>>,
+    /// Where plots win blocks.
+    space: Option<SandboxedSpace>,
 }
 
 impl SandboxedRules {
     pub(crate) fn start(plugin: Arc<Loaded>, config: &str) -> Result<Self, ConfigureError> {
         plugin.start_rules(config)?;
-        Ok(Self { plugin, config: config.to_owned(), kept: Mutex::default(), decoded: Mutex::default() })
+        let wins_by_space = plugin.info.is_space();
+        let space = wins_by_space.then(|| SandboxedSpace::start(Arc::clone(&plugin), config)).transpose()?;
+        Ok(Self { plugin, config: config.to_owned(), kept: Mutex::default(), decoded: Mutex::default(), space })
     }
 
     /// Asks, and asks a fresh instance once more where the plugin fails: a verdict must not hang on one failure.
@@ -311,6 +316,10 @@ impl RulesEngine for SandboxedRules {
             |answer| check_verdict(answer, check_header),
         )
     }
+
+    fn space(&self) -> Option<&dyn SpaceRules> {
+        self.space.as_ref().map(|space| space as &dyn SpaceRules)
+    }
 }
 
 /// Unpacks rows, one for each question.
@@ -334,9 +343,9 @@ fn check_rows<T: Decode>(
         .collect()
 }
 
-fn check_verdict<T>(
-    answer: Result<T, Violation>,
-    check: impl Fn(T) -> Result<T, String>,
+pub(crate) fn check_verdict<A, T>(
+    answer: Result<A, Violation>,
+    check: impl Fn(A) -> Result<T, String>,
 ) -> Result<Result<T, Violation>, String> {
     match answer {
         Ok(value) => check(value).map(Ok),
@@ -358,7 +367,7 @@ fn check_violation(violation: Violation) -> Result<Violation, String> {
     Ok(violation)
 }
 
-fn check_header(header: Vec<u8>) -> Result<Vec<u8>, String> {
+pub(crate) fn check_header(header: Vec<u8>) -> Result<Vec<u8>, String> {
     at_most("header", header.len(), HEADER_BYTES_MAX)?;
     if header.is_empty() { Err("the header is empty".to_owned()) } else { Ok(header) }
 }

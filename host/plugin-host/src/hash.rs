@@ -12,6 +12,10 @@ use std::sync::Arc;
 
 /// The hashes of a search's first slice: quick even for an algorithm that makes a hundred a second.
 const PACE_FIRST: u64 = 8;
+/// The inputs of the first call: few enough for an algorithm that makes ten a second.
+const BATCH_FIRST: usize = 8;
+/// A call that took so many ticks of the watchdog is long enough.
+const BATCH_TICKS: u64 = 10;
 const DIGEST_BYTES: usize = 32;
 
 /// A hash plugin at work. One worker owns it.
@@ -21,11 +25,18 @@ pub struct SandboxedHash {
     epoch: Option<(u64, Hash256)>,
     /// The hashes that take about a tick of the watchdog.
     pace: u64,
+    /// The inputs that are hashed in one call: so many that the watchdog has no reason to end it, whatever the algorithm.
+    batch: usize,
 }
 
 impl SandboxedHash {
     pub(crate) fn start(plugin: Arc<Loaded>, config: &str) -> Result<Self, ConfigureError> {
-        Ok(Self { warm: Warm::start(plugin, config, Loaded::start_hash)?, epoch: None, pace: PACE_FIRST })
+        Ok(Self {
+            warm: Warm::start(plugin, config, Loaded::start_hash)?,
+            epoch: None,
+            pace: PACE_FIRST,
+            batch: BATCH_FIRST,
+        })
     }
 
     /// Makes ready for an epoch, where the algorithm has them. A new instance is made ready for the same one.
@@ -57,6 +68,35 @@ impl SandboxedHash {
     }
 }
 
+impl SandboxedHash {
+    /// Hashes what is hashed in one call, and learns from the time that it took.
+    fn digest_batch(&mut self, inputs: &[u8], width: u32, digests: &mut Vec<Hash256>) -> Result<(), Fault> {
+        let rows = inputs.len() / width as usize;
+        let started = self.warm.plugin().sandbox.ticker.ticks();
+        let hashed = self.ask(
+            "digest-many",
+            rows,
+            |contract, store| contract.digest_many(store, inputs, width),
+            |answer| {
+                let (found, left) = answer.as_chunks::<DIGEST_BYTES>();
+                if found.len() != rows || !left.is_empty() {
+                    return Err(format!("{} bytes of digests for {rows} inputs", answer.len()));
+                }
+                digests.extend(found.iter().copied().map(Hash256));
+                Ok(())
+            },
+        );
+        let ticks = self.warm.plugin().sandbox.ticker.ticks().wrapping_sub(started);
+        let rows_max = self.warm.plugin().sandbox.services.limits.rows_max.max(1);
+        self.batch = match ticks {
+            0..BATCH_TICKS if rows == self.batch => self.batch.saturating_mul(2).min(rows_max),
+            0..=BATCH_TICKS => self.batch,
+            _ => (self.batch / 2).max(1),
+        };
+        hashed
+    }
+}
+
 impl HashEngine for SandboxedHash {
     fn digest_many(&mut self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) -> Result<(), Fault> {
         if inputs.is_empty() {
@@ -69,23 +109,12 @@ impl HashEngine for SandboxedHash {
             function: "digest-many".to_owned(),
             detail: format!("inputs of {each} bytes are longer than the contract can say"),
         })?;
-        let rows_max = self.warm.plugin().sandbox.services.limits.rows_max.max(1);
         let mut all = Vec::with_capacity(inputs.len() / each);
-        for batch in inputs.chunks(each.saturating_mul(rows_max)) {
-            let rows = batch.len() / each;
-            self.ask(
-                "digest-many",
-                rows,
-                |contract, store| contract.digest_many(store, batch, width),
-                |answer| {
-                    let (found, left) = answer.as_chunks::<DIGEST_BYTES>();
-                    if found.len() != rows || !left.is_empty() {
-                        return Err(format!("{} bytes of digests for {rows} inputs", answer.len()));
-                    }
-                    all.extend(found.iter().copied().map(Hash256));
-                    Ok(())
-                },
-            )?;
+        let mut left = inputs;
+        while !left.is_empty() {
+            let (batch, rest) = left.split_at(left.len().min(each.saturating_mul(self.batch)));
+            self.digest_batch(batch, width, &mut all)?;
+            left = rest;
         }
         digests.append(&mut all);
         Ok(())

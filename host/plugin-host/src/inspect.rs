@@ -45,13 +45,18 @@ pub(crate) struct Outline {
 impl PluginInfo {
     /// Tells whether the plugin says how the nodes of a peer-to-peer pool agree.
     pub fn is_quorum(&self) -> bool {
-        exports_quorum(&self.exports)
+        exports(&self.exports, "quorum")
+    }
+
+    /// Tells whether by the plugin's rules plots win blocks.
+    pub fn is_space(&self) -> bool {
+        exports(&self.exports, "space")
     }
 }
 
-/// Tells whether the interface of quorum policies is among exports.
-fn exports_quorum(exports: &[String]) -> bool {
-    exports.iter().any(|name| interface_of(name) == Some("quorum"))
+/// Tells whether an interface of the contract is among exports.
+fn exports(exports: &[String], interface: &str) -> bool {
+    exports.iter().any(|name| interface_of(name) == Some(interface))
 }
 
 canonical_struct!(Outline { imports, exports });
@@ -124,7 +129,12 @@ pub(crate) fn outline(component: &[u8]) -> Result<Outline, LoadError> {
 impl Outline {
     /// Tells whether the component is a quorum policy besides.
     pub fn is_quorum(&self) -> bool {
-        exports_quorum(&self.exports)
+        exports(&self.exports, "quorum")
+    }
+
+    /// Tells whether by the component's rules plots win blocks.
+    pub fn is_space(&self) -> bool {
+        exports(&self.exports, "space")
     }
 
     /// Says what kind of plugin this is, and refuses what the kind is not given.
@@ -138,14 +148,13 @@ impl Outline {
                 return Err(LoadError::Version { found: version.to_owned() });
             }
         }
-        let exports = |kind: &Kind| self.exports.iter().any(|name| interface_of(name) == Some(kind.interface()));
-        let mut kinds = Kind::ALL.into_iter().filter(exports);
+        let mut kinds = Kind::ALL.into_iter().filter(|kind| exports(&self.exports, kind.interface()));
         let (Some(kind), None) = (kinds.next(), kinds.next()) else { return Err(LoadError::Kind) };
         let granted: &[&str] = match kind {
             Kind::Hash | Kind::Payout | Kind::Shares => &["types", "diagnostics"],
             Kind::Consensus => &["types", "diagnostics", "chain-view"],
         };
-        if kind != Kind::Shares && self.is_quorum() {
+        if (kind != Kind::Shares && self.is_quorum()) || (kind != Kind::Consensus && self.is_space()) {
             return Err(LoadError::Kind);
         }
         match self.imports.iter().find(|name| !interface_of(name).is_some_and(|name| granted.contains(&name))) {

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`limits`] says what a plugin may use up, [`engine`] builds the sandbox, [`load`] turns bytes into a
 //! [`Plugin`] (with [`inspect`] and [`cache`]), [`instance`] guards each call, [`fault`] says whose failure it was. [`consensus`],
-//! [`hash`], [`payout`], [`shares`] and [`quorum`] are the host's five traits over it, the last four on an instance that [`warm`] keeps; [`again`] is what of a batch is judged twice, [`abi`] the released versions of the contract, [`native`] the other door.
+//! [`space`], [`hash`], [`payout`], [`shares`] and [`quorum`] are the host's traits over it, all but the rules' two on an instance that [`warm`] keeps; [`again`] is what of a batch is judged twice, [`abi`] the released versions of the contract, [`native`] the other door.
 
 mod abi;
 mod again;
@@ -24,6 +24,7 @@ mod native;
 mod payout;
 mod quorum;
 mod shares;
+mod space;
 mod view;
 mod warm;
 

@@ -62,7 +62,7 @@ pub enum LoadError {
     Version { found: String },
     #[error(
         "it must export exactly one of adit:plugin/hash, adit:plugin/rules, adit:plugin/payout and adit:plugin/shares, which say what it \
-         is for, and adit:plugin/quorum beside the last alone; `adit plugin build` builds it so"
+         is for, adit:plugin/space beside the second alone and adit:plugin/quorum beside the last; `adit plugin build` builds it so"
     )]
     Kind,
     #[error("a type on its border holds a floating-point number: the contract knows integers only")]
@@ -98,6 +98,10 @@ pub enum ConfigureError {
         "{plugin} says nothing on how nodes of a pool agree: it does not export adit:plugin/quorum, as the bundled `quorum` does"
     )]
     NoQuorum { plugin: String },
+    #[error(
+        "{plugin} says nothing on plots: it does not export adit:plugin/space, as the bundled `proof-of-space` does"
+    )]
+    NoSpace { plugin: String },
     #[error("the configuration has {bytes} bytes, {max} are allowed")]
     TooLarge { bytes: usize, max: usize },
     #[error(transparent)]
@@ -131,7 +135,7 @@ pub(crate) struct Loaded {
 
 enum Ready {
     Hash(<v0_1::Hash as Contract>::Ready),
-    Rules(<v0_1::Rules as Contract>::Ready),
+    Rules(<v0_1::Rules as Contract>::Ready, Option<<v0_1::Space as Contract>::Ready>),
     Payout(<v0_1::Payout as Contract>::Ready),
     Shares(<v0_1::Shares as Contract>::Ready, Option<<v0_1::Quorum as Contract>::Ready>),
 }
@@ -155,7 +159,7 @@ impl Sandbox {
         let anonymous = format!("plugin blake3:{}", prefix(digest));
         let (description, schema) = match &ready {
             Ready::Hash(ready) => ask::<v0_1::Hash>(&self.services, ready, &anonymous)?,
-            Ready::Rules(ready) => ask::<v0_1::Rules>(&self.rules, ready, &anonymous)?,
+            Ready::Rules(ready, _) => ask::<v0_1::Rules>(&self.rules, ready, &anonymous)?,
             Ready::Payout(ready) => ask::<v0_1::Payout>(&self.services, ready, &anonymous)?,
             Ready::Shares(ready, _) => ask::<v0_1::Shares>(&self.services, ready, &anonymous)?,
         };
@@ -212,11 +216,16 @@ impl Code {
     fn resolve(&self) -> Result<Ready, LoadError> {
         let ready = match self.kind {
             Kind::Hash => v0_1::Hash::ready(&self.component).map(Ready::Hash),
-            Kind::Consensus => v0_1::Rules::ready(&self.component).map(Ready::Rules),
+            Kind::Consensus => self.resolve_rules(),
             Kind::Payout => v0_1::Payout::ready(&self.component).map(Ready::Payout),
             Kind::Shares => self.resolve_shares(),
         };
         ready.map_err(|error| LoadError::Contract { detail: format!("{error:#}") })
+    }
+
+    fn resolve_rules(&self) -> wasmtime::Result<Ready> {
+        let space = self.outline.is_space().then(|| v0_1::Space::ready(&self.component)).transpose()?;
+        Ok(Ready::Rules(v0_1::Rules::ready(&self.component)?, space))
     }
 
     fn resolve_shares(&self) -> wasmtime::Result<Ready> {
@@ -354,7 +363,15 @@ impl Loaded {
 
     pub fn start_rules(&self, config: &str) -> Result<Instance<v0_1::Rules>, ConfigureError> {
         match &self.ready {
-            Ready::Rules(ready) => self.start(&self.sandbox.rules, ready, config),
+            Ready::Rules(ready, _) => self.start(&self.sandbox.rules, ready, config),
+            _ => Err(self.wrong_kind(Kind::Consensus)),
+        }
+    }
+
+    pub fn start_space(&self, config: &str) -> Result<Instance<v0_1::Space>, ConfigureError> {
+        match &self.ready {
+            Ready::Rules(_, Some(ready)) => self.start(&self.sandbox.rules, ready, config),
+            Ready::Rules(_, None) => Err(ConfigureError::NoSpace { plugin: self.label.clone() }),
             _ => Err(self.wrong_kind(Kind::Consensus)),
         }
     }
@@ -404,7 +421,7 @@ impl std::fmt::Debug for Ready {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Hash(_) => "Hash",
-            Self::Rules(_) => "Rules",
+            Self::Rules(..) => "Rules",
             Self::Payout(_) => "Payout",
             Self::Shares(..) => "Shares",
         })

@@ -9,6 +9,12 @@ use std::fmt;
 /// The bytes of a leaf, and of a node of the tree over leaves.
 pub const LEAF_BYTES: usize = 32;
 
+/// A plain plot's leaves are a multiple of this: whole subtrees.
+pub const LEAVES_STEP: u64 = 1_024;
+
+/// The most leaves of a plain plot: 64 PiB of them.
+pub const LEAVES_MAX: u64 = 1 << 51;
+
 /// Scoops of a PoC2 nonce.
 pub const SCOOPS: usize = 4_096;
 

@@ -1,6 +1,9 @@
 //! `adit:plugin@0.1`.
 
-use super::{Contract, Description, HashContract, Kind, PayoutContract, QuorumContract, RulesContract, ShareContract};
+use super::{
+    Contract, Description, HashContract, Kind, PayoutContract, QuorumContract, RulesContract, ShareContract,
+    SpaceContract,
+};
 use crate::instance::Guest;
 use crate::load::ConfigRefusal;
 use adit_primitives::contract::payout::{Economics, FoundBlock, PayoutPlan, Pays, Window};
@@ -28,6 +31,19 @@ mod consensus {
         with: {
             "adit:plugin/types": super::hash::adit::plugin::types,
             "adit:plugin/diagnostics": super::hash::adit::plugin::diagnostics,
+        },
+    });
+}
+
+mod space {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "space-plugin",
+        imports: { default: trappable },
+        with: {
+            "adit:plugin/types": super::hash::adit::plugin::types,
+            "adit:plugin/diagnostics": super::hash::adit::plugin::diagnostics,
+            "adit:plugin/chain-view": super::consensus::adit::plugin::chain_view,
         },
     });
 }
@@ -106,6 +122,7 @@ macro_rules! contract {
 
 contract!(Hash, hash, HashPlugin, HashPluginPre);
 contract!(Rules, consensus, ConsensusPlugin, ConsensusPluginPre);
+contract!(Space, space, SpacePlugin, SpacePluginPre);
 contract!(Payout, payout, PayoutPlugin, PayoutPluginPre);
 contract!(Shares, shares, SharesPlugin, SharesPluginPre);
 contract!(Quorum, quorum, QuorumPlugin, QuorumPluginPre);
@@ -177,6 +194,32 @@ impl RulesContract for Rules {
     ) -> wasmtime::Result<Result<Vec<u8>, Violation>> {
         let answer = self.0.adit_plugin_rules().call_seal(store, header, nonce, rolled)?;
         Ok(answer.map_err(Violation::from))
+    }
+}
+
+impl SpaceContract for Space {
+    fn challenge(
+        &self,
+        store: &mut Store<Guest>,
+        parents: &[BlockId],
+        time: Timestamp,
+    ) -> wasmtime::Result<Result<Vec<u8>, Violation>> {
+        let parents: Vec<types::Hash256> = parents.iter().map(|parent| Hash256(parent.0).into()).collect();
+        let answer = self.0.adit_plugin_space().call_challenge(store, &parents, time.to_millis())?;
+        Ok(answer.map_err(Violation::from))
+    }
+
+    fn registered(&self, store: &mut Store<Guest>, header: &[u8]) -> wasmtime::Result<Result<Vec<u8>, Violation>> {
+        Ok(self.0.adit_plugin_space().call_registered(store, header)?.map_err(Violation::from))
+    }
+
+    fn prove(
+        &self,
+        store: &mut Store<Guest>,
+        header: &[u8],
+        proof: &[u8],
+    ) -> wasmtime::Result<Result<Vec<u8>, Violation>> {
+        Ok(self.0.adit_plugin_space().call_prove(store, header, proof)?.map_err(Violation::from))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! How good an answer is, the chain's hash plugin says: its digest of [`plain_score_input`] or [`hard_score_input`] is the score, and the lowest wins.
 
-use crate::space::account;
+use crate::space::{LEAVES_MAX, LEAVES_STEP, account};
 use crate::{Decode, DecodeError, Encode, Hash256, Height, Reader, Target, Timestamp, canonical_struct};
 use sha2::{Digest, Sha256};
 
@@ -92,6 +92,13 @@ pub struct SpaceClaim {
 pub struct SpaceProof {
     pub claim: SpaceClaim,
     pub signature: [u8; 64],
+}
+
+impl Registration {
+    /// Tells whether there can be such a plot: its leaves are at least one whole subtree, and not too many.
+    pub fn is_sound(&self) -> bool {
+        (LEAVES_STEP..=LEAVES_MAX).contains(&self.leaves) && self.leaves.is_multiple_of(LEAVES_STEP)
+    }
 }
 
 impl SpaceClaim {

@@ -2,8 +2,8 @@
 
 use crate::error::Problem;
 use crate::tree::{self, SUBTREE, SUBTREE_LEVELS};
-use adit_primitives::space::LEAF_BYTES;
 pub use adit_primitives::space::plot_id;
+use adit_primitives::space::{LEAF_BYTES, LEAVES_MAX};
 use sha2::{Digest, Sha256};
 
 /// The bytes of a header: as many as a sector, so that leaves begin at one.
@@ -17,9 +17,6 @@ pub const VERSION: u32 = 1;
 
 /// Where the checksum stands: at the header's end.
 const CHECKSUM: usize = HEADER_BYTES - 32;
-
-/// The most leaves: 64 PiB of them.
-pub const LEAVES_MAX: u64 = 1 << 51;
 
 /// What a header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
