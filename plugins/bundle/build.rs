@@ -13,6 +13,7 @@ const PLUGINS: &[&str] = &[
     "ghostdag",       // consensus
     "kheavyhash",     // hash
     "longest-chain",  // consensus
+    "poc2",           // hash
     "pplns",          // payout
     "pps",            // payout
     "proof-of-space", // consensus
@@ -21,6 +22,7 @@ const PLUGINS: &[&str] = &[
     "reputation",     // shares
     "score",          // payout
     "scrypt",         // hash
+    "sha256",         // hash
     "sha256d",        // hash
     "solo",           // payout
     "standard",       // shares
