@@ -102,6 +102,13 @@ impl Breaker {
         };
     }
 
+    /// Takes in that nobody waits any more for the answer to a question that was let through: another may be.
+    pub fn abandoned(&mut self) {
+        if let State::HalfOpen { since, .. } = &mut self.state {
+            *since = None;
+        }
+    }
+
     /// Returns when something may go through again: at once where it may now.
     pub fn due(&self) -> Moment {
         match self.state {

@@ -194,8 +194,9 @@ impl Failover {
         self.health[member].began();
     }
 
-    /// Takes in an answer, `took` after the question. Signs of life that nobody asked for are [`Failover::heard`].
-    pub fn answered(&mut self, now: Moment, member: usize, took: Duration) {
+    /// Takes in an answer, `took` after the question; `None` where it waited for news, and how long it took says nothing of the upstream. Signs of life
+    /// that nobody asked for are [`Failover::heard`].
+    pub fn answered(&mut self, now: Moment, member: usize, took: Option<Duration>) {
         let lately = self.lately();
         self.health[member].answered(now, took, lately);
     }
@@ -205,6 +206,16 @@ impl Failover {
         let had = (self.current == Some(member)).then(|| now.since(self.since));
         let random = self.random.bits();
         self.health[member].failed(now, had, &self.settings, random);
+    }
+
+    /// Takes in that nobody waits for an answer any more: nothing is known by that, and another question may be let through.
+    pub fn abandoned(&mut self, member: usize) {
+        self.health[member].abandoned();
+    }
+
+    /// Takes in that an upstream is of no use, and never will be: it keeps another chain. It is not asked again.
+    pub fn strike(&mut self, member: usize) {
+        self.health[member].strike();
     }
 
     /// Takes in a sign of life that comes at regular times while a connection stands: a template, a job, an answer to a ping.
@@ -223,8 +234,20 @@ impl Failover {
     }
 
     /// Tells whether an upstream may have the turn.
-    fn is_well(&self, now: Moment, member: usize) -> bool {
+    pub fn is_well(&self, now: Moment, member: usize) -> bool {
         self.health[member].is_closed() && !self.is_suspected(now, member)
+    }
+
+    /// Tells whether an upstream that failed was let one question, which has no answer yet.
+    pub fn is_on_trial(&self, now: Moment, member: usize) -> bool {
+        self.health[member].is_on_trial(now)
+    }
+
+    /// Returns whose breaker lets the next question through, the first of the list among those that let through everything: for a question that cannot
+    /// wait, while [`Failover::pick`] gives nobody. `None` where all are struck.
+    pub fn soonest(&self) -> Option<usize> {
+        let asked = (0..self.members.len()).filter(|member| !self.health[*member].is_struck());
+        asked.min_by_key(|member| self.health[*member].opens())
     }
 
     fn is_suspected(&self, now: Moment, member: usize) -> bool {

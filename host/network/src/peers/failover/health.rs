@@ -2,7 +2,7 @@
 
 use super::{HealthView, Settings};
 use crate::id::Moment;
-use crate::peers::breaker::Breaker;
+use crate::peers::breaker::{self, Breaker};
 use crate::peers::suspicion::{self, Suspicion};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct Health {
     tried: Option<Moment>,
     /// When it lost the turn.
     left: Option<Moment>,
+    /// It is never asked again.
+    struck: bool,
     /// Its account by smooth weighted round robin.
     pub credit: i64,
 }
@@ -45,6 +47,7 @@ impl Health {
             settle: settings.settle_time,
             tried: None,
             left: None,
+            struck: false,
             credit: 0,
         }
     }
@@ -54,14 +57,14 @@ impl Health {
     }
 
     /// Answers further apart than `lately` are no row.
-    pub fn answered(&mut self, now: Moment, took: Duration, lately: Duration) {
+    pub fn answered(&mut self, now: Moment, took: Option<Duration>, lately: Duration) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.breaker.succeeded();
         self.tried = Some(now);
         let row = self.well.filter(|(_, last)| now.since(*last) <= lately);
         self.well = Some((row.map_or(now, |(first, _)| first), now));
-        let mean = |old: Duration| (old * 7 + took) / 8;
-        self.latency = Some(self.latency.map_or(took, mean));
+        let mean = |took: Duration| self.latency.map_or(took, |old| (old * 7 + took) / 8);
+        self.latency = took.map(mean).or(self.latency);
         self.failures_permille -= self.failures_permille.div_ceil(MEAN_PART);
     }
 
@@ -76,6 +79,15 @@ impl Health {
         if let Some(had) = had.filter(|_| opened) {
             self.lose(had, settings);
         }
+    }
+
+    pub fn abandoned(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.breaker.abandoned();
+    }
+
+    pub fn strike(&mut self) {
+        self.struck = true;
     }
 
     /// Takes in that it failed after it had the turn for so long.
@@ -112,11 +124,24 @@ impl Health {
     }
 
     pub fn admits(&self, now: Moment) -> bool {
-        self.breaker.admits(now)
+        !self.struck && self.breaker.admits(now)
+    }
+
+    pub fn is_struck(&self) -> bool {
+        self.struck
     }
 
     pub fn is_closed(&self) -> bool {
-        self.breaker.is_closed()
+        !self.struck && self.breaker.is_closed()
+    }
+
+    pub fn is_on_trial(&self, now: Moment) -> bool {
+        !self.struck && !self.breaker.admits(now) && matches!(self.breaker.state(), breaker::State::HalfOpen { .. })
+    }
+
+    /// Returns when its breaker lets a question through: at the beginning of time where it lets through everything.
+    pub fn opens(&self) -> Moment {
+        self.breaker.due()
     }
 
     pub fn phi(&self, now: Moment) -> f64 {

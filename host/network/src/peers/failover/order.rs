@@ -48,7 +48,8 @@ impl Failover {
     pub(super) fn wants_probe(&self, member: usize) -> bool {
         let by_list = matches!(self.settings.strategy, FailoverStrategy::Immediate | FailoverStrategy::Graceful);
         let preferable = !by_list || self.current.is_none_or(|current| member < current);
-        self.current != Some(member) && preferable || !self.health[member].is_closed()
+        !self.health[member].is_struck()
+            && (self.current != Some(member) && preferable || !self.health[member].is_closed())
     }
 
     pub(super) fn probe_due(&self, member: usize) -> Moment {

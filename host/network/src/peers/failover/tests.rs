@@ -58,7 +58,7 @@ impl Caller {
     fn tell(&mut self, member: usize, answer: impl Fn(u64, usize) -> Option<u64>) -> bool {
         self.failover.began(member);
         match answer(self.millis / 1000, member) {
-            Some(millis) => self.failover.answered(at(self.millis), member, Duration::from_millis(millis)),
+            Some(millis) => self.failover.answered(at(self.millis), member, Some(Duration::from_millis(millis))),
             None => self.failover.failed(at(self.millis), member),
         }
         answer(self.millis / 1000, member).is_some()
@@ -120,7 +120,7 @@ fn what_was_asked_is_answered_before_the_turn_is_given_back() {
             second += 1;
             if failover.probe(at(second * 1000)) == Some(0) {
                 failover.began(0);
-                failover.answered(at(second * 1000), 0, Duration::from_millis(5));
+                failover.answered(at(second * 1000), 0, Some(Duration::from_millis(5)));
             }
             if failover.pick(at(second * 1000)).is_some_and(|turn| turn.member == 0) {
                 return (second, failover);
@@ -239,7 +239,7 @@ fn a_single_upstream_keeps_the_turn_and_is_asked_again_by_its_breaker() {
     let due = failover.due().expect("it is asked again");
     assert!((at(500)..=at(1000)).contains(&due));
     assert_eq!(failover.pick(due), Some(Turn { member: 0, moved: None }));
-    failover.answered(due, 0, Duration::from_millis(3));
+    failover.answered(due, 0, Some(Duration::from_millis(3)));
     assert_eq!(failover.view(due, 0).breaker, State::Closed { failures: 0 });
     assert_eq!(failover.view(due, 0).latency, Some(Duration::from_millis(3)));
 }
@@ -294,4 +294,34 @@ proptest! {
         caller.run(120, |_, member| (member == well).then_some(10));
         prop_assert_eq!(caller.failover.current(), Some(well));
     }
+}
+
+#[test]
+fn whoever_is_struck_is_neither_asked_nor_tried() {
+    for strategy in FailoverStrategy::ALL {
+        let mut failover = failover(strategy, 2);
+        failover.strike(0);
+        assert_eq!(failover.soonest(), Some(1));
+        for second in 0..300 {
+            assert_eq!(failover.pick(at(second * 1000)).map(|turn| turn.member), Some(1), "{strategy}");
+            assert_ne!(failover.probe(at(second * 1000)), Some(0), "{strategy}");
+        }
+        failover.strike(1);
+        assert_eq!((failover.pick(at(300_000)), failover.probe(at(300_000)), failover.soonest()), (None, None, None));
+    }
+}
+
+#[test]
+fn a_trial_that_nobody_waits_for_lets_the_next_one_through() {
+    let mut failover = failover(FailoverStrategy::Immediate, 1);
+    failover.failed(at(0), 0);
+    let due = failover.due().expect("it is tried again");
+    assert_eq!((failover.pick(due).map(|turn| turn.member), failover.is_on_trial(due, 0)), (Some(0), true));
+    assert_eq!(failover.pick(due), None);
+    failover.began(0);
+    failover.abandoned(0);
+    assert!(!failover.is_on_trial(due, 0));
+    assert_eq!(failover.pick(due).map(|turn| turn.member), Some(0));
+    failover.answered(due, 0, None);
+    assert_eq!((failover.is_well(due, 0), failover.view(due, 0).latency), (true, None));
 }
