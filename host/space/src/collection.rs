@@ -2,9 +2,11 @@
 
 use crate::error::{PlotError, Problem};
 use crate::hard::{HardPlot, Name, make as hard_make};
-use crate::plain::PlainPlot;
 use crate::plain::make::{ENDING, ENDING_PART};
-use adit_primitives::space::LEAF_BYTES;
+use crate::plain::{Header, PlainPlot};
+use adit_primitives::Hash256;
+use adit_primitives::contract::space::{PlotKind, Registration};
+use adit_primitives::space::{LEAF_BYTES, SCOOP_BYTES};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -126,6 +128,58 @@ fn unfinished_plain(path: &Path) -> Problem {
 }
 
 impl Plot {
+    /// Opens a plot anew, and tells whether it is still what it was.
+    ///
+    /// # Errors
+    /// Where it is not there any more, not whole, or another one.
+    pub fn again(&self, path: &Path) -> Result<(), Problem> {
+        let now = match self {
+            Self::Plain(_) => PlainPlot::finished(path).map(Self::Plain),
+            Self::Hard(_) => HardPlot::open(path).map(Self::Hard),
+        };
+        if self.is_same(&now.map_err(|error| error.problem)?) { Ok(()) } else { Err(Problem::Changed) }
+    }
+
+    /// Tells whether another one says the same of itself.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(one), Self::Plain(other)) => one.header() == other.header(),
+            (Self::Hard(one), Self::Hard(other)) => one.name() == other.name(),
+            _ => false,
+        }
+    }
+
+    /// Returns which scheme it is of.
+    pub fn kind(&self) -> PlotKind {
+        match self {
+            Self::Plain(_) => PlotKind::Plain,
+            Self::Hard(_) => PlotKind::Hard,
+        }
+    }
+
+    /// Returns how a header registers it. `None` of a hard plot: those need not be.
+    pub fn registration(&self) -> Option<Registration> {
+        let Self::Plain(plot) = self else { return None };
+        let Header { key, seed, leaves, root, .. } = *plot.header();
+        Some(Registration { key: Hash256(key), seed: Hash256(seed), leaves, root: Hash256(root) })
+    }
+
+    /// Returns how many leaves or nonces it has.
+    pub fn entries(&self) -> u64 {
+        match self {
+            Self::Plain(plot) => plot.header().leaves,
+            Self::Hard(plot) => plot.name().nonces,
+        }
+    }
+
+    /// Returns how many bytes of each entry a challenge asks for.
+    pub fn each(&self) -> u64 {
+        match self {
+            Self::Plain(_) => LEAF_BYTES as u64,
+            Self::Hard(_) => SCOOP_BYTES as u64,
+        }
+    }
+
     /// Returns how many bytes of the file are looked up: leaves or nonces.
     pub fn space(&self) -> u64 {
         match self {

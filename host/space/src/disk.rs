@@ -6,10 +6,11 @@ use crate::error::{PlotError, Problem};
 use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate, statvfs};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::mpsc::sync_channel;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 /// What direct reading asks of offsets, lengths and addresses: the largest sector in use.
@@ -102,64 +103,53 @@ impl Reading {
 }
 
 /// Bytes that are read at once.
-const READ: usize = 1 << 20;
+pub const READ: usize = 1 << 20;
 
-/// Buffers that wait for one side or the other: one is read into while one is looked at, and one lies ready.
-const BUFFERS: usize = 3;
-
-/// Shows `length` bytes from `offset` on to `visit`, in order, a mebibyte at a time, while the next ones are read. Where `visit` says
-/// [`ControlFlow::Break`], it ends there. What `visit` is shown is whole multiples of `each` bytes.
+/// Shows a part of a file to `visit`, piece by piece: whole multiples of `each` bytes, with their place in the file.
+///
+/// So many threads take the pieces in order; each reads one and looks at it, so that some read while others look. A piece is in memory for each thread, and
+/// no more. Where `visit` says [`ControlFlow::Break`], no further piece is taken.
 ///
 /// # Errors
-/// Where the file cannot be read, or ends before.
+/// Where the file cannot be read, or ends before. What was read until then was shown.
 pub fn stream(
     path: &Path,
-    offset: u64,
-    length: u64,
+    part: Range<u64>,
     each: usize,
-    mut visit: impl FnMut(u64, &[u8]) -> ControlFlow<()>,
+    threads: usize,
+    visit: &(dyn Fn(u64, &[u8]) -> ControlFlow<()> + Sync),
 ) -> io::Result<()> {
     let reading = Reading::open(path)?;
-    // What is looked at may begin within a sector.
-    let before = usize::try_from(offset % SECTOR as u64).expect("less than a sector");
-    let most = READ / each * each;
-    let (full, filled) = sync_channel::<io::Result<(Buffer, usize)>>(BUFFERS);
-    let (back, empty) = sync_channel(BUFFERS);
-    for _ in 0..BUFFERS {
-        back.send(Buffer::new(READ + SECTOR)).expect("the other end is here");
-    }
-    let read = move || {
-        let mut done = 0;
-        while done < length {
-            // Nobody looks any more.
-            let Ok(mut buffer) = empty.recv() else { return };
-            let count = usize::try_from(length - done).map_or(most, |left| left.min(most));
-            let at = offset + done;
-            let before = usize::try_from(at % SECTOR as u64).expect("less than a sector");
-            let outcome = reading.read(&mut buffer, at - before as u64, before + count);
-            let failed = outcome.is_err();
-            if full.send(outcome.map(|()| (buffer, count))).is_err() || failed {
-                return;
-            }
-            done += count as u64;
-        }
-    };
-    thread::scope(|scope| {
-        scope.spawn(read);
-        let (mut done, mut before) = (0, before);
-        while let Ok(part) = filled.recv() {
-            let (buffer, count) = part?;
-            let flow = visit(offset + done, &buffer.bytes()[before..before + count]);
-            done += count as u64;
-            before = usize::try_from((offset + done) % SECTOR as u64).expect("less than a sector");
-            if flow.is_break() {
+    let most = (READ / each * each) as u64;
+    let length = part.end.saturating_sub(part.start);
+    let room = usize::try_from(length.min(most)).expect("a piece fits memory") + 2 * SECTOR;
+    let (next, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+    let work = || -> io::Result<()> {
+        let mut buffer = Buffer::new(room.next_multiple_of(SECTOR));
+        while !ended.load(Ordering::Relaxed) {
+            let done = next.fetch_add(most, Ordering::Relaxed);
+            if done >= length {
                 break;
             }
-            // The reader may have ended.
-            let _ = back.send(buffer);
+            let (at, count) = (part.start + done, (length - done).min(most));
+            let count = usize::try_from(count).expect("a piece fits memory");
+            // What is looked at may begin within a sector.
+            let before = usize::try_from(at % SECTOR as u64).expect("less than a sector");
+            reading.read(&mut buffer, at - before as u64, before + count)?;
+            if visit(at, &buffer.bytes()[before..before + count]).is_break() {
+                ended.store(true, Ordering::Relaxed);
+            }
         }
-        drop((filled, back));
         Ok(())
+    };
+    // One that fails ends all.
+    let watched = || work().inspect_err(|_| ended.store(true, Ordering::Relaxed));
+    let pieces = usize::try_from(length.div_ceil(most)).unwrap_or(usize::MAX);
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(pieces)).map(|_| scope.spawn(watched)).collect();
+        let own = watched();
+        let others = others.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        others.fold(own, Result::and)
     })
 }
 

@@ -1,5 +1,6 @@
 //! What can be wrong with a plot.
 
+use adit_primitives::engine::Fault;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -36,8 +37,16 @@ pub enum Problem {
     Small { bytes: u64, least: u64 },
     #[error("it was interrupted; what is done stays, and the same command goes on with it")]
     Interrupted,
-    #[error("a thread that made it panicked")]
+    #[error("a thread that worked on it panicked")]
     Panic,
+    #[error("it is another plot than before")]
+    Changed,
+    #[error("it belongs to a key that nobody signs with here")]
+    Owner,
+    #[error("the chain counts plots of the other kind alone")]
+    Kind,
+    #[error("its leaves cannot be scored: {0}")]
+    Score(#[from] Fault),
 }
 
 impl Problem {

@@ -21,6 +21,7 @@ pub mod tree;
 
 pub use collection::{Collection, Found, Plot};
 pub use error::PlotError;
+pub use farm::Farm;
 
 /// Says how far a long work is, and whether it is to go on.
 pub trait Progress: Sync {

@@ -1,8 +1,10 @@
 //! What a farm tells of itself: how fast its plots are read, how good their answers are, how far it is.
 
+use crate::error::PlotError;
 use adit_primitives::contract::space::PlotKind;
 use adit_primitives::{Hash256, U256};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A farm since it was started.
@@ -16,6 +18,8 @@ pub struct Figures {
     pub wins: u64,
     /// In the order of their paths.
     pub plots: Vec<PlotFigures>,
+    /// What is wrong with files and folders, plots or not, in the order of their paths.
+    pub problems: Vec<Arc<PlotError>>,
 }
 
 /// A plot since it joined.

@@ -6,9 +6,15 @@ use crate::disk;
 use crate::error::{PlotError, Problem};
 use adit_primitives::space::{SCOOP_BYTES, SCOOPS, SpaceEngine};
 use std::fs::File;
-use std::ops::ControlFlow;
+use std::io;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// How many threads scan a plot: one reads while another computes.
+const THREADS: usize = 3;
 
 /// A whole plot.
 #[derive(Debug)]
@@ -79,30 +85,53 @@ impl HardPlot {
         Ok(())
     }
 
+    /// Shows a scoop of some nonces to `visit`, some at a time with the number of the first, on so many threads: see [`disk::stream`]. Nonces are
+    /// counted from the plot's first.
+    pub fn show(
+        &self,
+        scoop: u64,
+        nonces: Range<u64>,
+        threads: usize,
+        visit: &(dyn Fn(u64, &[u8]) -> ControlFlow<()> + Sync),
+    ) -> io::Result<()> {
+        let from = self.name.at(scoop, 0);
+        let part = self.name.at(scoop, nonces.start)..self.name.at(scoop, nonces.end.min(self.name.nonces));
+        disk::stream(&self.path, part, SCOOP_BYTES, threads, &|at, scoops| {
+            visit((at - from) / SCOOP_BYTES as u64, scoops)
+        })
+    }
+
     /// Looks for the nonce with the best quality in a scoop under a generation signature. `goes_on` is asked between reads; `None` where it said no.
     pub fn scan(
         &self,
         engine: &dyn SpaceEngine,
         signature: &[u8; 32],
         scoop: u64,
-        goes_on: &dyn Fn() -> bool,
+        goes_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<Deadline>, Problem> {
-        let mut qualities = Vec::new();
-        let (mut best, mut whole) = (None::<Deadline>, true);
-        let (from, length) = (self.name.at(scoop, 0), self.name.nonces * SCOOP_BYTES as u64);
-        disk::stream(&self.path, from, length, SCOOP_BYTES, |offset, scoops| {
-            qualities.resize(scoops.len() / SCOOP_BYTES, 0);
-            engine.qualities(signature, scoops, &mut qualities);
-            let first = self.name.start + (offset - from) / SCOOP_BYTES as u64;
-            let lowest = qualities.iter().zip(first..).min();
-            if let Some((&quality, nonce)) = lowest
+        let (best, whole) = (Mutex::new(None::<Deadline>), AtomicBool::new(true));
+        self.show(scoop, 0..self.name.nonces, THREADS, &|first, scoops| {
+            let lowest = best_of(engine, signature, scoops);
+            let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((place, quality)) = lowest
                 && best.is_none_or(|best| quality < best.quality)
             {
-                best = Some(Deadline { nonce, quality });
+                *best = Some(Deadline { nonce: self.name.start + first + place, quality });
             }
-            whole = goes_on();
-            if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if goes_on() {
+                return ControlFlow::Continue(());
+            }
+            whole.store(false, Ordering::Relaxed);
+            ControlFlow::Break(())
         })?;
-        Ok(best.filter(|_| whole))
+        let best = best.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(best.filter(|_| whole.into_inner()))
     }
+}
+
+/// Returns the place of the scoop with the best quality, and that quality.
+pub(crate) fn best_of(engine: &dyn SpaceEngine, signature: &[u8; 32], scoops: &[u8]) -> Option<(u64, u64)> {
+    let mut qualities = vec![0; scoops.len() / SCOOP_BYTES];
+    engine.qualities(signature, scoops, &mut qualities);
+    qualities.into_iter().zip(0..).min().map(|(quality, place)| (place, quality))
 }

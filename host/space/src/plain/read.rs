@@ -1,19 +1,21 @@
 //! Reads plain plots: checks them against what their key and seed give, looks for the best leaf, and proves it.
 
 use super::format::{HEADER_BYTES, Header};
-use crate::disk::{self, Buffer, Reading};
+use crate::disk::{self, Buffer, READ, Reading};
 use crate::error::{PlotError, Problem};
 use crate::tree::{self, Node, SUBTREE, SUBTREE_LEVELS};
 use adit_primitives::space::{BestLeaf, LEAF_BYTES, ScoreHash, SpaceEngine};
 use std::fs::File;
-use std::ops::ControlFlow;
+use std::io;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Bytes read at once.
-const READ: usize = 1 << 20;
+/// How many threads scan a plot: one reads while another scores.
+const THREADS: usize = 3;
 
 /// A finished plot.
 #[derive(Debug)]
@@ -134,26 +136,43 @@ impl PlainPlot {
         if root_is_right { Ok(()) } else { Err(Problem::Wrong { what: "header's root", offset: 96 }) }
     }
 
+    /// Shows leaves to `visit`, some at a time with the number of the first, on so many threads: see [`disk::stream`].
+    pub fn show(
+        &self,
+        leaves: Range<u64>,
+        threads: usize,
+        visit: &(dyn Fn(u64, &[u8]) -> ControlFlow<()> + Sync),
+    ) -> io::Result<()> {
+        let (from, layout) = (self.header.layout().leaf(0), self.header.layout());
+        let part = layout.leaf(leaves.start)..layout.leaf(leaves.end.min(self.header.leaves));
+        disk::stream(&self.path, part, LEAF_BYTES, threads, &|at, bytes| visit((at - from) / LEAF_BYTES as u64, bytes))
+    }
+
     /// Looks for the leaf with the lowest score under a challenge. `goes_on` is asked between reads; `None` where it said no.
     pub fn scan(
         &self,
         engine: &dyn SpaceEngine,
         hash: ScoreHash,
         challenge: &[u8; 32],
-        goes_on: &dyn Fn() -> bool,
+        goes_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<(u64, Node)>, Problem> {
-        let (mut best, mut whole) = (None::<(u64, Node)>, true);
-        let (from, length) = (self.header.layout().leaf(0), self.header.leaves * LEAF_BYTES as u64);
-        disk::stream(&self.path, from, length, LEAF_BYTES, |offset, leaves| {
-            if let Some(BestLeaf { index, score }) = engine.best_leaf(hash, challenge, leaves)
+        let (best, whole) = (Mutex::new(None::<(u64, Node)>), AtomicBool::new(true));
+        self.show(0..self.header.leaves, THREADS, &|first, leaves| {
+            let found = engine.best_leaf(hash, challenge, leaves);
+            let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(BestLeaf { index, score }) = found
                 && best.is_none_or(|(_, best)| score.iter().rev().lt(best.iter().rev()))
             {
-                best = Some(((offset - from) / LEAF_BYTES as u64 + index as u64, score));
+                *best = Some((first + index as u64, score));
             }
-            whole = goes_on();
-            if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if goes_on() {
+                return ControlFlow::Continue(());
+            }
+            whole.store(false, Ordering::Relaxed);
+            ControlFlow::Break(())
         })?;
-        Ok(best.filter(|_| whole))
+        let best = best.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(best.filter(|_| whole.into_inner()))
     }
 
     /// Proves that a leaf is in the plot: reads its subtree and one node on each level above.
@@ -181,8 +200,10 @@ impl PlainPlot {
             path.push(found);
         }
         let proof = Proof { leaf, index, path };
-        // A plot that rotted since it was checked proves nothing.
-        if tree::root_of(&proof.leaf, index, &proof.path) == self.header.root {
+        let mut made = [0; LEAF_BYTES];
+        engine.leaves(&self.header.id(), index, &mut made);
+        // A plot that rotted since it was checked proves nothing, and a tree over leaves that were made up neither.
+        if made == leaf && tree::root_of(&proof.leaf, index, &proof.path) == self.header.root {
             Ok(proof)
         } else {
             Err(Problem::Wrong { what: "leaves", offset: layout.leaf(first) })

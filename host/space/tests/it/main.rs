@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod collection;
+mod farm;
 mod hard;
 mod plain;
 mod python;

@@ -1,0 +1,386 @@
+//! What a farm holds: its plots, what is known of them, and the question at hand.
+//!
+//! All threads of a farm share it behind a lock. Nothing here reads a file or waits.
+
+use super::Settings;
+use super::answer::{Answer, Best, Finished};
+use super::figures::{Figures, PlotFigures, Standing};
+use super::question::Question;
+use super::record::{Record, Speed};
+use super::round::{Asked, Disk, Entrant, Job, Leader, Round};
+use super::score::Scored;
+use super::threads::Finding;
+use crate::collection::{Collection, Plot};
+use crate::error::{PlotError, Problem};
+use adit_primitives::contract::space::{Challenge, PlotPlace, Registration};
+use adit_primitives::{Hash256, Height, U256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::mem::Discriminant;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A plot of the collection.
+struct Farmed {
+    plot: Arc<Plot>,
+    disk: Disk,
+    record: Record,
+}
+
+/// What a thread saw of its part.
+pub struct Seen {
+    pub entries: u64,
+    pub took: Duration,
+}
+
+/// What the desk does next.
+pub enum Step {
+    Tell(Vec<Answer>),
+    /// Make the proof for the lowest score.
+    Prove(Arc<Asked>, Leader),
+    /// Wait until something changes, or until then.
+    Wait(Option<Instant>),
+}
+
+/// The lowest score that a proof was made for.
+struct Proven {
+    scored: Scored,
+    field: usize,
+    place: PlotPlace,
+}
+
+/// What all threads of a farm share.
+pub struct Barn {
+    pub settings: Settings,
+    /// Counts the changes of settings: the folders are looked at anew.
+    pub changes: u64,
+    pub is_closing: bool,
+    /// The threads that scan, by their numbers.
+    pub scanners: BTreeSet<usize>,
+    /// How many threads there are, of all kinds.
+    pub living: usize,
+    plots: BTreeMap<Arc<Path>, Farmed>,
+    /// Whether the folders were looked at once.
+    is_known: bool,
+    /// Disks that somebody reads.
+    busy: BTreeSet<Disk>,
+    speeds: BTreeMap<Disk, Speed>,
+    /// What was last said to be wrong with a file.
+    named: BTreeMap<PathBuf, Arc<PlotError>>,
+    /// What is to be told. Bounded by the files there are.
+    untold: Vec<Answer>,
+    round: Option<Round>,
+    told: Option<U256>,
+    proven: Option<Proven>,
+    challenges: u64,
+    proofs: u64,
+    wins: u64,
+}
+
+impl Barn {
+    /// Begins with nothing.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            changes: 0,
+            is_closing: false,
+            scanners: BTreeSet::new(),
+            living: 0,
+            plots: BTreeMap::new(),
+            is_known: false,
+            busy: BTreeSet::new(),
+            speeds: BTreeMap::new(),
+            named: BTreeMap::new(),
+            untold: Vec::new(),
+            round: None,
+            told: None,
+            proven: None,
+            challenges: 0,
+            proofs: 0,
+            wins: 0,
+        }
+    }
+
+    /// Takes what lies in the folders now.
+    pub fn found(&mut self, finding: Finding, now: Instant) {
+        let Finding { collection: Collection { found, missing }, disks } = finding;
+        let (mut joined, mut there, mut seen) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        for error in missing {
+            seen.insert(error.path.clone());
+            self.name(Arc::new(error));
+        }
+        for (file, disk) in found.into_iter().zip(disks) {
+            seen.insert(file.path.clone());
+            match file.plot {
+                Err(error) => self.name(Arc::new(error)),
+                Ok(plot) => {
+                    let path: Arc<Path> = file.path.into();
+                    let known =
+                        self.plots.get(&path).is_some_and(|known| known.plot.is_same(&plot) && known.disk == disk);
+                    if !known {
+                        joined.push(Arc::clone(&path));
+                        let farmed = Farmed { plot: Arc::new(plot), disk, record: Record::default() };
+                        self.named.remove(&*path);
+                        self.plots.insert(Arc::clone(&path), farmed);
+                    }
+                    there.insert(path);
+                }
+            }
+        }
+        let vanished: Vec<PathBuf> =
+            self.plots.keys().filter(|path| !there.contains(*path)).map(|path| path.to_path_buf()).collect();
+        self.plots.retain(|path, _| there.contains(path));
+        self.named.retain(|path, _| seen.contains(path));
+        let of_round = if self.is_known { joined.clone() } else { self.plots.keys().cloned().collect() };
+        self.is_known = true;
+        if !joined.is_empty() || !vanished.is_empty() {
+            let joined = joined.iter().map(|path| path.to_path_buf()).collect();
+            self.untold.push(Answer::Plots { joined, vanished });
+        }
+        self.enlist(of_round, now);
+    }
+
+    /// Takes a question. The one before ends.
+    pub fn ask(&mut self, question: Question, number: u64, now: Instant) {
+        self.end(now);
+        self.challenges += 1;
+        let limit = self.settings.timeout.and_then(|timeout| now.checked_add(timeout));
+        let deadline = limit.map_or(question.deadline, |limit| limit.min(question.deadline));
+        let asked = Asked {
+            number,
+            question,
+            begun: now,
+            deadline,
+            scanned: AtomicU64::new(0),
+            instances: Mutex::new(Vec::new()),
+        };
+        self.round = Some(Round::new(asked));
+        (self.told, self.proven) = (None, None);
+        self.enlist(self.plots.keys().cloned().collect(), now);
+    }
+
+    /// Lets plots take part in the question at hand, where it is theirs.
+    fn enlist(&mut self, paths: Vec<Arc<Path>>, now: Instant) {
+        let Some(mut round) = self.round.take() else { return };
+        let question = &round.asked.question;
+        let mut entrants = Vec::new();
+        for path in paths {
+            let Some(farmed) = self.plots.get(&path) else { continue };
+            let key = match &*farmed.plot {
+                _ if question.challenge.plots != farmed.plot.kind() => Err(Problem::Kind),
+                Plot::Plain(plot) => {
+                    Ok(Hash256(plot.header().key)).map(|key| question.keys.contains(&key).then_some(key))
+                }
+                Plot::Hard(plot) => Ok(question.key_of(plot.name().account)),
+            };
+            let key = key.and_then(|key| key.ok_or(Problem::Owner));
+            let registration = farmed.plot.registration();
+            let registered = registration.map_or(Some(Height(0)), |plot| question.registration(&plot));
+            let (plot, disk) = (Arc::clone(&farmed.plot), farmed.disk);
+            match (key, registered) {
+                (Err(problem), _) => self.name(Arc::new(problem.at(&path))),
+                // It is young: its time comes.
+                (Ok(_), None) => {}
+                (Ok(key), Some(registered)) => entrants.push(Entrant { path, plot, disk, key, registered }),
+            }
+        }
+        let concurrent = self.settings.concurrent.max(1);
+        round.enlist(entrants, now, &|disk, disks| {
+            // Where fewer are read at once than there are, each has its part of the time.
+            let share = |speed: u64| speed * concurrent.min(disks) as u64 / disks.max(1) as u64;
+            self.speeds.get(&disk).and_then(|speed| speed.bytes_per_second()).map(share)
+        });
+        self.round = Some(round);
+    }
+
+    /// Hands out work: to one thread for each disk.
+    pub fn take(&mut self, now: Instant) -> Option<Job> {
+        let (busy, threads) = (&self.busy, self.settings.threads.max(1));
+        let round = self.round.as_mut().filter(|round| now < round.asked.deadline)?;
+        let job = round.take(&|disk| busy.contains(&disk), threads)?;
+        self.busy.insert(job.entrant.disk);
+        Some(job)
+    }
+
+    /// Notes a score. Tells whether it is its plot's lowest.
+    pub fn note(&mut self, job: &Job, scored: Scored) -> bool {
+        self.round_of(job.asked.number).is_some_and(|round| round.note(job.part.field, scored))
+    }
+
+    /// Notes that a thread is done with its part.
+    pub fn done(&mut self, job: &Job, seen: Result<Seen, Problem>) {
+        self.busy.remove(&job.entrant.disk);
+        let each = job.entrant.plot.each();
+        let entries = seen.as_ref().map_or(0, |seen| seen.entries);
+        if let Ok(seen) = &seen {
+            self.speeds.entry(job.entrant.disk).or_default().measure(seen.entries * each, seen.took);
+            if let Some(farmed) = self.plots.get_mut(&job.entrant.path) {
+                farmed.record.speed.measure(seen.entries * each, seen.took);
+            }
+        }
+        let Some(round) = self.round_of(job.asked.number) else { return };
+        let whole = round.done(&job.part, entries);
+        if let Err(problem) = seen {
+            self.fail(job.part.field, &job.entrant.path, problem);
+        } else if let Some(best) = whole
+            && let Some(farmed) = self.plots.get_mut(&job.entrant.path)
+        {
+            farmed.record.answered(best.score, farmed.plot.entries());
+            // It could be read again. What is rotten stays so, whether a challenge comes upon it or not.
+            let path = &*job.entrant.path;
+            if self.named.get(path).is_some_and(|error| !matches!(error.problem, Problem::Wrong { .. })) {
+                self.named.remove(path);
+            }
+        }
+    }
+
+    fn round_of(&mut self, number: u64) -> Option<&mut Round> {
+        self.round.as_mut().filter(|round| round.asked.number == number)
+    }
+
+    /// Notes that something is wrong with a plot under the question at hand.
+    fn fail(&mut self, field: usize, path: &Path, problem: Problem) {
+        let Some(round) = &mut self.round else { return };
+        let is_new = !round.failed.contains_key(path);
+        let error = round.fail(field, problem);
+        if let Some(farmed) = self.plots.get_mut(path)
+            && is_new
+        {
+            farmed.record.failed();
+        }
+        self.name(error);
+    }
+
+    /// Says what is wrong with a file, unless the same was said before.
+    fn name(&mut self, error: Arc<PlotError>) {
+        let before = self.named.insert(error.path.clone(), Arc::clone(&error));
+        if before.is_none_or(|before| kind_of(&before.problem) != kind_of(&error.problem)) {
+            self.untold.push(Answer::Problem(error));
+        }
+    }
+
+    /// Returns what the desk does next.
+    pub fn step(&mut self, now: Instant) -> Step {
+        if !self.untold.is_empty() {
+            return Step::Tell(std::mem::take(&mut self.untold));
+        }
+        let Some(round) = &self.round else { return Step::Wait(None) };
+        let leader = round.leader();
+        let is_over = now >= round.asked.deadline || self.is_known && round.is_through();
+        if let Some(leader) = leader {
+            let is_proven = self.proven_of(&leader).is_some();
+            let wins = leader.scored.score <= round.asked.question.challenge.target.0;
+            let is_better = self.told.is_none_or(|told| leader.scored.score < told);
+            if !is_proven && (is_over || wins && is_better) {
+                return Step::Prove(Arc::clone(&round.asked), leader);
+            }
+            if is_better {
+                self.told = Some(leader.scored.score);
+                return Step::Tell(self.best().map(Answer::Best).into_iter().collect());
+            }
+        }
+        if is_over {
+            self.end(now);
+            return Step::Tell(std::mem::take(&mut self.untold));
+        }
+        Step::Wait(Some(round.asked.deadline))
+    }
+
+    /// Notes how it went with a proof.
+    pub fn proved(&mut self, asked: &Asked, leader: &Leader, place: Result<PlotPlace, Problem>) {
+        let Some(round) = self.round_of(asked.number) else { return };
+        let target = round.asked.question.challenge.target.0;
+        match place {
+            Err(problem) => {
+                // Whatever the reason is: what cannot be shown is no answer.
+                round.withdraw(leader.field);
+                self.fail(leader.field, &leader.entrant.path, problem);
+            }
+            Ok(place) => {
+                self.proofs += 1;
+                let has_won = self.proven.as_ref().is_some_and(|proven| proven.scored.score <= target);
+                if leader.scored.score <= target && !has_won {
+                    self.wins += 1;
+                }
+                self.proven = Some(Proven { scored: leader.scored, field: leader.field, place });
+            }
+        }
+    }
+
+    fn proven_of(&self, leader: &Leader) -> Option<&Proven> {
+        self.proven.as_ref().filter(|proven| proven.field == leader.field && proven.scored == leader.scored)
+    }
+
+    /// Returns the lowest score.
+    fn best(&self) -> Option<Best> {
+        let round = self.round.as_ref()?;
+        let leader = round.leader()?;
+        let place = self.proven_of(&leader).map(|proven| proven.place.clone());
+        let Challenge { challenge, target, .. } = round.asked.question.challenge;
+        Some(Best {
+            challenge,
+            key: leader.entrant.key,
+            score: leader.scored.score,
+            wins: leader.scored.score <= target.0 && place.is_some(),
+            place,
+            plot: leader.entrant.path.to_path_buf(),
+        })
+    }
+
+    /// Ends the question at hand.
+    fn end(&mut self, now: Instant) {
+        let best = self.best();
+        let Some(round) = self.round.take() else { return };
+        self.untold.push(Answer::Finished(Finished {
+            challenge: round.asked.question.challenge.challenge,
+            best,
+            plots: round.count(),
+            bytes: round.scanned(),
+            coverage_permille: round.coverage_permille(),
+            failed: round.failed.into_values().collect(),
+            took: now.saturating_duration_since(round.asked.begun),
+        }));
+    }
+
+    /// Returns how plain plots are registered.
+    pub fn registrations(&self) -> Vec<Registration> {
+        self.plots.values().filter_map(|farmed| farmed.plot.registration()).collect()
+    }
+
+    /// Returns how far the question at hand is.
+    pub fn standing(&self, now: Instant) -> Option<Standing> {
+        let round = self.round.as_ref()?;
+        Some(Standing {
+            challenge: round.asked.question.challenge.challenge,
+            scanned: round.scanned(),
+            all: round.all,
+            best: round.leader().map(|leader| leader.scored.score),
+            left: round.left(now),
+        })
+    }
+
+    /// Returns what the farm did since it was started.
+    pub fn figures(&self) -> Figures {
+        let plots = self.plots.iter().map(|(path, farmed)| PlotFigures {
+            path: path.to_path_buf(),
+            kind: farmed.plot.kind(),
+            space: farmed.plot.space(),
+            bytes_per_second: farmed.record.speed.bytes_per_second(),
+            answered: farmed.record.answered,
+            failed: farmed.record.failed,
+            best: farmed.record.best,
+            quality_permille: farmed.record.quality_permille(),
+            problem: self.named.get(&**path).map(|error| error.problem.to_string()),
+        });
+        let problems = self.named.values().cloned().collect();
+        Figures { challenges: self.challenges, proofs: self.proofs, wins: self.wins, plots: plots.collect(), problems }
+    }
+}
+
+/// Tells problems apart, whatever their numbers.
+fn kind_of(problem: &Problem) -> (Discriminant<Problem>, Option<io::ErrorKind>) {
+    let kind = if let Problem::File(error) = problem { Some(error.kind()) } else { None };
+    (std::mem::discriminant(problem), kind)
+}

@@ -1,0 +1,209 @@
+//! The threads of a farm: a scout that looks into folders, scanners that read and score, and a desk that makes proofs and tells.
+
+use super::answer::Answer;
+use super::barn::{Barn, Seen, Step};
+use super::round::{Disk, Job};
+use super::score::{Scored, Scorer};
+use crate::collection::{Collection, Plot};
+use crate::error::Problem;
+use adit_primitives::contract::space::scoop_of;
+use adit_primitives::space::SpaceEngine;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+/// What lies in the folders, and on which disks.
+pub struct Finding {
+    pub collection: Collection,
+    /// The disk of each file that was found.
+    pub disks: Vec<Disk>,
+}
+
+/// What the threads of a farm share.
+pub struct Shared {
+    barn: Mutex<Barn>,
+    /// Woken by whatever may concern another thread.
+    changed: Condvar,
+    /// The number of the question at hand: scans look at it between reads.
+    pub current: AtomicU64,
+    pub engine: Arc<dyn SpaceEngine>,
+}
+
+impl Finding {
+    fn look(folders: &[PathBuf]) -> Self {
+        let collection = Collection::open(folders);
+        // A file that went away since is named when it is scanned.
+        let disk = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.dev());
+        let disks = collection.found.iter().map(|found| disk(&found.path)).collect();
+        Self { collection, disks }
+    }
+}
+
+impl Shared {
+    pub fn new(barn: Barn, engine: Arc<dyn SpaceEngine>) -> Self {
+        Self { barn: Mutex::new(barn), changed: Condvar::new(), current: AtomicU64::new(0), engine }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Barn> {
+        self.barn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until another thread changed something, or until then.
+    pub fn wait<'b>(&self, barn: MutexGuard<'b, Barn>, until: Option<Instant>) -> MutexGuard<'b, Barn> {
+        let Some(until) = until else { return self.changed.wait(barn).unwrap_or_else(PoisonError::into_inner) };
+        let left = until.saturating_duration_since(Instant::now());
+        self.changed.wait_timeout(barn, left).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Wakes the other threads.
+    pub fn wake(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Starts a thread, counted while it lives.
+    pub fn spawn(self: &Arc<Self>, name: &str, work: impl FnOnce(&Self) + Send + 'static) -> io::Result<()> {
+        self.lock().living += 1;
+        let living = Living(Arc::clone(self));
+        // Where no thread is given, the count goes down with what it would have owned.
+        let run = move || {
+            let living = living;
+            work(&living.0);
+        };
+        thread::Builder::new().name(format!("adit-farm-{name}")).spawn(run).map(drop)
+    }
+}
+
+/// Counts a thread for as long as it lives.
+struct Living(Arc<Shared>);
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        self.0.lock().living -= 1;
+        self.0.wake();
+    }
+}
+
+/// Looks into the folders now and then, and when the settings change.
+pub fn scout(shared: &Shared) {
+    let mut barn = shared.lock();
+    while !barn.is_closing {
+        let (changes, folders) = (barn.changes, barn.settings.folders.clone());
+        drop(barn);
+        let finding = Finding::look(&folders);
+        let now = Instant::now();
+        barn = shared.lock();
+        barn.found(finding, now);
+        shared.wake();
+        let next = now.checked_add(barn.settings.rescan);
+        while !barn.is_closing && barn.changes == changes && next.is_none_or(|next| Instant::now() < next) {
+            barn = shared.wait(barn, next);
+        }
+    }
+}
+
+/// Makes proofs and tells what there is to tell.
+pub fn desk(shared: &Shared, mut tell: impl FnMut(Answer)) {
+    let mut barn = shared.lock();
+    loop {
+        match barn.step(Instant::now()) {
+            Step::Wait(_) if barn.is_closing => return,
+            Step::Wait(until) => barn = shared.wait(barn, until),
+            Step::Tell(answers) => {
+                drop(barn);
+                answers.into_iter().for_each(&mut tell);
+                barn = shared.lock();
+            }
+            Step::Prove(asked, leader) => {
+                drop(barn);
+                let scorer = Scorer { engine: &*shared.engine, question: &asked.question, instances: &asked.instances };
+                let prove = || scorer.prove(&leader.entrant.plot, leader.scored, leader.entrant.registered);
+                let place = catch_unwind(AssertUnwindSafe(prove)).unwrap_or(Err(Problem::Panic));
+                barn = shared.lock();
+                barn.proved(&asked, &leader, place);
+                shared.wake();
+            }
+        }
+    }
+}
+
+/// Reads and scores parts of plots, one after the other, for as long as so many scanners are wanted.
+pub fn scanner(shared: &Shared, number: usize) {
+    let mut barn = shared.lock();
+    loop {
+        if barn.is_closing || number >= barn.settings.concurrent.max(1) {
+            barn.scanners.remove(&number);
+            return;
+        }
+        let Some(job) = barn.take(Instant::now()) else {
+            barn = shared.wait(barn, None);
+            continue;
+        };
+        drop(barn);
+        let seen = catch_unwind(AssertUnwindSafe(|| scan(shared, &job))).unwrap_or(Err(Problem::Panic));
+        barn = shared.lock();
+        barn.done(&job, seen);
+        shared.wake();
+    }
+}
+
+/// Reads and scores a part of a plot, for as long as its question is at hand and its time is not over.
+fn scan(shared: &Shared, job: &Job) -> Result<Seen, Problem> {
+    let (begun, asked, plot) = (Instant::now(), &job.asked, &*job.entrant.plot);
+    if job.is_first {
+        plot.again(&job.entrant.path)?;
+    }
+    let scorer = Scorer { engine: &*shared.engine, question: &asked.question, instances: &asked.instances };
+    let (entries, failure, lowest) = (AtomicU64::new(0), Mutex::new(None), Mutex::new(None));
+    let look = |first: u64, bytes: &[u8]| -> Result<(), Problem> {
+        let scored = scorer.best(plot, first, bytes)?;
+        entries.fetch_add(bytes.len() as u64 / plot.each(), Ordering::Relaxed);
+        asked.scanned.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if let Some(scored) = scored.filter(|scored| lowers(&lowest, scored)) {
+            let at = usize::try_from((scored.entry - first) * plot.each()).expect("it is among them");
+            scorer.check_leaf(
+                plot,
+                scored.entry,
+                &bytes[at..][..usize::try_from(plot.each()).expect("a few bytes")],
+            )?;
+            if shared.lock().note(job, scored) {
+                shared.wake();
+            }
+        }
+        Ok(())
+    };
+    let visit = |first: u64, bytes: &[u8]| {
+        if let Err(problem) = look(first, bytes) {
+            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
+            return ControlFlow::Break(());
+        }
+        let goes_on = shared.current.load(Ordering::Relaxed) == asked.number && Instant::now() < asked.deadline;
+        if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let part = job.part.entries.clone();
+    match plot {
+        Plot::Plain(plot) => plot.show(part, job.threads, &visit)?,
+        Plot::Hard(plot) => {
+            plot.show(scoop_of(&asked.question.challenge.challenge).into(), part, job.threads, &visit)?;
+        }
+    }
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(problem) => Err(problem),
+        None => Ok(Seen { entries: entries.into_inner(), took: begun.elapsed() }),
+    }
+}
+
+/// Tells whether a score is the lowest of a part so far, and notes it.
+fn lowers(lowest: &Mutex<Option<Scored>>, scored: &Scored) -> bool {
+    let mut lowest = lowest.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_lower = lowest.is_none_or(|lowest| scored.score < lowest.score);
+    if is_lower {
+        *lowest = Some(*scored);
+    }
+    is_lower
+}
