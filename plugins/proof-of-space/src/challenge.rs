@@ -109,7 +109,7 @@ mod tests {
             chained(&generation, 5, 1),
             chained(&Hash256([3; 32]), 5, 0),
             challenge(Source::Parent, &generation, parent, Height(5), 0),
-            challenge(Source::Parent, &generation, BlockId([3; 32]), Height(5), 0),
+            challenge(Source::Parent, &generation, BlockId([4; 32]), Height(5), 0),
         ];
         for (place, one) in all.iter().enumerate() {
             assert!(!all[..place].contains(one), "number {place}");

@@ -60,14 +60,14 @@ fn placed_target(block: &KnownBlock) -> Target {
     Target::from_compact(block.bits).expect("only blocks with a valid target are placed")
 }
 
-/// Returns how much space wins one block in the spacing aimed at, in GiB, with eight significant digits: so many leaves or nonces as
+/// Returns how much space wins about one block in the spacing aimed at, in GiB, with eight significant digits: so many leaves or nonces as
 /// one of them is expected to meet the target, times their bytes, times the part of the spacing that one challenge takes.
 pub fn space_gib(config: &Config, target: Target) -> String {
     let bytes_log2: usize = match config.leaf {
         Leaf::Plain => 5,
         Leaf::Hard => 18,
     };
-    // 2^256 / target · bytes / 2^30 GiB, where every challenge were won.
+    // 2^256 / target · bytes / 2^30 GiB win about every challenge.
     let each = Wide::from(1u64) << (256 + bytes_log2 - 30);
     let all = each * Wide::from(config.challenge_seconds) / Wide::from(config.spacing_seconds);
     times_easiest(Target(U256::from(all)), target)
