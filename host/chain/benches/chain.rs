@@ -96,7 +96,7 @@ fn connecting(criterion: &mut Criterion) {
     group.sample_size(10);
     let block_of = |world: &mut World| -> Block {
         let template = world.chain.template(NOW, &request()).unwrap();
-        world.chain.assemble(&template, Solution { nonce: 1, rolled: 0 }).unwrap()
+        world.chain.assemble(&template, Solution::Nonce { nonce: 1, rolled: 0 }).unwrap()
     };
     group.bench_function("that waited in the mempool", |bencher| {
         bencher.iter_batched(

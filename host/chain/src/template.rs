@@ -7,6 +7,7 @@ use crate::mempool::selection::Room;
 use crate::{
     Block, BlockIndex, CoinbaseData, LedgerRules, Mempool, Output, Pending, PublicKey, TemplateLimits, Transaction,
 };
+use adit_primitives::contract::space::{Challenge, SpaceProof};
 use adit_primitives::contract::{Draft, PowInput, Requirements, Violation};
 use adit_primitives::engine::{Fault, RulesEngine, SharedView};
 use adit_primitives::storage::Storage;
@@ -47,7 +48,10 @@ pub struct WorkTemplate {
     pub expires: Timestamp,
     /// The header without its proof.
     pub header: Vec<u8>,
+    /// Without bytes where plots win blocks.
     pub pow: PowInput,
+    /// What farmers are asked, where plots win blocks. The template expires with it.
+    pub challenge: Option<Challenge>,
     pub target: Target,
     /// The time in the header.
     pub time: Timestamp,
@@ -62,12 +66,15 @@ pub struct WorkTemplate {
     pub transactions: Arc<Vec<Arc<Pending>>>,
 }
 
-/// A proof that a miner found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Solution {
-    pub nonce: u64,
-    /// The little-endian `u32` at `PowInput::roll_offset` as it was hashed. Ignored where nothing may be rolled.
-    pub rolled: u32,
+/// A proof that a miner or a farmer found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Solution {
+    Nonce {
+        nonce: u64,
+        /// The little-endian `u32` at `PowInput::roll_offset` as it was hashed. Ignored where nothing may be rolled.
+        rolled: u32,
+    },
+    Space(Box<SpaceProof>),
 }
 
 /// Why there is no template, or no block from it.
@@ -78,6 +85,8 @@ pub enum TemplateError {
     Refused(Violation),
     #[error("{bytes} bytes of coinbase data, {max} are allowed")]
     Extra { bytes: usize, max: usize },
+    #[error("on this chain work wins blocks, not space")]
+    NotSpace,
     #[error("the rules named parents that leave out the selected tip {tip}")]
     Parents { tip: BlockId },
     #[error(transparent)]
@@ -232,15 +241,20 @@ impl TemplateCache {
         let body_root = fold_branch(coinbase.leaf(), &filling.branch);
         let draft = Draft { parents: requirements.parents.clone(), bits: requirements.bits, time, body_root };
         let built = source.rules.encode(&draft)?.map_err(TemplateError::Refused)?;
+        let view: SharedView = source.index.clone();
+        let asked = source.rules.space().map(|space| space.challenge(&view, &draft.parents, time)).transpose()?;
+        let challenge = asked.transpose().map_err(TemplateError::Refused)?;
+        let expires = Timestamp::from_millis(now.to_millis().saturating_add(self.limits.lifetime_ms));
         // A find for an earlier run's template must never be taken for one of this run's.
         self.made = now.to_millis().saturating_mul(IDS_PER_MILLI).max(self.made + 1);
         Ok(WorkTemplate {
             id: self.made,
             state_version: source.state_version,
             created: now,
-            expires: Timestamp::from_millis(now.to_millis().saturating_add(self.limits.lifetime_ms)),
+            expires: challenge.as_ref().map_or(expires, |challenge| expires.min(challenge.closes)),
             header: built.header,
             pow: built.pow,
+            challenge,
             target: built.target,
             time,
             body_root,
@@ -280,8 +294,11 @@ impl TemplateCache {
 impl WorkTemplate {
     /// Puts a solution into the header, and the body under it.
     pub fn assemble(&self, rules: &dyn RulesEngine, solution: Solution) -> Result<Block, TemplateError> {
-        let Solution { nonce, rolled } = solution;
-        let header = rules.seal(&self.header, nonce, rolled)?.map_err(TemplateError::Refused)?;
+        let sealed = match solution {
+            Solution::Nonce { nonce, rolled } => rules.seal(&self.header, nonce, rolled)?,
+            Solution::Space(proof) => rules.space().ok_or(TemplateError::NotSpace)?.prove(&self.header, &proof)?,
+        };
+        let header = sealed.map_err(TemplateError::Refused)?;
         let payments = self.transactions.iter().map(|pending| pending.transaction.clone());
         Ok(Block { header, body: std::iter::once(self.coinbase.clone()).chain(payments).collect() })
     }

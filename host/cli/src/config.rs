@@ -151,8 +151,14 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
         hash: rule_plugin(&hash),
         ledger: ledger_json(&file.ledger, &ledger),
     };
-    let settings =
-        Settings { node: file.node, miner: file.miner, pool: file.pool, network: file.network, log: file.log };
+    let settings = Settings {
+        node: file.node,
+        miner: file.miner,
+        farm: file.farm,
+        pool: file.pool,
+        network: file.network,
+        log: file.log,
+    };
     Some(ResolvedChain {
         prefix,
         rules,
@@ -236,6 +242,7 @@ fn absolute_paths(mut settings: Settings, folder: &Path) -> Settings {
     settings.node.token_file.iter_mut().for_each(join);
     settings.miner.key_file.iter_mut().for_each(join);
     settings.miner.ca_file.iter_mut().for_each(join);
+    settings.farm.folders.iter_mut().for_each(join);
     settings.pool.key_file.iter_mut().for_each(join);
     settings.network.iter_mut().filter_map(|network| network.key_file.as_mut()).for_each(join);
     for tls in [&mut settings.node.tls, &mut settings.pool.tls].into_iter().flatten() {

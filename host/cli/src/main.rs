@@ -10,6 +10,7 @@ mod chain;
 mod config;
 mod dag;
 mod engine;
+mod farm;
 mod key;
 mod peers;
 mod plot;

@@ -1,5 +1,7 @@
 //! `adit plot`: makes plots, shows what lies in folders, and checks it.
 
+pub mod folders;
+
 use crate::peers::bytes as said;
 use crate::run::{runtime, signal};
 use crate::sandbox::random;
@@ -66,8 +68,8 @@ enum Leaf {
 
 #[derive(clap::Args)]
 pub struct FoldersArguments {
-    /// A folder with plots; more than one may be named.
-    #[arg(long = "dir", value_name = "FOLDER", required = true)]
+    /// A folder with plots; more than one may be named. Without one, those in which `adit plot create` put plots from here.
+    #[arg(long = "dir", value_name = "FOLDER")]
     folders: Vec<PathBuf>,
 }
 
@@ -84,6 +86,17 @@ pub struct CheckArguments {
     /// How many threads: one for each core unless told otherwise.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+}
+
+impl FoldersArguments {
+    fn folders(&self) -> Result<Vec<PathBuf>> {
+        if !self.folders.is_empty() {
+            return Ok(self.folders.clone());
+        }
+        let noted = folders::noted()?;
+        anyhow::ensure!(!noted.is_empty(), "no plot was made from here: name a folder with --dir");
+        Ok(noted)
+    }
 }
 
 /// Runs a command on plots.
@@ -167,6 +180,7 @@ fn create(arguments: &CreateArguments) -> Result<ExitCode> {
     shown.bar.finish_and_clear();
     let path = made?;
     Collection::write_metadata(&arguments.dir)?;
+    folders::note(&arguments.dir)?;
     println!("{}: {}", path.display(), said(std::fs::metadata(&path)?.len()));
     Ok(ExitCode::SUCCESS)
 }
@@ -182,7 +196,7 @@ fn threads(wanted: Option<u16>) -> usize {
 }
 
 fn list(arguments: &FoldersArguments, as_json: bool) -> Result<ExitCode> {
-    let collection = Collection::open(&arguments.folders);
+    let collection = Collection::open(&arguments.folders()?);
     let space: u64 = collection.plots().map(|(_, plot)| plot.space()).sum();
     let problems =
         || collection.missing.iter().chain(collection.found.iter().filter_map(|found| found.plot.as_ref().err()));
@@ -215,7 +229,7 @@ fn leaf_of(plot: &Plot) -> &'static str {
 }
 
 fn check(arguments: &CheckArguments) -> Result<ExitCode> {
-    let collection = Collection::open(&arguments.folders.folders);
+    let collection = Collection::open(&arguments.folders.folders()?);
     let (engine, ended) = (Backend::widest(), listen()?);
     let mut wrong = 0;
     for error in &collection.missing {

@@ -2,6 +2,7 @@
 
 use crate::config::{self, ChainSource, ResolvedChain, source};
 use crate::engine::{self, monotonic};
+use crate::farm::{self, FarmChoice};
 use crate::terminal::{LogFormat, StatusLine};
 use crate::{key, pool, sandbox};
 use adit_chain::{PublicKey, SecretKey};
@@ -12,8 +13,9 @@ use adit_node::mining::{MinerReport, Mining, MiningParts, WorkSource};
 use adit_node::pool::hosting::{HostingParts, Prepared};
 use adit_node::reload::Loaded;
 use adit_node::run::{Node, NodeParts, run_both};
-use adit_node::settings::MinerSettings;
+use adit_node::settings::failover::UpstreamPlace;
 use adit_node::settings::pool::{JoinSettings, PoolMode};
+use adit_node::settings::{MinerSettings, Settings};
 use adit_plugin_host::Sandbox;
 use adit_primitives::Timestamp;
 use adit_primitives::engine::HashEngine;
@@ -36,6 +38,8 @@ pub struct UpArguments {
     chain: PathBuf,
     #[command(flatten)]
     miner: MinerChoice,
+    #[command(flatten)]
+    farm: FarmChoice,
 }
 
 #[derive(clap::Args)]
@@ -59,6 +63,8 @@ pub struct MinerArguments {
     join: JoinChoice,
     #[command(flatten)]
     miner: MinerChoice,
+    #[command(flatten)]
+    farm: FarmChoice,
 }
 
 #[derive(clap::Args)]
@@ -159,7 +165,7 @@ pub fn open(path: PathBuf) -> Result<Opened> {
     Ok(Opened { chain, loaded, sandbox, path })
 }
 
-fn node_parts(
+pub fn node_parts(
     opened: &Opened,
     log: crate::terminal::LogLevel,
     miner: watch::Receiver<Arc<MinerReport>>,
@@ -192,19 +198,27 @@ fn node_parts(
 }
 
 /// The key that is paid.
-fn pay_to(chain: &ResolvedChain) -> Result<PublicKey> {
+pub fn pay_to(chain: &ResolvedChain) -> Result<PublicKey> {
     let miner = &chain.settings.miner;
     if let Some(address) = &miner.address {
         let address = chain.prefix.parse(address).with_context(|| format!("{address} is no address of this chain"))?;
         return Ok(address.key);
     }
-    let file = miner.key_file.clone().unwrap_or_else(|| chain.settings.node.data_dir.join("miner.key"));
+    let file = key_file(chain);
     let fresh = !file.exists();
     let key: SecretKey = key::read_or_create(&file)?;
     if fresh {
         tracing::info!(file = %file.display(), address = %chain.prefix.address(key.public()), "made a key for the miner");
     }
     Ok(key.public())
+}
+
+/// The file of the key that is paid, and owns plots.
+pub fn key_file(chain: &ResolvedChain) -> PathBuf {
+    // Plots made from here belong to the key that lies here.
+    let here = || Some(PathBuf::from(key::FILE)).filter(|file| farm::is_space(chain) && file.exists());
+    let own = || chain.settings.node.data_dir.join(key::FILE);
+    chain.settings.miner.key_file.clone().or_else(here).unwrap_or_else(own)
 }
 
 /// Runs a node without a miner.
@@ -237,6 +251,11 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
     let level = log.start(&opened.chain.settings.log.level)?;
     arguments.miner.over(&mut opened.chain.settings.miner);
     opened.loaded.settings.miner = opened.chain.settings.miner.clone();
+    if farm::is_space(&opened.chain) {
+        arguments.farm.over(&mut opened.chain.settings.farm)?;
+        opened.loaded.settings.farm = opened.chain.settings.farm.clone();
+        return farm::up(&opened, level, log);
+    }
     let settings = opened.chain.settings.miner.clone();
     let key = pay_to(&opened.chain)?;
     let search = search(&opened.chain)?;
@@ -269,7 +288,7 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
             clock: Arc::new(monotonic),
             entropy: entropy(),
             report,
-            changes: Some(miner_settings(&node)),
+            changes: Some(changes(&node, |settings| settings.miner.clone())),
         })?;
         let switch = mining.switch();
         let (hosts, joins) = (Arc::clone(&opened), Arc::clone(&opened));
@@ -289,7 +308,7 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
             clock: clock(),
         });
         let hosting = hosting.await?;
-        let ended = run_both(node, mining, async {
+        let ended = run_both(node, |signal| mining.run_until(signal), async {
             signal().await;
             // Blocks of the pool still reach the chain, and its shares the log.
             hosting.end().await;
@@ -305,13 +324,16 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The miner's part of the settings as they change.
-fn miner_settings(node: &Node) -> watch::Receiver<MinerSettings> {
+/// A part of the settings as they change.
+pub fn changes<T: PartialEq + Send + Sync + 'static>(
+    node: &Node,
+    part: impl Fn(&Settings) -> T + Send + 'static,
+) -> watch::Receiver<T> {
     let mut standing = node.standing();
-    let (sender, receiver) = watch::channel(standing.borrow_and_update().settings.miner.clone());
+    let (sender, receiver) = watch::channel(part(&standing.borrow_and_update().settings));
     tokio::spawn(async move {
         while standing.changed().await.is_ok() {
-            let now = standing.borrow_and_update().settings.miner.clone();
+            let now = part(&standing.borrow_and_update().settings);
             sender.send_if_modified(|before| {
                 let changed = *before != now;
                 *before = now;
@@ -348,7 +370,7 @@ fn own_pool(chain: &ResolvedChain) -> Result<WorkSource> {
         one => one,
     };
     let join = JoinSettings {
-        pools: vec![format!("stratum+tcp://{}", SocketAddr::new(host, port))],
+        pools: vec![format!("stratum+tcp://{}", SocketAddr::new(host, port)).into()],
         user: None,
         ..pool.join.clone()
     };
@@ -365,7 +387,7 @@ fn work_of_pools(chain: &ResolvedChain, join: &JoinSettings) -> Result<WorkSourc
         join: join.clone(),
         address,
         base: pool.shares.base,
-        return_interval: None,
+        failover: chain.settings.miner.failover.clone(),
         clock: clock(),
         entropy: entropy(),
     };
@@ -374,14 +396,15 @@ fn work_of_pools(chain: &ResolvedChain, join: &JoinSettings) -> Result<WorkSourc
 }
 
 /// The nodes that `[miner]` names.
-fn nodes(chain: &ResolvedChain) -> Result<WorkSource> {
+pub fn nodes(chain: &ResolvedChain) -> Result<WorkSource> {
     let settings = &chain.settings.miner;
     anyhow::ensure!(
         !settings.nodes.is_empty(),
         "no node to mine for: --node URL, or miner.nodes in chain.toml; for a pool --pool URL"
     );
     let address = chain.prefix.address(pay_to(chain)?).to_string();
-    let client = NodeClient::new(&settings.nodes, settings.ca_file.as_deref(), chain.rules.clone(), entropy())?;
+    let ca_file = settings.ca_file.as_deref();
+    let client = NodeClient::with_turns(&settings.nodes, &settings.failover, ca_file, chain.rules.clone(), entropy())?;
     Ok(WorkSource::Nodes { client, address })
 }
 
@@ -395,11 +418,16 @@ pub fn miner(arguments: MinerArguments, log: &LogFormat) -> Result<ExitCode> {
     arguments.join.over(join);
     let mut joins = chain.settings.pool.mode == PoolMode::Join && arguments.nodes.is_empty();
     if !arguments.pools.is_empty() {
-        join.pools = arguments.pools;
+        join.pools = arguments.pools.into_iter().map(UpstreamPlace::from).collect();
         joins = true;
     }
     if !arguments.nodes.is_empty() {
-        chain.settings.miner.nodes = arguments.nodes;
+        chain.settings.miner.nodes = arguments.nodes.into_iter().map(UpstreamPlace::from).collect();
+    }
+    if farm::is_space(chain) {
+        anyhow::ensure!(!joins, "plots are farmed for nodes: --node URL, or miner.nodes in chain.toml");
+        arguments.farm.over(&mut chain.settings.farm)?;
+        return farm::miner(chain, log);
     }
     let settings = chain.settings.miner.clone();
     let source = if joins { pools(chain)? } else { nodes(chain)? };

@@ -1,9 +1,10 @@
 //! What a person sees: the log, and one line that says how the chain stands.
 
-use crate::peers::progress;
+use crate::peers::{bytes, progress};
 use adit_network::Phase;
 use adit_node::api::peers::SyncBody;
 use adit_node::chain::{DagStanding, Snapshot};
+use adit_node::farming::FarmReport;
 use adit_node::mining::{MinerReport, Tally};
 use adit_node::network::NetworkHandle;
 use adit_node::run::Node;
@@ -122,7 +123,11 @@ impl StatusLine {
             let others = others.unwrap_or_default();
             let snapshot = chain.borrow().clone();
             let report = miner.borrow().clone();
-            let mining = if report.running { format!(" · {}", speed(&report)) } else { String::new() };
+            let mining = match &report.farm {
+                Some(farm) => format!(" · {}", farming(farm, report.blocks_accepted)),
+                None if report.running => format!(" · {}", speed(&report)),
+                None => String::new(),
+            };
             let (difficulty, waiting) = (&snapshot.next.difficulty, snapshot.pool.transactions);
             format!("{} · {others}difficulty {difficulty} · {waiting} waiting{mining} · {url}", position(&snapshot))
         })
@@ -133,6 +138,10 @@ impl StatusLine {
         Self::show(log, move || {
             let report = miner.borrow().clone();
             let (blocks, shares) = (report.blocks_accepted, report.shares);
+            if let Some(farm) = &report.farm {
+                let (stale, refused) = (report.blocks_stale, report.blocks_refused);
+                return format!("{} · {stale} stale · {refused} refused", farming(farm, blocks));
+            }
             let speed = speed(&report);
             if blocks + report.blocks_stale + report.blocks_refused > 0 || shares == Tally::default() {
                 let (stale, refused) = (report.blocks_stale, report.blocks_refused);
@@ -195,6 +204,22 @@ fn position(snapshot: &Snapshot) -> String {
     let blue = colours.blue_ratio().map(|ratio| format!(" · {:.1} % blue", ratio * 100.0)).unwrap_or_default();
     let (last, mean) = (colours.merged_last, colours.merge_set_mean());
     format!("blue score {height} · {tips} tips{blue} · merges {last}, {mean:.1} on average")
+}
+
+/// Says how a farmer stands: its plots, the challenge at hand with the best score and what is left to scan, and what it won.
+fn farming(farm: &FarmReport, won: u64) -> String {
+    let plots = format!("{} plots, {}", farm.plots.len(), bytes(farm.space_bytes));
+    let Some(challenge) = farm.challenge.get(..8) else { return format!("{plots} · no challenge yet") };
+    let best =
+        farm.best_of_target.map_or_else(|| "no score yet".to_owned(), |best| format!("best {best:.2} of the target"));
+    let scanned = farm.scanned_bytes.saturating_mul(100).checked_div(farm.asked_bytes).unwrap_or(100);
+    let left =
+        farm.seconds_left.filter(|_| scanned < 100).map(|left| format!(", {left:.0} s left")).unwrap_or_default();
+    let problems = match farm.problems.len() {
+        0 => String::new(),
+        count => format!(" · {count} not farmed"),
+    };
+    format!("{plots} · challenge {challenge} {scanned} % scanned{left} · {best} · {won} blocks won{problems}")
 }
 
 fn speed(report: &MinerReport) -> String {

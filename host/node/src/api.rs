@@ -5,7 +5,7 @@
 //! Pages of other sites get nothing, whoever looks at them.
 //!
 //! Reading order: [`shapes`] is what goes over the wire, [`error`] what a refusal looks like, [`body`] how requests are read, [`origin`] which
-//! pages may send them, [`reads`] how answers are read off the disk; then one file for each group of routes: [`blocks`], [`block`], [`dag`], [`push`], [`transactions`], [`status`], [`peers`], [`rounds`], [`statistics`], [`control`], [`pages`].
+//! pages may send them, [`reads`] how answers are read off the disk; then one file for each group of routes: [`blocks`], [`block`], [`space`], [`dag`], [`push`], [`transactions`], [`status`], [`peers`], [`rounds`], [`statistics`], [`control`], [`pages`].
 
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod block;
@@ -27,6 +27,8 @@ pub mod reads;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod rounds;
 pub mod shapes;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
+pub mod space;
 pub mod statistics;
 pub mod status;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
@@ -167,6 +169,7 @@ pub fn router(api: Arc<ApiState>, pool: Router) -> Router {
         .routes(routes!(blocks::mine_block))
         .routes(routes!(blocks::submit_block))
         .routes(routes!(blocks::blockchain))
+        .routes(routes!(space::register))
         .routes(routes!(block::block))
         .routes(routes!(block::offer))
         .routes(routes!(dag::part))

@@ -4,7 +4,7 @@
 //! the node with it, when the database fails: it does not go on with a state that it cannot keep.
 //!
 //! Reading order: this file is what others see, `peers` what the network does, `checks` what is done beside the thread, `owner` what the thread does, `outlook` what the rules say
-//! about the next block, `foresight` which templates are made before anybody asks, `handed` which stay known.
+//! about the next block, `foresight` which templates are made before anybody asks, `handed` which stay known, [`plots`] which plots the chain has registered.
 
 mod checks;
 mod foresight;
@@ -12,6 +12,7 @@ mod handed;
 mod outlook;
 mod owner;
 mod peers;
+pub mod plots;
 
 pub use handed::Client;
 pub use peers::{NEWS_MAX, News, TURNS};
@@ -22,15 +23,16 @@ use crate::statistics::timed::Stopwatch;
 use crate::statistics::{Colours, StatisticsReport};
 use adit_chain::{
     Accepted, Block, BlockError, Chain, ChainReader, Checked, CheckedHeaders, MempoolError, MempoolLimits,
-    OrphanLimits, Pending, Solution, TakenHeaders, TemplateError, TemplateLimits, TemplateRequest, Transaction,
-    WorkTemplate,
+    OrphanLimits, Pending, TakenHeaders, TemplateError, TemplateLimits, TemplateRequest, Transaction, WorkTemplate,
 };
+use adit_primitives::contract::space::SpaceProof;
 use adit_primitives::contract::{KnownBlock, PowInput, Requirements, Violation};
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
 use adit_primitives::storage::{Storage, StorageError};
 use adit_primitives::{BlockId, Height, TxId, Work};
 use checks::Checks;
 use owner::Owner;
+use plots::Plots;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -184,6 +186,25 @@ pub struct BlockParts {
     pub body: Vec<Transaction>,
 }
 
+/// What solves a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Work(Proof),
+    Space(Box<SpaceProof>),
+}
+
+impl From<Proof> for Found {
+    fn from(proof: Proof) -> Self {
+        Self::Work(proof)
+    }
+}
+
+impl From<SpaceProof> for Found {
+    fn from(proof: SpaceProof) -> Self {
+        Self::Space(Box::new(proof))
+    }
+}
+
 /// What a miner found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proof {
@@ -252,7 +273,7 @@ enum Request {
     Headers { checked: Result<CheckedHeaders, Fault>, reply: Reply<TakenHeaders> },
     Forget { towards: BlockId, reply: Reply<usize> },
     Parts { parts: Box<BlockParts>, reply: Reply<Result<Taken, SubmitError>> },
-    Proof { template: Solved, proof: Proof, reply: Reply<Result<Taken, SubmitError>> },
+    Proof { template: Solved, found: Found, reply: Reply<Result<Taken, SubmitError>> },
     Transaction { transaction: Transaction, reply: Reply<Result<TxId, MempoolError>> },
     Template { client: Client, request: TemplateRequest, reply: Reply<Result<Arc<WorkTemplate>, WorkError>> },
     Pool { reply: Reply<Vec<Arc<Pending>>> },
@@ -272,6 +293,7 @@ pub struct ChainHandle {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     reader: ChainReader,
     checks: Checks,
+    plots: Arc<Plots>,
     news: broadcast::Sender<News>,
     /// For turns of what peers send.
     turns: Arc<Semaphore>,
@@ -329,6 +351,7 @@ impl ChainThread {
         let reader = parts.chain.reader();
         let checking = std::mem::take(&mut parts.checking);
         let checks = Checks::new(checking.into_iter().map(|hash| parts.chain.checker(hash)).collect());
+        let plots = Arc::new(Plots::new(Arc::clone(&parts.rules), reader.clone()));
         let owner = Owner::new(parts)?;
         let (snapshot, news) = (owner.watch(), owner.news());
         let (mailbox, requests) = mpsc::channel(MAILBOX);
@@ -349,7 +372,7 @@ impl ChainThread {
             }
         });
         let turns = Arc::new(Semaphore::new(TURNS));
-        Ok(Self { handle: ChainHandle { mailbox, snapshot, reader, checks, news, turns }, thread })
+        Ok(Self { handle: ChainHandle { mailbox, snapshot, reader, checks, plots, news, turns }, thread })
     }
 
     /// Asks the thread to end after what waits already, and waits for it.
@@ -378,6 +401,11 @@ impl ChainHandle {
         &self.reader
     }
 
+    /// Returns which plots the chain has registered, and which wait for that.
+    pub fn plots(&self) -> &Arc<Plots> {
+        &self.plots
+    }
+
     /// Tells whether the chain's thread still answers.
     pub fn is_running(&self) -> bool {
         !self.mailbox.is_closed()
@@ -399,13 +427,14 @@ impl ChainHandle {
         self.ask(|reply| Request::Parts { parts: Box::new(parts), reply }).await
     }
 
-    /// Submits the proof for a template.
+    /// Submits what solves a template.
     pub async fn submit_proof(
         &self,
         template: Solved,
-        proof: Proof,
+        found: impl Into<Found>,
     ) -> Result<Result<Taken, SubmitError>, Unavailable> {
-        self.ask(|reply| Request::Proof { template, proof, reply }).await
+        let found = found.into();
+        self.ask(|reply| Request::Proof { template, found, reply }).await
     }
 
     /// Submits a transaction.
@@ -473,9 +502,9 @@ impl ChainHandle {
 
 impl Proof {
     /// Fills in the rolled word.
-    fn over(self, pow: &PowInput) -> Solution {
+    fn over(self, pow: &PowInput) -> (u64, u32) {
         let offset = pow.roll_offset as usize;
         let word = || pow.bytes.get(offset..)?.first_chunk::<4>().copied().map(u32::from_le_bytes);
-        Solution { nonce: self.nonce, rolled: self.rolled.or_else(word).unwrap_or_default() }
+        (self.nonce, self.rolled.or_else(word).unwrap_or_default())
     }
 }

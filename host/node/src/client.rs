@@ -1,4 +1,4 @@
-//! Speaks to other nodes: HTTPS with keep-alive, a WebSocket for templates, several nodes in order of preference.
+//! Speaks to other nodes: HTTPS with keep-alive, a WebSocket for templates, several nodes of which one has the turn.
 //!
 //! Before a node is trusted with anything it names its chain's rules, and is refused with the differences spelled out where they are not ours.
 //! Certificates are verified always. How failures are answered stands in [`crate::retry`].
@@ -6,9 +6,12 @@
 use crate::api::blocks::MineBlockResponse;
 use crate::api::error::ErrorBody;
 use crate::api::shapes::IdentityBody;
-use crate::clock::{Entropy, random_u32};
+use crate::api::status::StatusResponse;
+use crate::clock::{Entropy, random_u32, random_u64};
 use crate::retry::{self, Failure, Next};
+use crate::settings::failover::{FailoverSettings, UpstreamPlace};
 use crate::tls::{self, Authorities, TlsError};
+use crate::turns::{Question, Turns};
 use adit_primitives::identity::Rules;
 use futures_util::StreamExt;
 use reqwest::header::RETRY_AFTER;
@@ -17,7 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -35,8 +38,14 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long an idle connection is kept for the next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(90);
 
-/// How long a silent template subscription is believed to be alive: nodes ask every 15 seconds whether we are there.
+/// How often nodes ask a subscriber whether it is there.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How long a silent template subscription is believed to be alive.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// How long a node that failed is left alone at most.
+const LEFT_ALONE_MAX: Duration = Duration::from_secs(15);
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +60,17 @@ pub enum ClientError {
     Http { detail: String },
 }
 
-/// A client of one or more nodes of one chain.
-pub struct NodeClient {
+/// A client of one or more nodes of one chain. What is cloned has the same turns.
+#[derive(Clone)]
+pub struct NodeClient(Arc<Nodes>);
+
+struct Nodes {
     http: reqwest::Client,
     tls: Arc<ClientConfig>,
     nodes: Vec<Node>,
-    /// The node whose turn it is.
-    turn: AtomicUsize,
+    turns: Turns,
+    /// The height that is mined, by the newest template that was pushed.
+    mined: AtomicU64,
     ours: Rules,
     entropy: Entropy,
 }
@@ -66,8 +79,6 @@ struct Node {
     url: Url,
     /// Whether its rules were compared with ours since the connection to it last failed.
     agreed: AtomicBool,
-    /// Whether it keeps another chain.
-    struck: AtomicBool,
 }
 
 /// Which node answered.
@@ -84,25 +95,47 @@ pub enum Patience {
 }
 
 impl NodeClient {
-    /// Makes a client; nothing is connected yet. `ca_file` names the authorities to trust instead of the system's.
+    /// Makes a client of nodes of which the first that is well is asked; nothing is connected yet. `ca_file` names the authorities to trust instead of the
+    /// system's.
     pub fn new(nodes: &[String], ca_file: Option<&Path>, ours: Rules, entropy: Entropy) -> Result<Self, ClientError> {
-        let nodes: Vec<_> = nodes.iter().map(|url| node(url)).collect::<Result<_, _>>()?;
+        let places: Vec<_> = nodes.iter().cloned().map(UpstreamPlace::from).collect();
+        Self::with_turns(&places, &FailoverSettings::unset(), ca_file, ours, entropy)
+    }
+
+    /// Makes a client of nodes that have the turn by these settings.
+    pub fn with_turns(
+        places: &[UpstreamPlace],
+        failover: &FailoverSettings,
+        ca_file: Option<&Path>,
+        ours: Rules,
+        entropy: Entropy,
+    ) -> Result<Self, ClientError> {
+        let nodes: Vec<_> = places.iter().map(|place| node(place.url())).collect::<Result<_, _>>()?;
         let encrypted = nodes.iter().any(|node| node.url.scheme() == "https");
         if nodes.is_empty() {
             return Err(ClientError::NoNodes);
         }
         let (http, tls) = http(encrypted, ca_file)?;
-        Ok(Self { http, tls: Arc::new(tls), nodes, turn: AtomicUsize::new(0), ours, entropy })
+        let mut rules = failover.rules(LEFT_ALONE_MAX);
+        rules.heartbeat.interval = PING_INTERVAL;
+        let members = places.iter().map(UpstreamPlace::member).collect();
+        let turns = Turns::new("node", rules, members, random_u64(&entropy));
+        let mined = AtomicU64::new(0);
+        Ok(Self(Arc::new(Nodes { http, tls: Arc::new(tls), nodes, turns, mined, ours, entropy })))
     }
 
     /// Compares the rules of the node whose turn it is with ours.
     pub async fn handshake(&self, patience: Patience) -> Result<NodeNumber, Failure> {
-        let mut rounds = Rounds::new(self, patience);
+        let mut rounds = Rounds::new(&self.0, patience);
         loop {
             let (number, attempt) = rounds.node()?;
-            match self.agree(number, attempt).await {
-                Ok(()) => return Ok(number),
-                Err(failure) => rounds.failed(number, failure).await?,
+            let question = self.0.turns.ask(number.0);
+            match self.0.agree(number, attempt).await {
+                Ok(()) => {
+                    question.answered();
+                    return Ok(number);
+                }
+                Err(failure) => rounds.failed(number, question, failure).await?,
             }
         }
     }
@@ -114,28 +147,37 @@ impl NodeClient {
         body: Option<&Q>,
         patience: Patience,
     ) -> Result<(NodeNumber, A), Failure> {
-        let mut rounds = Rounds::new(self, patience);
+        self.attempt_due();
+        let mut rounds = Rounds::new(&self.0, patience);
         loop {
             let (number, attempt) = rounds.node()?;
-            let answer = match self.agree(number, attempt).await {
-                Ok(()) => self.send(number, path, body, attempt).await,
+            let question = self.0.turns.ask(number.0);
+            let answer = match self.0.agree(number, attempt).await {
+                Ok(()) => self.0.send(number, path, body, attempt).await,
                 Err(failure) => Err(failure),
             };
             match answer {
-                Ok(answer) => return Ok((number, answer)),
-                Err(failure) => rounds.failed(number, failure).await?,
+                Ok(answer) => {
+                    question.answered();
+                    return Ok((number, answer));
+                }
+                Err(failure) => rounds.failed(number, question, failure).await?,
             }
         }
     }
 
     /// Subscribes to templates at whichever node answers.
     pub async fn subscribe(&self, miner_address: &str, patience: Patience) -> Result<Subscription, Failure> {
-        let mut rounds = Rounds::new(self, patience);
+        let mut rounds = Rounds::new(&self.0, patience);
         loop {
             let (number, attempt) = rounds.node()?;
-            match self.subscribe_at(number, attempt, miner_address).await {
-                Ok(socket) => return Ok(Subscription { node: number, socket }),
-                Err(failure) => rounds.failed(number, failure).await?,
+            let question = self.0.turns.ask(number.0);
+            match self.0.subscribe_at(number, attempt, miner_address).await {
+                Ok(socket) => {
+                    question.answered();
+                    return Ok(Subscription { client: self.clone(), node: number, socket });
+                }
+                Err(failure) => rounds.failed(number, question, failure).await?,
             }
         }
     }
@@ -150,12 +192,12 @@ impl NodeClient {
     ) -> Result<A, Failure> {
         let mut attempt = 0;
         loop {
-            let failure = match self.send(number, path, body, attempt).await {
+            let failure = match self.0.send(number, path, body, attempt).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let wait = match failure.rule(attempt, random_u32(&self.entropy)) {
-                Next::Again { wait } | Next::NextNode { wait } if attempt + 1 < attempts => wait,
+            let wait = match failure.rule(attempt, random_u32(&self.0.entropy)) {
+                Next::Again { wait } | Next::Failed { wait } if attempt + 1 < attempts => wait,
                 _ => return Err(failure),
             };
             tokio::time::sleep(wait).await;
@@ -164,8 +206,54 @@ impl NodeClient {
     }
 
     /// Returns the URL of a node.
-    pub fn url(&self, NodeNumber(number): NodeNumber) -> &str {
+    pub fn url(&self, number: NodeNumber) -> &str {
+        self.0.url(number)
+    }
+
+    /// Has the nodes tried that are to be.
+    fn attempt_due(&self) {
+        if self.0.nodes.len() > 1 {
+            self.0.turns.attempt_due(|tried| self.attempt(NodeNumber(tried)));
+        }
+    }
+
+    /// Waits until another node has the turn, and has the others tried when that is due.
+    async fn leaves(&self, NodeNumber(number): NodeNumber) {
+        if self.0.nodes.len() == 1 {
+            return std::future::pending().await;
+        }
+        self.0.turns.leaves(number, |tried| self.attempt(NodeNumber(tried))).await;
+    }
+
+    /// Tries a node, beside whoever waits.
+    fn attempt(&self, number: NodeNumber) {
+        let nodes = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let question = nodes.turns.ask(number.0);
+            match nodes.has_caught_up(number).await {
+                Ok(()) => question.answered(),
+                Err(Failure::OtherChain { .. }) => nodes.turns.strike(number.0),
+                Err(failure) => {
+                    tracing::debug!(node = nodes.url(number), %failure, "a node is not well yet");
+                    nodes.forget(number);
+                    question.failed();
+                }
+            }
+        });
+    }
+}
+
+impl Nodes {
+    fn url(&self, NodeNumber(number): NodeNumber) -> &str {
         self.nodes[number].url.as_str()
+    }
+
+    /// Asks a node whether it keeps our chain, and has the blocks that are mined on.
+    async fn has_caught_up(&self, number: NodeNumber) -> Result<(), Failure> {
+        self.agree(number, 0).await?;
+        let status: StatusResponse = self.send(number, "status", None::<&()>, 0).await?;
+        let (length, mined) = (status.blockchain_length, self.mined.load(Ordering::Relaxed));
+        if length < mined { Err(Failure::Behind { length, mined }) } else { Ok(()) }
     }
 
     async fn subscribe_at(
@@ -180,23 +268,9 @@ impl NodeClient {
         opened.map_err(|_| Failure::Timeout { limit })?
     }
 
-    fn next_node(&self) -> Option<NodeNumber> {
-        let first = self.turn.load(Ordering::Relaxed);
-        let count = self.nodes.len();
-        let order = (first..first + count).map(|number| number % count);
-        order.into_iter().find(|number| !self.nodes[*number].struck.load(Ordering::Relaxed)).map(NodeNumber)
-    }
-
     /// Has the node's rules compared again before the next request.
     fn forget(&self, NodeNumber(number): NodeNumber) {
         self.nodes[number].agreed.store(false, Ordering::Relaxed);
-    }
-
-    /// Gives the turn to the node after this one, and tells whether that begins a new round.
-    fn pass_turn(&self, NodeNumber(number): NodeNumber) -> bool {
-        let next = (number + 1) % self.nodes.len();
-        self.turn.store(next, Ordering::Relaxed);
-        next <= number
     }
 
     async fn agree(&self, number: NodeNumber, attempt: u32) -> Result<(), Failure> {
@@ -309,60 +383,63 @@ async fn exchange<Q: Serialize + Sync, A: DeserializeOwned>(
 
 /// The attempts of one request, over all nodes.
 struct Rounds<'a> {
-    client: &'a NodeClient,
+    client: &'a Nodes,
     patience: Patience,
-    /// Attempts at the node whose turn it is: they lengthen its time limit.
+    /// Attempts in a row at one node: they lengthen its time limit.
     at_node: u32,
     in_all: u32,
-    /// Rounds over all nodes: they lengthen the wait between them.
+    /// Times that nobody else was there to be asked: they lengthen the wait.
     rounds: u32,
     /// Why the last node was struck.
     other_chain: Option<Failure>,
 }
 
 impl<'a> Rounds<'a> {
-    fn new(client: &'a NodeClient, patience: Patience) -> Self {
+    fn new(client: &'a Nodes, patience: Patience) -> Self {
         Self { client, patience, at_node: 0, in_all: 0, rounds: 0, other_chain: None }
     }
 
     /// Returns which node to ask now, and for the how manieth time.
     fn node(&mut self) -> Result<(NodeNumber, u32), Failure> {
         let all_struck = || Failure::OtherChain { differences: Vec::new() };
-        let number = self.client.next_node();
+        let number = self.client.turns.turn_or_soonest().map(NodeNumber);
         number.map(|number| (number, self.at_node)).ok_or_else(|| self.other_chain.take().unwrap_or_else(all_struck))
     }
 
     /// Takes in a failure, and waits as long as its rule says. Returns it where there is no use in going on.
-    async fn failed(&mut self, number: NodeNumber, failure: Failure) -> Result<(), Failure> {
+    async fn failed(&mut self, number: NodeNumber, question: Question<'_>, failure: Failure) -> Result<(), Failure> {
         let client = self.client;
         self.in_all += 1;
         tracing::warn!(node = client.url(number), %failure, attempt = self.in_all, "a request failed");
         let next = failure.rule(self.at_node, random_u32(&client.entropy));
-        let exhausted = matches!(self.patience, Patience::Attempts(most) if self.in_all >= most);
-        if exhausted && next != Next::StrikeNode {
-            client.forget(number);
-            return Err(failure);
-        }
         match next {
+            // A refusal is an answer.
+            Next::GiveUp => question.answered(),
+            Next::Again { .. } => drop(question),
+            Next::Failed { .. } => {
+                question.failed();
+                client.forget(number);
+            }
+            Next::StrikeNode => {
+                drop(question);
+                client.turns.strike(number.0);
+            }
+        }
+        let exhausted = matches!(self.patience, Patience::Attempts(most) if self.in_all >= most);
+        match next {
+            Next::StrikeNode => (self.at_node, self.other_chain) = (0, Some(failure)),
+            _ if exhausted => return Err(failure),
             Next::GiveUp => return Err(failure),
+            // Only where nobody else is well is there reason to wait: another node may answer at once.
+            Next::Failed { .. } if client.turns.turn().is_some_and(|turn| turn != number.0) => self.at_node = 0,
+            Next::Failed { wait } => {
+                let pause = retry::backoff(self.rounds, random_u32(&client.entropy));
+                (self.at_node, self.rounds) = (self.at_node + 1, self.rounds + 1);
+                tokio::time::sleep(if wait.is_zero() { wait } else { wait.max(pause) }).await;
+            }
             Next::Again { wait } => {
                 self.at_node += 1;
                 tokio::time::sleep(wait).await;
-            }
-            Next::NextNode { wait } => {
-                client.forget(number);
-                self.at_node = 0;
-                // Only at the end of the list is there reason to wait: until then another node may answer at once.
-                if client.pass_turn(number) {
-                    self.rounds += 1;
-                    tokio::time::sleep(wait.max(retry::backoff(self.rounds, random_u32(&client.entropy)))).await;
-                }
-            }
-            Next::StrikeNode => {
-                client.nodes[number.0].struck.store(true, Ordering::Relaxed);
-                client.pass_turn(number);
-                self.at_node = 0;
-                self.other_chain = Some(failure);
             }
         }
         Ok(())
@@ -371,6 +448,7 @@ impl<'a> Rounds<'a> {
 
 /// Templates as they come.
 pub struct Subscription {
+    client: NodeClient,
     node: NodeNumber,
     socket: WebSocketStream<Box<dyn Stream>>,
 }
@@ -381,19 +459,33 @@ impl Subscription {
         self.node
     }
 
-    /// Waits for the next template.
+    /// Waits for the next template. [`Failure::Elsewhere`] once another node has the turn.
     pub async fn next(&mut self) -> Result<MineBlockResponse, Failure> {
+        let (client, turns) = (&self.client, &self.client.0.turns);
         loop {
-            let heard = tokio::time::timeout(SILENCE_MAX, self.socket.next()).await;
-            let message = heard.map_err(|_| Failure::Timeout { limit: SILENCE_MAX })?;
-            let gone = |detail: String| Failure::Refused { detail };
-            match message {
-                None => return Err(gone("the node ended the subscription".to_owned())),
-                Some(Err(error)) => return Err(gone(error.to_string())),
-                Some(Ok(Message::Text(text))) => return template(text.as_str()),
+            let heard = tokio::select! {
+                heard = tokio::time::timeout(SILENCE_MAX, self.socket.next()) => heard,
+                () = client.leaves(self.node) => return Err(Failure::Elsewhere),
+            };
+            let failure = match heard {
+                Err(_) => Failure::Timeout { limit: SILENCE_MAX },
+                Ok(None) => Failure::Refused { detail: "the node ended the subscription".to_owned() },
+                Ok(Some(Err(error))) => Failure::Refused { detail: error.to_string() },
+                Ok(Some(Ok(Message::Text(text)))) => {
+                    let template = template(text.as_str())?;
+                    client.0.mined.store(template.block_template.index, Ordering::Relaxed);
+                    return Ok(template);
+                }
                 // Answers to pings are sent by the next read.
-                Some(Ok(_)) => {}
-            }
+                Ok(Some(Ok(message))) => {
+                    if message.is_ping() {
+                        turns.heard(self.node.0);
+                    }
+                    continue;
+                }
+            };
+            turns.ask(self.node.0).failed();
+            return Err(failure);
         }
     }
 }
@@ -428,7 +520,7 @@ fn node(text: &str) -> Result<Node, ClientError> {
     if !sound {
         return Err(wrong());
     }
-    Ok(Node { url, agreed: AtomicBool::new(false), struck: AtomicBool::new(false) })
+    Ok(Node { url, agreed: AtomicBool::new(false) })
 }
 
 async fn read(mut response: reqwest::Response, limit: Duration) -> Result<Vec<u8>, Failure> {

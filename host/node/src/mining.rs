@@ -66,6 +66,8 @@ pub enum MiningFailure {
     /// No node will ever give work: it keeps another chain, or refuses the address.
     #[error("no node gives work: {0}")]
     NoWork(Failure),
+    #[error("on this chain work wins blocks, not space: there is nothing to farm")]
+    NotSpace,
     #[error("the chain of this process has stopped")]
     ChainStopped,
     #[error("the miner panicked")]
@@ -363,7 +365,7 @@ impl Task {
         let proof = Proof { nonce: find.nonce, rolled: Some(find.rolled) };
         self.submissions.spawn(async move {
             let began = Instant::now();
-            let verdict = source.submit(&work, proof).await;
+            let verdict = source.submit(&work, proof.into()).await;
             Judged { worth, verdict, took: began.elapsed() }
         });
     }

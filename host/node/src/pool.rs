@@ -25,7 +25,7 @@ pub mod upstream;
 pub mod upstreams;
 pub mod web;
 
-use crate::clock::{Clock, Entropy, random_u32};
+use crate::clock::{Clock, Entropy, random_u32, random_u64};
 use crate::settings::pool::{MoneySettings, PoolSettings};
 use crate::tls::{self, TlsError};
 use adit_pool::money::fees::{BasisPoints, FeeError, Fees};
@@ -236,9 +236,11 @@ impl Pool {
         let ports = ports(&settings).await?;
         let stratum = ports[0].listener.local_addr().unwrap_or(settings.stratum);
         let now = (parts.clock)();
+        let seed = random_u64(&parts.entropy);
+        let upstreams = Arc::new(Upstreams::new(upstreams, &settings, seed, Arc::clone(&parts.clock)));
         let shared = Shared {
-            metrics: Arc::new(PoolMetrics::new()),
-            upstreams: Arc::new(Upstreams::new(upstreams, Arc::clone(&parts.clock))),
+            metrics: Arc::new(PoolMetrics::new(upstreams.turn_metrics())),
+            upstreams,
             log: Arc::new(ShareLog::open(storage)?),
             bans: Arc::new(Mutex::new(Bans::new(ban_rules(&settings), books.bans(now)?, now))),
             jobs: Arc::new(JobBook::new(job_rules(&settings), random_u32(&parts.entropy) >> 1)),

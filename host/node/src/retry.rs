@@ -5,9 +5,6 @@ use std::time::Duration;
 /// The longest wait between two attempts.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(15);
 
-/// How often one node is asked before the next one's turn comes.
-pub const ATTEMPTS_PER_NODE: u32 = 3;
-
 /// How a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -32,6 +29,12 @@ pub enum Failure {
     /// The answer is not what the API promises.
     #[error("the answer is not understood: {detail}")]
     Garbled { detail: String },
+    /// The node has not the newest blocks.
+    #[error("the node has {length} blocks, and block {mined} is mined")]
+    Behind { length: u64, mined: u64 },
+    /// The node is well, and another is preferred.
+    #[error("another node has the turn")]
+    Elsewhere,
     /// The node keeps another chain.
     #[error("the node keeps another chain: {}", differences.join("; "))]
     OtherChain { differences: Vec<String> },
@@ -40,10 +43,10 @@ pub enum Failure {
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Ask the same node after this wait.
+    /// Ask the same node after this wait: nothing speaks against it.
     Again { wait: Duration },
-    /// Ask the next node after this wait.
-    NextNode { wait: Duration },
+    /// The node failed. Ask whoever has the turn then, after this wait where that is the same one.
+    Failed { wait: Duration },
     /// Ask the next node, and this one never again.
     StrikeNode,
     /// Return the failure to whoever asked.
@@ -68,19 +71,16 @@ impl Failure {
     /// Returns the rule for this kind of failure on the attempt with this number, from 0.
     pub fn rule(&self, attempt: u32, random: u32) -> Next {
         let wait = backoff(attempt, random);
-        let tired = (attempt + 1).is_multiple_of(ATTEMPTS_PER_NODE);
         match self {
-            // Someone else may be up: no reason to knock twice.
-            Self::Refused { .. } => Next::NextNode { wait },
-            // The node may only be slow: the next attempt gets more time.
-            Self::Timeout { .. } if !tired => Next::Again { wait: Duration::ZERO },
-            Self::Timeout { .. } => Next::NextNode { wait },
+            // Time has passed already, and the next attempt gets more of it.
+            Self::Timeout { .. } | Self::Elsewhere => Next::Failed { wait: Duration::ZERO },
+            Self::Refused { .. } | Self::Broken { .. } | Self::Garbled { .. } | Self::Behind { .. } => {
+                Next::Failed { wait }
+            }
             // A certificate does not mend within seconds.
-            Self::Tls { .. } => Next::NextNode { wait: BACKOFF_MAX },
+            Self::Tls { .. } => Next::Failed { wait: BACKOFF_MAX },
             Self::Busy { wait: asked, .. } => Next::Again { wait: asked.unwrap_or(wait).clamp(wait, 2 * BACKOFF_MAX) },
             Self::Rejected { .. } => Next::GiveUp,
-            Self::Broken { .. } if !tired => Next::Again { wait },
-            Self::Broken { .. } | Self::Garbled { .. } => Next::NextNode { wait },
             Self::OtherChain { .. } => Next::StrikeNode,
         }
     }
@@ -112,15 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_down_gives_its_turn_to_the_next() {
-        check(Failure::Refused { detail: String::new() }, 0, Next::NextNode { wait: Duration::from_millis(125) });
+    fn a_node_that_is_down_is_not_knocked_at_without_a_pause() {
+        check(Failure::Refused { detail: String::new() }, 0, Next::Failed { wait: Duration::from_millis(125) });
+        check(Failure::Broken { status: 500 }, 2, Next::Failed { wait: Duration::from_millis(500) });
     }
 
     #[test]
-    fn a_slow_node_is_asked_again_with_more_time_before_the_next() {
-        let limit = Duration::from_secs(10);
-        check(Failure::Timeout { limit }, 0, Next::Again { wait: Duration::ZERO });
-        check(Failure::Timeout { limit }, 2, Next::NextNode { wait: Duration::from_millis(500) });
+    fn a_slow_node_has_made_us_wait_already() {
+        check(Failure::Timeout { limit: Duration::from_secs(10) }, 4, Next::Failed { wait: Duration::ZERO });
     }
 
     #[test]
@@ -142,6 +141,6 @@ mod tests {
 
     #[test]
     fn a_bad_certificate_is_not_hammered() {
-        check(Failure::Tls { detail: String::new() }, 0, Next::NextNode { wait: BACKOFF_MAX });
+        check(Failure::Tls { detail: String::new() }, 0, Next::Failed { wait: BACKOFF_MAX });
     }
 }

@@ -7,7 +7,7 @@ use crate::api::{self, ApiState, READS_MAX};
 use crate::chain::{ChainChoice, ChainFailure, ChainHandle, ChainParts, ChainThread};
 use crate::clock::{Clock, Entropy, random_u32};
 use crate::metrics::Metrics;
-use crate::mining::{MinerReport, Mining, MiningFailure};
+use crate::mining::{MinerReport, MiningFailure};
 use crate::network::{Network, NetworkHandle, NetworkParts, NetworkStartError};
 use crate::reload::{Loaded, Reloader, SettingsSource, Standing};
 use crate::server::{FAREWELL, Server, ended};
@@ -18,12 +18,12 @@ use crate::token::{Token, TokenError};
 use adit_chain::{
     AddressPrefix, Chain, ChainConfig, LedgerRules, MempoolLimits, OpenError, OrphanLimits, TemplateLimits,
 };
-use adit_miner::Shutdown;
 use adit_primitives::Amount;
 use adit_primitives::engine::{HashEngine, RulesEngine};
 use adit_primitives::identity::Rules;
 use adit_primitives::storage::Storage;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
@@ -250,18 +250,21 @@ pub enum RunFailure {
     Miner(#[from] MiningFailure),
 }
 
-/// Runs a node and the miner that works for it until `signal` comes or one of them fails; then ends both, the miner first, so that its
+/// Runs a node and the miner or farmer that works for it until `signal` comes or one of them fails; then ends both, the miner first, so that its
 /// last finds still reach the chain.
-pub async fn run_both(node: Node, mining: Mining, signal: impl Future<Output = ()>) -> Result<Shutdown, RunFailure> {
+pub async fn run_both<T, W: Future<Output = Result<T, MiningFailure>>>(
+    node: Node,
+    work: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>) -> W,
+    signal: impl Future<Output = ()> + Send + 'static,
+) -> Result<T, RunFailure> {
     let chain = node.chain().clone();
-    let mined = mining
-        .run_until(async {
-            tokio::select! {
-                () = signal => tracing::info!("ending"),
-                () = chain.ended() => tracing::error!("the chain has stopped"),
-            }
-        })
-        .await;
+    let until = Box::pin(async move {
+        tokio::select! {
+            () = signal => tracing::info!("ending"),
+            () = chain.ended() => tracing::error!("the chain has stopped"),
+        }
+    });
+    let mined = work(until).await;
     // The chain's own failure says more than that of the miner which it brought down.
     node.end().await?;
     Ok(mined?)

@@ -3,9 +3,13 @@
 //! Every field says its unit, its bounds and what happens without it. Sizes that depend on [`Preset`] are left out of the
 //! file until someone wants another number: [`Overrides::over`] puts them over the preset's.
 
+pub mod failover;
+pub mod farm;
 pub mod network;
 pub mod pool;
 
+use failover::{FailoverSettings, UpstreamPlace};
+use farm::FarmSettings;
 use network::NetworkSettings;
 use pool::PoolSettings;
 use schemars::JsonSchema;
@@ -26,6 +30,9 @@ pub struct Settings {
     /// The miner: for whom it mines, with how many threads, and for which nodes.
     #[serde(default = "MinerSettings::unset")]
     pub miner: MinerSettings,
+    /// The plots of a farmer, on a chain whose blocks are won by plots.
+    #[serde(default = "FarmSettings::unset")]
+    pub farm: FarmSettings,
     /// The pool: where miners connect, what it mines on, what it pays.
     #[serde(default = "PoolSettings::unset")]
     pub pool: PoolSettings,
@@ -241,8 +248,10 @@ pub struct MinerSettings {
     /// Which native kernel may search. The sandboxed plugin confirms every find in any case.
     pub native: NativeKernel,
     /// Nodes to mine for, in order of preference (`https://node.example:8645`). `adit up` mines for itself.
-    #[schemars(length(max = 16), inner(length(min = 8, max = 256)))]
-    pub nodes: Vec<String>,
+    #[schemars(length(max = 16))]
+    pub nodes: Vec<UpstreamPlace>,
+    /// Which of those nodes, or of the pools of `pool.join`, has the turn.
+    pub failover: FailoverSettings,
     /// A PEM file of authorities that sign the nodes' certificates. Without it, the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -301,6 +310,7 @@ impl Settings {
         Self {
             node: NodeSettings::unset(),
             miner: MinerSettings::unset(),
+            farm: FarmSettings::unset(),
             pool: PoolSettings::unset(),
             network: None,
             log: LogSettings::unset(),
@@ -445,6 +455,7 @@ impl MinerSettings {
             pin: true,
             native: NativeKernel::Bundled(BundledKernel::Auto),
             nodes: Vec::new(),
+            failover: FailoverSettings::unset(),
             ca_file: None,
             watts: None,
             poll_ms: 1_000,

@@ -14,7 +14,7 @@ fn request(seed: u8) -> TemplateRequest {
 /// Mines the chain's own template, as a miner would.
 pub fn mine_template(world: &mut World) {
     let template = world.chain.template(NOW, &request(5)).unwrap();
-    let block = world.chain.assemble(&template, Solution { nonce: 77, rolled: 0 }).unwrap();
+    let block = world.chain.assemble(&template, Solution::Nonce { nonce: 77, rolled: 0 }).unwrap();
     assert!(world.chain.submit_block(Timestamp::from_millis(NOW.to_millis() * 2), block).unwrap().selected);
 }
 
@@ -81,7 +81,7 @@ fn a_template_says_what_its_header_commits_to() {
     let paid = spend(&[mined[0].reward()], 1, &[(2, SUBSIDY - 700)]);
     world.chain.submit_transaction(NOW, paid).unwrap();
     let template = world.chain.template(NOW, &request(5)).unwrap();
-    let block = world.chain.assemble(&template, Solution { nonce: 0, rolled: 0 }).unwrap();
+    let block = world.chain.assemble(&template, Solution::Nonce { nonce: 0, rolled: 0 }).unwrap();
     assert_eq!((block.body.len(), block.body_root().unwrap()), (2, template.body_root));
 }
 

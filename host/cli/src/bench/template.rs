@@ -118,7 +118,7 @@ impl Bench {
             (0..blocks).map(|extra| self.chain.template(self.now, &self.request(extra))).collect::<Result<_, _>>()?;
         let mut first = None;
         for template in templates {
-            let block = self.chain.assemble(&template, Solution { nonce: 0, rolled: rolled(&template.pow) })?;
+            let block = self.chain.assemble(&template, Solution::Nonce { nonce: 0, rolled: rolled(&template.pow) })?;
             let accepted = self.chain.submit_block(self.now, block)?;
             let transaction = self.chain.reader().transaction_id(&template.coinbase, accepted.id);
             first.get_or_insert((OutPoint { transaction, index: 0 }, template.coinbase.outputs[0]));

@@ -1,5 +1,6 @@
 //! The tables of `chain.toml`. Their documentation is the reference: `adit chain reference` prints it.
 
+use adit_node::settings::farm::FarmSettings;
 use adit_node::settings::network::NetworkSettings;
 use adit_node::settings::pool::PoolSettings;
 use adit_node::settings::{LogSettings, MinerSettings, NodeSettings};
@@ -25,6 +26,9 @@ pub struct ChainFile {
     /// The miner: for whom it mines, with how many threads, and for which nodes.
     #[serde(default = "MinerSettings::unset")]
     pub miner: MinerSettings,
+    /// The plots of a farmer, on a chain whose blocks are won by plots.
+    #[serde(default = "FarmSettings::unset")]
+    pub farm: FarmSettings,
     /// The pool: where miners connect, what it mines on, what it pays.
     #[serde(default = "PoolSettings::unset")]
     pub pool: PoolSettings,

@@ -5,6 +5,7 @@
 mod adit;
 mod chains;
 mod dag;
+mod farming;
 mod joining;
 mod kernels;
 mod kill;

@@ -4,12 +4,14 @@ use super::ApiState;
 use super::body::{JsonBody, QueryPart};
 use super::error::{ApiError, ErrorBody};
 use super::shapes::{self, Hex, TransactionBody, WorkBody, decimal, difficulty_number, parse, seconds, time_of};
+use super::space::SpaceBody;
 use crate::chain::{BlockParts, Client, PartialDraft, Proof, Solved, SubmitError, Taken, WorkError};
 use crate::server::ClientAddress;
 use adit_chain::index::IndexedBlock;
 use adit_chain::{Block, BlockError, PageLimits, TemplateError, TemplateRequest, WorkTemplate};
+use adit_primitives::contract::space::SpaceProof;
 use adit_primitives::contract::{HeaderView, KnownBlock, MergedBlock, PowInput, Template};
-use adit_primitives::{Amount, BlockId, Hash256, Height};
+use adit_primitives::{Amount, BlockId, Decode, Hash256, Height};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -92,6 +94,9 @@ pub struct BlockTemplate {
     #[schema(value_type = String)]
     pub header: Hex,
     pub work: WorkBody,
+    /// What farmers are asked, on a chain whose blocks are won by plots. `work` has no bytes then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<SpaceBody>,
 }
 
 /// What the block is worth.
@@ -113,6 +118,10 @@ pub struct SubmitBlockRequest {
     pub nonce: u64,
     /// The rolled word as it was hashed, where the chain lets miners roll one. Without it, as the template has it.
     pub rolled: Option<u32>,
+    /// In the place of `nonce` where plots win blocks: a claim and its signature, packed as the plugin contract has `space-proof`, as hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub space_proof: Option<Hex>,
     /// Compact form: the template that was solved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_id: Option<u64>,
@@ -285,8 +294,14 @@ pub async fn submit_block(
     }
     let claimed: Option<BlockId> = request.hash.as_deref().map(|text| parse("hash", text)).transpose()?;
     let proof = Proof { nonce: request.nonce, rolled: request.rolled };
-    let outcome = match (request.transactions.is_some(), request.template_id) {
-        (false, Some(template)) => api.chain.submit_proof(Solved::Named(template), proof).await?,
+    let space = request.space_proof.as_ref().map(|Hex(bytes)| SpaceProof::from_bytes(bytes)).transpose();
+    let space = space.map_err(|error| ApiError::bad_request("space-proof", format!("space_proof: {error}")))?;
+    let outcome = match (request.transactions.is_some(), request.template_id, space) {
+        (false, Some(template), Some(space)) => api.chain.submit_proof(Solved::Named(template), space).await?,
+        (_, _, Some(_)) => {
+            return Err(ApiError::bad_request("space-proof", "space_proof goes with template_id and no transactions"));
+        }
+        (false, Some(template), None) => api.chain.submit_proof(Solved::Named(template), proof).await?,
         _ => api.chain.submit_parts(block_parts(&api, request, proof)?).await?,
     };
     api.metrics.submission_seconds.observe(began.elapsed().as_secs_f64());
@@ -371,6 +386,10 @@ impl ApiState {
                 parallel: self.chain.snapshot().dag.is_some(),
                 header: Hex(template.header.clone()),
                 work: WorkBody::new(&work),
+                space: template.challenge.as_ref().map(|challenge| {
+                    let most = usize::try_from(challenge.registrations_max).unwrap_or(usize::MAX);
+                    SpaceBody::new(challenge, &self.chain.plots().waiting_first(most))
+                }),
             },
             target_difficulty,
             mining_metadata: MiningMetadata {

@@ -5,7 +5,7 @@ use super::handed::{Client, Full, Handed, Moment};
 use super::outlook::{Basis, Outlook, merges};
 use super::{
     BlockParts, ChainChoice, ChainFailure, ChainParts, Counts, DifficultyChange, DifficultyError, DifficultyOrder,
-    NEWS_MAX, News, Proof, Reply, Request, Snapshot, Solved, SubmitError, TRANSACTIONS_PER_COMMIT, Taken, WorkError,
+    Found, NEWS_MAX, News, Reply, Request, Snapshot, Solved, SubmitError, TRANSACTIONS_PER_COMMIT, Taken, WorkError,
 };
 use crate::audit::{AuditLog, Deed};
 use crate::clock::Clock;
@@ -200,8 +200,8 @@ impl Owner {
                 self.publish();
                 send(reply, taken);
             }
-            Request::Proof { template, proof, reply } => {
-                let taken = self.take_proof(template, proof)?;
+            Request::Proof { template, found, reply } => {
+                let taken = self.take_found(template, found)?;
                 self.publish();
                 send(reply, taken);
             }
@@ -304,7 +304,7 @@ impl Owner {
         Ok(outcome.map(taken).map_err(SubmitError::Block))
     }
 
-    fn take_proof(&mut self, solved: Solved, proof: Proof) -> Result<Result<Taken, SubmitError>, StorageError> {
+    fn take_found(&mut self, solved: Solved, found: Found) -> Result<Result<Taken, SubmitError>, StorageError> {
         let template = match solved {
             Solved::Kept(template) => template,
             Solved::Named(id) => match self.handed.get(id) {
@@ -312,7 +312,14 @@ impl Owner {
                 None => return Ok(Err(self.refuse(SubmitError::UnknownTemplate { id }))),
             },
         };
-        match self.chain.assemble(&template, proof.over(&template.pow)) {
+        let solution = match found {
+            Found::Work(proof) => {
+                let (nonce, rolled) = proof.over(&template.pow);
+                Solution::Nonce { nonce, rolled }
+            }
+            Found::Space(proof) => Solution::Space(proof),
+        };
+        match self.chain.assemble(&template, solution) {
             // A find for a state that is gone is a block all the same: fork choice decides what it is worth.
             Ok(block) => self.take_block(Some(template.state_version), block, true),
             Err(error) => Ok(Err(self.refuse(submit_error(error)))),
@@ -424,7 +431,7 @@ impl Owner {
         let bits = draft.bits.unwrap_or(required.bits);
         let draft = Draft { parents: required.parents, bits, time: draft.time, body_root: draft.body_root };
         let template = self.rules.encode(&draft).map_err(fault)?.map_err(SubmitError::Header)?;
-        let Solution { nonce, rolled } = proof.over(&template.pow);
+        let (nonce, rolled) = proof.over(&template.pow);
         let sealed = self.rules.seal(&template.header, nonce, rolled).map_err(fault)?;
         Ok(Block { header: sealed.map_err(SubmitError::Header)?, body })
     }

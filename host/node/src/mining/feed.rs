@@ -6,7 +6,9 @@
 use super::MiningFailure;
 use super::stratum::{Follower, PoolWork, Pools, Unheard};
 use crate::api::blocks::{MineBlockRequest, MineBlockResponse, SubmitBlockRequest, SubmitBlockResponse, SubmitStatus};
-use crate::chain::{ChainHandle, Client, Proof, Solved, SubmitError, Unavailable};
+use crate::api::shapes::Hex;
+use crate::api::space::{PLOTS_MAX, PlotBody, PlotsRequest, PlotsResponse};
+use crate::chain::{ChainHandle, Client, Found, Proof, Solved, SubmitError, Unavailable};
 use crate::client::{NodeClient, NodeNumber, Patience};
 use crate::clock::{Clock, Entropy};
 use crate::freshness::Freshness;
@@ -15,7 +17,8 @@ use crate::settings::MinerSettings;
 use adit_chain::{BlockError, PublicKey, TemplateRequest, WorkTemplate};
 use adit_miner::Verdict;
 use adit_primitives::contract::PowInput;
-use adit_primitives::{Target, U256};
+use adit_primitives::contract::space::{Challenge, Registration};
+use adit_primitives::{Encode, Height, Target, U256};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
@@ -55,6 +58,18 @@ pub struct Work {
     pub difficulty: String,
     pub pow: PowInput,
     pub target: Target,
+    /// Where plots win blocks.
+    pub space: Option<Box<SpaceWork>>,
+}
+
+/// Work for farmers.
+#[derive(Debug, Clone)]
+pub struct SpaceWork {
+    /// The header without its proof: what the winner signs.
+    pub header: Vec<u8>,
+    pub challenge: Challenge,
+    /// Plots that wait to be registered.
+    pub register: Vec<Registration>,
 }
 
 /// What a find is worth.
@@ -78,6 +93,13 @@ impl Worth {
             Self::Block { finds_max } => found < finds_max,
             Self::Share => true,
         }
+    }
+}
+
+impl Work {
+    /// Returns what is searched: the same work asks for the same.
+    fn asks(&self) -> (PowInput, Target, Option<Vec<u8>>) {
+        (self.pow.clone(), self.target, self.space.as_ref().map(|space| space.header.clone()))
     }
 }
 
@@ -191,6 +213,7 @@ impl Asking {
                 difficulty: template.requirements.difficulty.clone(),
                 pow: template.pow.clone(),
                 target: template.target,
+                space: template.challenge.as_ref().map(|challenge| Box::new(space_work(chain, &template, challenge))),
                 template: Template::Own(template),
             };
             self.say(Fed::Work { work, took: Some(began.elapsed()) }).await?;
@@ -254,7 +277,7 @@ impl Asking {
             miner_address: address.to_owned(),
             client_version: Some(concat!("adit ", env!("CARGO_PKG_VERSION")).to_owned()),
             timestamp: None,
-            extra: Some(crate::api::shapes::Hex(extra)),
+            extra: Some(Hex(extra)),
             compact: true,
         };
         let (until, mut last) = (Instant::now() + POLLING_TIME, None);
@@ -262,8 +285,8 @@ impl Asking {
             let began = Instant::now();
             let asked = client.ask::<_, MineBlockResponse>("mine_block", Some(&request), Patience::Endless).await;
             match asked.and_then(|(node, response)| work_of(&response, node)) {
-                Ok(work) if last.as_ref() != Some(&(work.pow.clone(), work.target)) => {
-                    last = Some((work.pow.clone(), work.target));
+                Ok(work) if last.as_ref() != Some(&work.asks()) => {
+                    last = Some(work.asks());
                     self.say(Fed::Work { work, took: Some(began.elapsed()) }).await?;
                 }
                 Ok(_) => {}
@@ -285,19 +308,53 @@ impl Asking {
 
 impl WorkSource {
     /// Submits a find, and returns what became of it.
-    pub async fn submit(&self, work: &Work, proof: Proof) -> Verdict {
-        match (self, &work.template) {
-            (Self::Own { chain, .. }, Template::Own(template)) => submit_own(chain, template, proof).await,
-            (Self::Nodes { client, .. }, Template::Node { node, id }) => submit_to(client, *node, *id, proof).await,
-            (Self::Pools(_), Template::Pool(work)) => work.submit(proof.nonce, proof.rolled).await,
+    pub async fn submit(&self, work: &Work, found: Found) -> Verdict {
+        match (self, &work.template, found) {
+            (Self::Own { chain, .. }, Template::Own(template), found) => submit_own(chain, template, found).await,
+            (Self::Nodes { client, .. }, Template::Node { node, id }, found) => {
+                submit_to(client, *node, *id, found).await
+            }
+            (Self::Pools(_), Template::Pool(work), Found::Work(proof)) => work.submit(proof.nonce, proof.rolled).await,
             _ => Verdict::Rejected,
+        }
+    }
+
+    /// Has plots registered, and returns the height at which each was. `None` where nobody can say it now.
+    pub async fn register(&self, plots: Vec<Registration>) -> Option<Vec<Option<Height>>> {
+        match self {
+            Self::Own { chain, .. } => {
+                let known = Arc::clone(chain.plots());
+                let heights = tokio::task::spawn_blocking(move || known.register(&plots)).await.ok()?;
+                heights.inspect_err(|error| tracing::warn!(%error, "nobody says which plots are registered")).ok()
+            }
+            Self::Nodes { client, .. } => register_at(client, &plots).await,
+            Self::Pools(_) => None,
         }
     }
 }
 
-async fn submit_own(chain: &ChainHandle, template: &Arc<WorkTemplate>, proof: Proof) -> Verdict {
+/// Has a node register plots, some at a time.
+async fn register_at(client: &NodeClient, plots: &[Registration]) -> Option<Vec<Option<Height>>> {
+    let mut heights = Vec::with_capacity(plots.len());
+    for part in plots.chunks(PLOTS_MAX) {
+        let request = PlotsRequest { plots: part.iter().map(|plot| PlotBody::new(plot, None)).collect() };
+        let asked = client.ask::<_, PlotsResponse>("plots", Some(&request), Patience::Attempts(SUBMIT_ATTEMPTS)).await;
+        let told = |failure: &Failure| tracing::warn!(%failure, "no node says which plots are registered");
+        let (_, response) = asked.inspect_err(told).ok()?;
+        heights.extend(response.plots.iter().map(|plot| plot.registered.map(Height)));
+    }
+    (heights.len() == plots.len()).then_some(heights)
+}
+
+fn space_work(chain: &ChainHandle, template: &WorkTemplate, challenge: &Challenge) -> SpaceWork {
+    let most = usize::try_from(challenge.registrations_max).unwrap_or(usize::MAX);
+    let register = chain.plots().waiting_first(most);
+    SpaceWork { header: template.header.clone(), challenge: challenge.clone(), register }
+}
+
+async fn submit_own(chain: &ChainHandle, template: &Arc<WorkTemplate>, found: Found) -> Verdict {
     let outcome = loop {
-        match chain.submit_proof(Solved::Kept(Arc::clone(template)), proof).await {
+        match chain.submit_proof(Solved::Kept(Arc::clone(template)), found.clone()).await {
             Ok(outcome) => break outcome,
             Err(Unavailable::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
             Err(Unavailable::Stopped) => return Verdict::Rejected,
@@ -316,12 +373,11 @@ async fn submit_own(chain: &ChainHandle, template: &Arc<WorkTemplate>, proof: Pr
     }
 }
 
-async fn submit_to(client: &NodeClient, node: NodeNumber, template: u64, proof: Proof) -> Verdict {
-    let request = SubmitBlockRequest {
-        template_id: Some(template),
-        nonce: proof.nonce,
-        rolled: proof.rolled,
-        ..SubmitBlockRequest::default()
+async fn submit_to(client: &NodeClient, node: NodeNumber, template: u64, found: Found) -> Verdict {
+    let named = SubmitBlockRequest { template_id: Some(template), ..SubmitBlockRequest::default() };
+    let request = match found {
+        Found::Work(Proof { nonce, rolled }) => SubmitBlockRequest { nonce, rolled, ..named },
+        Found::Space(proof) => SubmitBlockRequest { space_proof: Some(Hex(proof.to_bytes())), ..named },
     };
     let sent = client.ask_node::<_, SubmitBlockResponse>(node, "submit_block", Some(&request), SUBMIT_ATTEMPTS).await;
     match sent {
@@ -355,7 +411,12 @@ fn work_of(response: &MineBlockResponse, node: NodeNumber) -> Result<Work, Failu
         roll_offset: work.roll_offset,
         roll_mask: work.roll_mask,
     };
-    if pow.bytes.is_empty() || !pow.is_sound() {
+    let space = template.space.as_ref().map(|space| {
+        let (challenge, register) = space.read().ok_or_else(|| garbled("what farmers are asked cannot be read"))?;
+        Ok(Box::new(SpaceWork { header: template.header.0.clone(), challenge, register }))
+    });
+    let space = space.transpose()?;
+    if (pow.bytes.is_empty() && space.is_none()) || !pow.is_sound() {
         return Err(garbled("the nonce does not lie in the bytes to hash"));
     }
     Ok(Work {
@@ -365,6 +426,7 @@ fn work_of(response: &MineBlockResponse, node: NodeNumber) -> Result<Work, Failu
         difficulty: template.target_difficulty.to_string(),
         pow,
         target: Target(target),
+        space,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What a miner did, for people and programs.
 
+use crate::farming::FarmReport;
 use adit_miner::stats::{Latency, WorkerStatistics};
 use adit_miner::{Statistics, Verdict};
 use adit_primitives::Target;
@@ -42,6 +43,9 @@ pub struct MinerReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     pub workers: Vec<WorkerReport>,
+    /// Of a farmer: its plots, and the challenge at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub farm: Option<FarmReport>,
 }
 
 /// What became of finds.

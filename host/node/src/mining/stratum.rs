@@ -1,8 +1,9 @@
-//! Work from Stratum V1 pools: Adit's own or any other, several in order of preference.
+//! Work from Stratum V1 pools: Adit's own or any other, one or several.
 //!
-//! The first pool of the list that gives work is mined for. One that fails gives its turn to the next at once; only a whole round without success is followed by
-//! a wait, which grows and is never the same for two miners. While a later pool is mined for, the earlier ones are tried now and then, with a whole login, and taken back
-//! when they give work. A pool may send its miners to another port, to names below its own, and to other pools of the list; it is followed nowhere else.
+//! One of them has the turn: by default the first of the list that gives work. One that fails gives its turn to the next at once; only a whole round without
+//! success is followed by a wait, which grows and is never the same for two miners. Those that might be preferred are tried now and then, with a whole login,
+//! and take over once they have been well for a while; until then, and until they give work, the other is mined for. A pool may send its miners to another
+//! port, to names below its own, and to other pools of the list; it is followed nowhere else.
 //!
 //! Reading order: [`Pools`], `place` for where pools are, `link` for one connection, `inputs` for what of a job is searched.
 
@@ -17,8 +18,10 @@ use super::feed::{Fed, Template, Work, Worth};
 use crate::client;
 use crate::clock::{Clock, Entropy, random_u32, random_u64};
 use crate::retry;
+use crate::settings::failover::{FailoverSettings, UpstreamPlace};
 use crate::settings::pool::{DifficultyBase, JoinSettings};
 use crate::tls::{self, Authorities, TlsError};
+use crate::turns::Turns;
 use adit_miner::Verdict;
 use adit_protocol::stratum::client::{Assignment, Dialect, Settings};
 use adit_protocol::stratum::difficulty::Base;
@@ -49,8 +52,12 @@ const MOVES_MAX: u32 = 3;
 /// The longest wait that a pool may ask for before its miners connect again.
 const MOVE_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// How often the pools before the one that is mined for are tried, at least; at most twice as long passes.
-const RETURN_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a pool that failed is left alone at most.
+const LEFT_ALONE_MAX: Duration = Duration::from_secs(60);
+
+/// How often pools send jobs, before it was measured, and how late one may be in any case: they owe nobody regularity.
+const JOB_INTERVAL: Duration = Duration::from_secs(60);
+const JOB_DEVIATION_MIN: Duration = Duration::from_secs(15);
 
 /// What pools are joined with.
 pub struct PoolsParts {
@@ -59,8 +66,8 @@ pub struct PoolsParts {
     pub address: String,
     /// How Stratum counts difficulty for the chain's algorithm.
     pub base: DifficultyBase,
-    /// How often earlier pools are tried; [`RETURN_INTERVAL`] where there is no reason for another.
-    pub return_interval: Option<Duration>,
+    /// Which of them is mined for.
+    pub failover: FailoverSettings,
     pub clock: Clock,
     pub entropy: Entropy,
 }
@@ -76,12 +83,16 @@ pub enum PoolsError {
     Tls(#[from] TlsError),
 }
 
-/// The pools that a miner works for.
-pub struct Pools {
+/// The pools that a miner works for. What is cloned has the same turns.
+#[derive(Clone)]
+pub struct Pools(Arc<Joinable>);
+
+/// What is joined, and how.
+struct Joinable {
     pools: Vec<Pool>,
+    turns: Turns,
     settings: Arc<Settings>,
     tls: Arc<ClientConfig>,
-    return_interval: Duration,
     /// The next extranonce2: never the same twice, over all jobs and connections.
     counter: AtomicU64,
     clock: Clock,
@@ -130,10 +141,10 @@ type Replacement<'a> = Pin<Box<dyn Future<Output = Option<Joined>> + Send + 'a>>
 impl Pools {
     /// Reads the list; nothing is connected yet. `ca_file` names the authorities to trust instead of the system's.
     pub fn new(parts: PoolsParts, ca_file: Option<&Path>) -> Result<Self, PoolsError> {
-        let PoolsParts { join, address, base, return_interval, clock, entropy } = parts;
+        let PoolsParts { join, address, base, failover, clock, entropy } = parts;
         let memory = || Arc::new(Mutex::new(Memory { dialect: Dialect::Full, session: None }));
-        let pool = |url: &String| {
-            let place = Place::parse(url).ok_or_else(|| PoolsError::Url { url: url.clone() })?;
+        let pool = |place: &UpstreamPlace| {
+            let place = Place::parse(place.url()).ok_or_else(|| PoolsError::Url { url: place.url().to_owned() })?;
             Ok::<_, PoolsError>(Pool { place, memory: memory() })
         };
         let pools: Vec<_> = join.pools.iter().map(pool).collect::<Result<_, _>>()?;
@@ -146,6 +157,9 @@ impl Pools {
             (true, None) => Authorities::System,
             (false, None) => Authorities::Nobody,
         };
+        let mut rules = failover.rules(LEFT_ALONE_MAX);
+        (rules.heartbeat.interval, rules.heartbeat.deviation_min) = (JOB_INTERVAL, JOB_DEVIATION_MIN);
+        let members = join.pools.iter().map(UpstreamPlace::member).collect();
         let settings = Settings {
             agent: concat!("adit/", env!("CARGO_PKG_VERSION")).to_owned(),
             user: format!("{}.{}", join.user.unwrap_or(address), join.worker),
@@ -155,19 +169,47 @@ impl Pools {
             answer_ms_max: ANSWER_MS_MAX,
             silence_ms_max: SILENCE_MS_MAX,
         };
-        Ok(Self {
+        Ok(Self(Arc::new(Joinable {
             pools,
+            turns: Turns::new("pool", rules, members, random_u64(&entropy)),
             settings: Arc::new(settings),
             tls: Arc::new(tls::client(authorities)?),
-            return_interval: return_interval.unwrap_or(RETURN_INTERVAL),
             counter: AtomicU64::new(random_u64(&entropy)),
             clock,
             entropy,
-        })
+        })))
+    }
+
+    /// Waits until another pool than this one has the turn, and has the others tried when that is due.
+    async fn leaves(&self, number: usize) {
+        let attempt = |tried| {
+            let pools = Arc::clone(&self.0);
+            tokio::spawn(async move { drop(pools.join(tried).await) });
+        };
+        self.0.turns.leaves(number, attempt).await;
+    }
+}
+
+impl Joinable {
+    /// Logs in at a pool of the list, and notes whether it gives work.
+    async fn join(&self, number: usize) -> Option<Joined> {
+        let question = self.turns.ask(number);
+        let place = &self.pools[number].place;
+        match self.join_at(number, place).await {
+            Ok(joined) => {
+                question.answered();
+                Some(joined)
+            }
+            Err(failure) => {
+                tracing::warn!(pool = %place, %failure, "a pool gives no work");
+                question.failed();
+                None
+            }
+        }
     }
 
     /// Logs in at a pool until it gives work, in the other dialect as well where it hangs up at the first.
-    async fn join(&self, number: usize, place: &Place) -> Result<Joined, LinkFailure> {
+    async fn join_at(&self, number: usize, place: &Place) -> Result<Joined, LinkFailure> {
         let dialect = || self.pools[number].memory.lock().unwrap_or_else(PoisonError::into_inner).dialect;
         let before = dialect();
         match self.join_once(number, place.clone()).await {
@@ -223,89 +265,79 @@ impl Pools {
         Some(Place { encrypted: from.encrypted, ..place })
     }
 
-    /// Waits until one of the pools before this one gives work.
-    async fn earlier(&self, number: usize) -> Option<Joined> {
-        loop {
-            let jitter = self.return_interval.mul_f64(f64::from(random_u32(&self.entropy)) / f64::from(u32::MAX));
-            tokio::time::sleep(self.return_interval + jitter).await;
-            for (earlier, pool) in self.pools[..number].iter().enumerate() {
-                match self.join(earlier, &pool.place).await {
-                    Ok(joined) => return Some(joined),
-                    Err(failure) => tracing::debug!(pool = %pool.place, %failure, "an earlier pool gives no work yet"),
-                }
-            }
-        }
+    /// Joins whoever has the turn now. `None` where that gives no work, or is `number` again.
+    async fn successor(&self, number: usize) -> Option<Joined> {
+        let next = self.turns.next().await;
+        if next == number { None } else { self.join(next).await }
     }
 
     /// Connects again as a pool asked, after the wait that it asked for.
     async fn moved(&self, number: usize, place: Place, wait: Duration) -> Option<Joined> {
         tokio::time::sleep(wait.min(MOVE_WAIT_MAX)).await;
-        let joined = self.join(number, &place).await;
+        let joined = self.join_at(number, &place).await;
         joined
             .inspect_err(|failure| tracing::warn!(pool = %place, %failure, "the pool gives no work where it sent us"))
             .ok()
-    }
-
-    /// What is to take the place of a connection of its own accord.
-    fn replacement(&self, number: usize) -> Replacement<'_> {
-        if number == 0 { Box::pin(std::future::pending()) } else { Box::pin(self.earlier(number)) }
     }
 }
 
 impl Follower<'_> {
     /// Follows the pools for as long as someone listens.
     pub async fn run(&self) -> Unheard {
-        let (mut round, mut from, mut next) = (0, 0, None);
+        let pools = &self.pools.0;
+        let (mut next, mut lost) = (None, 0_usize);
         loop {
             let joined = match next.take() {
                 Some(joined) => joined,
-                None => self.first_of(from, &mut round).await,
+                None => self.first().await,
             };
             let number = joined.number;
             tracing::info!(pool = %joined.name, "mining for this pool");
             match self.follow(joined).await {
                 Ok(Ended::Replaced(joined)) => next = Some(joined),
                 Ok(Ended::Failed { steady }) => {
+                    pools.turns.ask(number).failed();
                     if self.sender.send(Fed::Stale).await.is_err() {
                         return Unheard;
                     }
-                    // A pool that took shares gets its turn again after the wait of a first round; one that did not gives it to the next.
-                    (round, from) = if steady { (0, self.pools.pools.len()) } else { (round, number + 1) };
+                    // Pools that hang up before they took a share are not called without a pause.
+                    lost = if steady { 0 } else { lost + 1 };
+                    if let Some(round) = lost.checked_sub(pools.pools.len()) {
+                        let round = u32::try_from(round).unwrap_or(u32::MAX);
+                        tokio::time::sleep(retry::backoff(round, random_u32(&pools.entropy))).await;
+                    }
                 }
                 Err(unheard) => return unheard,
             }
         }
     }
 
-    /// Goes through the pools until one gives work, first through those after `from`.
-    async fn first_of(&self, from: usize, round: &mut u32) -> Joined {
-        let pools = self.pools;
-        let mut waiting = from;
+    /// Joins whoever has the turn, until one gives work.
+    async fn first(&self) -> Joined {
+        let pools = &self.pools.0;
         loop {
-            for (number, pool) in pools.pools.iter().enumerate().skip(waiting) {
-                match pools.join(number, &pool.place).await {
-                    Ok(joined) => return joined,
-                    Err(failure) => tracing::warn!(pool = %pool.place, %failure, "a pool gives no work"),
-                }
+            let number = pools.turns.next().await;
+            if let Some(joined) = pools.join(number).await {
+                return joined;
             }
-            waiting = 0;
-            tokio::time::sleep(retry::backoff(*round, random_u32(&pools.entropy))).await;
-            *round += 1;
         }
     }
 
     /// Hands on what one pool gives, until it fails or another connection takes its place.
     async fn follow(&self, joined: Joined) -> Result<Ended, Unheard> {
         let Joined { number, name, place, mut link, first } = joined;
-        let pools = self.pools;
-        let mut replacement = pools.replacement(number);
+        let pools = &self.pools.0;
+        // What is to take the connection's place, while it is being made.
+        let mut replacement: Option<Replacement<'_>> = None;
         let mut inputs = Inputs::new(first);
         let mut steady = false;
         self.hand_out(&mut inputs, &name, &link).await?;
         loop {
+            let is_stable = replacement.is_none();
             tokio::select! {
                 news = link.next() => match news {
                     News::Work(job) => {
+                        pools.turns.heard(number);
                         inputs = Inputs::new(job);
                         self.hand_out(&mut inputs, &name, &link).await?;
                     }
@@ -313,7 +345,7 @@ impl Follower<'_> {
                     News::Move { host, port, wait } => match pools.sent_to(number, host.as_deref(), port) {
                         Some(to) => {
                             tracing::info!(pool = %name, %to, ?wait, "the pool sends its miners on");
-                            replacement = Box::pin(pools.moved(number, to, wait));
+                            replacement = Some(Box::pin(pools.moved(number, to, wait)));
                         }
                         None => tracing::warn!(pool = %name, failure = %elsewhere(host), "not followed"),
                     },
@@ -322,17 +354,20 @@ impl Follower<'_> {
                         return Ok(Ended::Failed { steady });
                     }
                 },
-                next = &mut replacement => match next {
+                next = made(&mut replacement) => match next {
                     Some(joined) => return Ok(Ended::Replaced(joined)),
-                    None => replacement = pools.replacement(number),
+                    None => replacement = None,
                 },
+                () = self.pools.leaves(number), if is_stable => {
+                    replacement = Some(Box::pin(pools.successor(number)));
+                }
                 () = self.refresh.notified() => self.hand_out(&mut inputs, &name, &link).await?,
             }
         }
     }
 
     async fn hand_out(&self, inputs: &mut Inputs, name: &Arc<str>, link: &Link) -> Result<(), Unheard> {
-        let fed = match inputs.next(self.pools.counter.fetch_add(1, Ordering::Relaxed)) {
+        let fed = match inputs.next(self.pools.0.counter.fetch_add(1, Ordering::Relaxed)) {
             Some(Input { extranonce2, time, pow }) => {
                 let job = Arc::clone(inputs.job());
                 let target = job.target;
@@ -344,6 +379,7 @@ impl Follower<'_> {
                         pow,
                         target,
                         worth: Worth::Share,
+                        space: None,
                         template: Template::Pool(PoolWork {
                             pool: Arc::clone(name),
                             job,
@@ -358,6 +394,14 @@ impl Follower<'_> {
             None => Fed::Stale,
         };
         self.sender.send(fed).await.map_err(|_| Unheard)
+    }
+}
+
+/// Waits for a connection that is being made; for ever where none is.
+async fn made(replacement: &mut Option<Replacement<'_>>) -> Option<Joined> {
+    match replacement {
+        Some(replacement) => replacement.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -63,6 +63,8 @@ pub struct Actor {
     pub started: Instant,
     pub sessions: HashMap<SessionId, Open>,
     pub banned: HashMap<NodeId, Moment>,
+    /// Whether the operator says where others reach this node.
+    pub announces: bool,
     /// The share log of this process's pool.
     pub shares: watch::Receiver<Option<ShareLogHandle>>,
     /// Whom it asked last.
@@ -160,7 +162,10 @@ impl Actor {
         match happening {
             Happening::Listening(address) => {
                 tracing::info!(%address, "the network listens");
-                self.listens(address);
+                // Where the operator says how others reach this node, it is not told where it listens.
+                if !self.announces {
+                    self.listens(address);
+                }
             }
             Happening::Reachable(address) => {
                 tracing::info!(%address, "others reach this node");

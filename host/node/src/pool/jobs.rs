@@ -8,19 +8,12 @@ use crate::server::ended;
 use adit_pool::work::job::{Job, JobBook};
 use adit_pool::work::template::{BlockTemplate, Commitment};
 use adit_primitives::contract::payout::Economics;
-use adit_primitives::{BlockId, Height, Target};
+use adit_primitives::{BlockId, Target};
 use adit_protocol::stratum::job as wire;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-
-/// How long to wait after every node has failed.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// How often a node that is preferred to the one in use is looked after.
-const BETTER_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The longest time without a job: there are miners that give a silent pool up after two minutes.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
@@ -64,50 +57,24 @@ impl Following {
     }
 
     async fn follow(&mut self) {
-        let mut mark: Option<Mark> = None;
-        let mut better_due = Instant::now() + BETTER_INTERVAL;
-        // Looking for a better node keeps nobody from following the one in use. At most one task.
-        let mut looking = JoinSet::new();
+        let upstreams = Arc::clone(&self.upstreams);
+        // What to wait for news with, and the node that gave it.
+        let mut mark: Option<(usize, Mark)> = None;
         loop {
-            let node = self.upstreams.active();
-            if node > 0 && looking.is_empty() && Instant::now() >= better_due {
-                better_due = Instant::now() + BETTER_INTERVAL;
-                looking.spawn(better(Arc::clone(&self.upstreams), node, self.height()));
-            }
-            let (patience, upstreams) = (self.patience(), Arc::clone(&self.upstreams));
-            tokio::select! {
-                fetched = upstreams.template(node, mark.as_ref(), patience) => match fetched {
-                    Ok(fetched) => mark = Some(self.offer(node, fetched)),
-                    Err(_) => {
-                        mark = None;
-                        self.turn_from(node).await;
-                    }
-                },
-                Some(found) = looking.join_next() => if let Ok(Some((better, fetched))) = found && better < node {
-                    self.upstreams.choose(better);
-                    mark = Some(self.offer(better, fetched));
-                },
+            let node = tokio::select! {
+                node = upstreams.next() => node,
                 // Nodes may be silent for longer than miners bear.
-                () = self.keep_telling() => {}
-            }
-        }
-    }
-
-    /// Gives the turn to the node after one that failed. Rests where it was the last.
-    async fn turn_from(&self, node: usize) {
-        let next = (node + 1) % self.upstreams.count();
-        self.upstreams.choose(next);
-        if next <= node {
+                () = self.keep_telling() => continue,
+            };
+            let since = mark.take().filter(|(of, _)| *of == node).map(|(_, since)| since);
             tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
+                fetched = upstreams.template(node, since.as_ref(), self.patience()) => if let Ok(fetched) = fetched {
+                    mark = Some((node, self.offer(fetched)));
+                },
+                () = upstreams.leaves(node) => {}
                 () = self.keep_telling() => {}
             }
         }
-    }
-
-    /// Returns the height that is mined.
-    fn height(&self) -> Height {
-        self.book.newest().map_or(Height(0), |job| job.template.height)
     }
 
     /// How long the current job may go on.
@@ -117,9 +84,9 @@ impl Following {
             .max(Duration::from_millis(50))
     }
 
-    /// Makes a node's template the job, where it is news. Returns what to wait for a newer one with.
-    fn offer(&mut self, node: usize, fetched: Fetched) -> Mark {
-        self.upstreams.mines_on(node);
+    /// Makes a template the job, where it is news. Returns what to wait for a newer one with.
+    fn offer(&mut self, fetched: Fetched) -> Mark {
+        self.upstreams.mines_at(fetched.template.height);
         self.metrics.templates.inc();
         self.put_before(fetched.template);
         fetched.mark
@@ -163,18 +130,6 @@ impl Following {
             }
         }
     }
-}
-
-/// Looks for a node that is preferred to the one in use, gives templates again, and has caught up.
-async fn better(upstreams: Arc<Upstreams>, than: usize, height: Height) -> Option<(usize, Fetched)> {
-    for node in 0..than {
-        if let Ok(fetched) = upstreams.template(node, None, Duration::ZERO).await
-            && fetched.template.height >= height
-        {
-            return Some((node, fetched));
-        }
-    }
-    None
 }
 
 /// Returns a job's fields as the wire has them: in a peer-to-peer pool as a worker with this commitment has them.

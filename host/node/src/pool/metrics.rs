@@ -2,6 +2,7 @@
 //!
 //! No label comes from a miner: there are as many series as stand here.
 
+use crate::turns::TurnMetrics;
 use adit_pool::work::share::{Outcome, Refusal};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -60,8 +61,8 @@ pub struct PoolReadout {
 }
 
 impl PoolMetrics {
-    /// Registers every metric.
-    pub fn new() -> Self {
+    /// Registers every metric, those of the upstreams' turns among them.
+    pub fn new(turns: &TurnMetrics) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("adit_pool"),
             shares_valid: Counter::default(),
@@ -86,6 +87,7 @@ impl PoolMetrics {
             jobs_sent: Counter::default(),
         };
         let registry = &mut metrics.registry;
+        turns.register(registry);
         registry.register("shares_valid", "Shares that count", metrics.shares_valid.clone());
         registry.register("shares_invalid", "Shares that do not count, by reason", metrics.shares_invalid.clone());
         registry.register("connections_refused", "Connections turned away, by reason", metrics.turned_away.clone());
@@ -174,11 +176,5 @@ impl PoolMetrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a string takes everything");
         text
-    }
-}
-
-impl Default for PoolMetrics {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -32,6 +32,8 @@ pub enum UpstreamError {
     Template(#[from] TemplateError),
     #[error("it keeps another chain: its genesis is {found}, ours {want}")]
     OtherChain { found: String, want: String },
+    #[error("its template is of block {height}, and {mined} is mined")]
+    Behind { height: Height, mined: Height },
     #[error("{detail}")]
     Chain { detail: String },
 }

@@ -1,7 +1,10 @@
-//! Several nodes in order of preference: one is asked, the next takes its place when it fails, and it comes back when it is well again.
+//! Several nodes: one has the turn, another takes its place when it fails, and it comes back when it is well again.
 
 use super::upstream::{Fetched, Mark, Submitted, Upstream, UpstreamError, WalletError};
 use crate::clock::Clock;
+use crate::settings::pool::PoolSettings;
+use crate::turns::{TurnMetrics, Turns};
+use adit_network::peers::failover::{HealthView, Member};
 use adit_pool::money::payments::Sighting;
 use adit_pool::money::rounds::Standing;
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
@@ -9,9 +12,12 @@ use adit_primitives::contract::payout::Economics;
 use adit_primitives::{BlockId, Height, Timestamp, TxId};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// How long a node that failed is left alone at most.
+const LEFT_ALONE_MAX: Duration = Duration::from_secs(5);
 
 /// How a node has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,16 +48,17 @@ pub enum Verdict {
 /// The nodes.
 pub struct Upstreams {
     nodes: Vec<Arc<Upstream>>,
-    active: AtomicUsize,
-    /// On which node's template miners work.
-    mined_on: AtomicUsize,
+    turns: Turns,
+    /// The height that miners work at.
+    mined: AtomicU64,
     statuses: Mutex<Vec<UpstreamStatus>>,
     clock: Clock,
 }
 
 impl Upstreams {
-    /// Begins with the first node. There must be one.
-    pub fn new(nodes: Vec<Upstream>, clock: Clock) -> Self {
+    /// Begins with nobody's turn. There must be a node. They are those of `settings.upstreams`, in that order, or the one of this process; `seed` differs
+    /// between processes.
+    pub fn new(nodes: Vec<Upstream>, settings: &PoolSettings, seed: u64, clock: Clock) -> Self {
         let status = |node: &Upstream| UpstreamStatus {
             name: node.name().to_owned(),
             up: false,
@@ -59,9 +66,23 @@ impl Upstreams {
             last_template: None,
             problem: None,
         };
-        let statuses = Mutex::new(nodes.iter().map(status).collect());
-        let nodes = nodes.into_iter().map(Arc::new).collect();
-        Self { nodes, active: AtomicUsize::new(0), mined_on: AtomicUsize::new(0), statuses, clock }
+        let member = |(number, node): (usize, &Upstream)| {
+            let said = settings.upstreams.get(number);
+            let weight = said.map_or(1, |said| said.weight);
+            Member { name: node.name().to_owned(), weight, region: said.and_then(|said| said.region.clone()) }
+        };
+        let mut rules = settings.failover.rules(LEFT_ALONE_MAX);
+        // A node that has no news answers when the job is old: until then silence is in order.
+        rules.heartbeat.interval = settings.shares.job_time();
+        rules.heartbeat.deviation_min = settings.shares.job_time() / 4;
+        let members = nodes.iter().enumerate().map(member).collect();
+        Self {
+            turns: Turns::new("node behind the pool", rules, members, seed),
+            mined: AtomicU64::new(0),
+            statuses: Mutex::new(nodes.iter().map(status).collect()),
+            nodes: nodes.into_iter().map(Arc::new).collect(),
+            clock,
+        }
     }
 
     /// Returns how each node has done, in order of preference.
@@ -77,47 +98,84 @@ impl Upstreams {
         self.lock().iter().any(|status| status.up && status.last_template.is_some_and(fresh))
     }
 
-    /// Returns the number of the node that is asked.
+    /// Returns the number of the node that has the turn; while nobody has, of the one that is tried next.
     pub fn active(&self) -> usize {
-        self.active.load(Ordering::Relaxed)
+        self.turns.turn_or_soonest().expect("no node of a pool is struck")
     }
 
-    /// Gives the turn to a node.
-    pub fn choose(&self, node: usize) {
-        self.active.store(node, Ordering::Relaxed);
+    /// Returns what is known of a node's answers.
+    pub fn health(&self, node: usize) -> HealthView {
+        self.turns.view(node)
     }
 
-    /// Notes on which node's template miners work, and tells the operator where that changes.
-    pub fn mines_on(&self, node: usize) {
-        if self.mined_on.swap(node, Ordering::Relaxed) != node {
-            tracing::warn!(upstream = self.nodes[node].name(), "the pool mines on this node now");
-        }
+    /// Returns how often the turn changed, and why.
+    pub fn turn_metrics(&self) -> &TurnMetrics {
+        self.turns.metrics()
     }
 
-    /// Returns how many nodes there are.
-    pub fn count(&self) -> usize {
-        self.nodes.len()
+    /// Waits until a node has the turn.
+    pub async fn next(&self) -> usize {
+        self.turns.next().await
     }
 
-    /// Asks a node for a template that can be mined; without a mark, whether it keeps our chain first.
+    /// Waits until the turn is not this node's any more. Meanwhile the others are tried when that is due.
+    pub async fn leaves(self: &Arc<Self>, node: usize) {
+        let attempt = |tried| {
+            let upstreams = Arc::clone(self);
+            tokio::spawn(async move { drop(upstreams.ask(tried, None, Duration::ZERO, true).await) });
+        };
+        self.turns.leaves(node, attempt).await;
+    }
+
+    /// Notes the height that miners work at.
+    pub fn mines_at(&self, height: Height) {
+        self.mined.store(height.0, Ordering::Relaxed);
+    }
+
+    /// Asks a node for a template that can be mined; without a mark, whether it keeps our chain first. One of a block before that which is mined is no
+    /// template where another node may be asked.
     pub async fn template(
         &self,
         node: usize,
         since: Option<&Mark>,
         patience: Duration,
     ) -> Result<Fetched, UpstreamError> {
-        let upstream = &self.nodes[node];
-        let fetched = async {
-            if since.is_none() {
-                upstream.agree().await?;
-            }
-            let fetched = upstream.template(since, patience).await?;
-            fetched.template.check()?;
-            Ok(fetched)
+        let others = since.is_none() && self.turns.has_other(node);
+        self.ask(node, since, patience, others).await
+    }
+
+    /// Asks a node for a template. With `caught_up` it is to be of the height that is mined, or of a later one.
+    async fn ask(
+        &self,
+        node: usize,
+        since: Option<&Mark>,
+        patience: Duration,
+        caught_up: bool,
+    ) -> Result<Fetched, UpstreamError> {
+        let question = self.turns.ask(node);
+        let fetched = self.fetch(node, since, patience).await;
+        let mined = Height(self.mined.load(Ordering::Relaxed));
+        let fetched = fetched.and_then(|fetched| match fetched.template.height {
+            height if caught_up && height < mined => Err(UpstreamError::Behind { height, mined }),
+            _ => Ok(fetched),
+        });
+        match &fetched {
+            Ok(_) if since.is_some() => question.had_news(),
+            Ok(_) => question.answered(),
+            Err(_) => question.failed(),
         }
-        .await;
         self.note(node, fetched.as_ref().err());
         fetched
+    }
+
+    async fn fetch(&self, node: usize, since: Option<&Mark>, patience: Duration) -> Result<Fetched, UpstreamError> {
+        let upstream = &self.nodes[node];
+        if since.is_none() {
+            upstream.agree().await?;
+        }
+        let fetched = upstream.template(since, patience).await?;
+        fetched.template.check()?;
+        Ok(fetched)
     }
 
     /// Returns what a block is worth now by the first node that gives a template.

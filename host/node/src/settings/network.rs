@@ -12,7 +12,7 @@ pub struct NetworkSettings {
     /// Addresses and ports where other nodes connect; a port of 0 is chosen by the system. Without it: `0.0.0.0:8647`, which every machine reaches.
     #[schemars(with = "Vec<String>", length(max = 8))]
     pub listen: Vec<SocketAddr>,
-    /// Addresses at which others reach this node, where they differ from those that it listens at: `host:port`, or libp2p's form.
+    /// Addresses at which others reach this node, where they differ from those that it listens at, which are then told to nobody: `host:port`, or libp2p's form.
     #[schemars(length(max = 8), inner(length(min = 1, max = 256)))]
     pub announce: Vec<String>,
     /// Nodes to begin with: `host:port`, with `/p2p/<node>` behind it where only that node will do.

@@ -1,5 +1,6 @@
 //! The `[pool]` table: where miners connect, what the pool mines on, what it keeps and pays.
 
+use super::failover::{self, FailoverSettings, UpstreamPlace};
 use super::{NativeKernel, TlsSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ pub struct PoolSettings {
     /// Nodes that give templates and take blocks, in order of preference. Without any, `adit up` mines on its own node.
     #[schemars(length(max = 16))]
     pub upstreams: Vec<UpstreamSettings>,
+    /// Which of them is mined on.
+    pub failover: FailoverSettings,
     /// The address that blocks pay: the pool's own, of its upstream's wallet or of `key-file`. Without it, that of `key-file`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 128))]
@@ -106,6 +109,14 @@ pub struct UpstreamSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_.-]+$"))]
     pub wallet: Option<String>,
+    /// How often it gets the turn beside others, by `weighted`.
+    #[serde(default = "failover::one")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub weight: u32,
+    /// Where it is, by names of your own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub region: Option<String>,
 }
 
 /// What an upstream speaks.
@@ -232,8 +243,8 @@ pub struct PoolLimits {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default = "JoinSettings::unset")]
 pub struct JoinSettings {
     /// Stratum pools, in order of preference: `stratum+tcp://pool.example:3333`, or `stratum+ssl://` for TLS.
-    #[schemars(length(max = 16), inner(length(min = 8, max = 256)))]
-    pub pools: Vec<String>,
+    #[schemars(length(max = 16))]
+    pub pools: Vec<UpstreamPlace>,
     /// Who is paid there. Without it, the miner's own address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
@@ -258,6 +269,7 @@ impl PoolSettings {
             proxy_protocol: false,
             api: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8646)),
             upstreams: Vec::new(),
+            failover: FailoverSettings::unset(),
             address: None,
             key_file: None,
             shares: ShareSettings::unset(),

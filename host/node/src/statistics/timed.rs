@@ -2,7 +2,7 @@
 
 use adit_primitives::BlockId;
 use adit_primitives::contract::{Candidate, Draft, HeaderView, Placement, Requirements, Template, Violation};
-use adit_primitives::engine::{Fault, RulesEngine, SharedView};
+use adit_primitives::engine::{Fault, RulesEngine, SharedView, SpaceRules};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,5 +89,9 @@ impl RulesEngine for TimedRules {
 
     fn seal(&self, header: &[u8], nonce: u64, rolled: u32) -> Result<Result<Vec<u8>, Violation>, Fault> {
         self.rules.seal(header, nonce, rolled)
+    }
+
+    fn space(&self) -> Option<&dyn SpaceRules> {
+        self.rules.space()
     }
 }

@@ -5,6 +5,7 @@ use crate::tls::Authority;
 use adit_node::mining::stratum::{Pools, PoolsError, PoolsParts};
 use adit_node::mining::{MinerReport, Mining, MiningParts, SourceSwitch, Tally, WorkSource};
 use adit_node::settings::MinerSettings;
+use adit_node::settings::failover::{DescribedPlace, FailoverSettings, TurnStrategy, UpstreamPlace};
 use adit_node::settings::pool::{DifficultyBase, JoinSettings};
 use adit_primitives::{Height, Target, Timestamp, U256, sha256d};
 use adit_protocol::stratum::job::{Choice, Job, rolled_version};
@@ -112,7 +113,13 @@ impl Peer {
     }
 
     async fn next(&mut self) -> Value {
-        serde_json::from_str(&self.lines.next_line().await.unwrap().expect("the miner is there")).unwrap()
+        self.next_or_end().await.expect("the miner is there")
+    }
+
+    /// Waits for what the miner says next. `None` where it went.
+    async fn next_or_end(&mut self) -> Option<Value> {
+        let line = self.lines.next_line().await.ok().flatten()?;
+        Some(serde_json::from_str(&line).unwrap())
     }
 
     async fn say(&mut self, line: &Value) {
@@ -160,6 +167,10 @@ impl Peer {
     /// Waits for a share, and checks that it is one and that it is new.
     async fn share(&mut self) -> Sent {
         let request = self.next().await;
+        self.read(&request)
+    }
+
+    fn read(&mut self, request: &Value) -> Sent {
         assert_eq!(request["method"], "mining.submit", "{request}");
         let params = request["params"].as_array().unwrap();
         let name = params[1].as_str().unwrap();
@@ -182,14 +193,19 @@ impl Peer {
 }
 
 fn source(pools: &[String], ca_file: Option<&Path>) -> WorkSource {
-    let join = JoinSettings { pools: pools.to_vec(), ..JoinSettings::unset() };
+    let failover = FailoverSettings { settle_ms: 100, probe_ms: 50, ..FailoverSettings::unset() };
+    source_by(failover, pools.iter().cloned().map(UpstreamPlace::from).collect(), ca_file)
+}
+
+fn source_by(failover: FailoverSettings, pools: Vec<UpstreamPlace>, ca_file: Option<&Path>) -> WorkSource {
+    let join = JoinSettings { pools, ..JoinSettings::unset() };
     let began = Instant::now();
     let clock = Arc::new(move || Timestamp::from_secs(1_700_000_000 + began.elapsed().as_secs()));
     let parts = PoolsParts {
         join,
         address: "an-address".to_owned(),
         base: DifficultyBase::Sha256,
-        return_interval: Some(Duration::from_millis(5)),
+        failover,
         clock,
         entropy: test_entropy(),
     };
@@ -311,10 +327,31 @@ async fn the_next_pool_is_mined_for_while_the_first_is_away_and_the_first_when_i
     let mut peer = second.serve().await;
     peer.take(3).await;
     let first = TestPool::at(address).await;
-    let mut back = first.serve().await;
-    back.take(3).await;
+    // It is logged in at to see whether it is well: the connection that brings a share is the one that is mined for.
+    let (mut back, share) = loop {
+        let mut peer = first.serve().await;
+        if let Some(share) = peer.next_or_end().await {
+            break (peer, share);
+        }
+    };
+    let share = back.read(&share);
+    back.answer(&share.id, json!(true), Value::Null).await;
+    back.take(2).await;
     let at_first = |report: &MinerReport| report.pool.as_ref().is_some_and(|pool| pool.url == first.url());
     reported(&mining, |report| at_first(report) && report.shares.accepted >= 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_of_this_region_is_mined_for_though_another_is_named_first() {
+    let (far, near) = (TestPool::new().await, TestPool::new().await);
+    let place = |pool: &TestPool, region: &str| {
+        UpstreamPlace::Described(DescribedPlace { url: pool.url(), weight: 1, region: Some(region.to_owned()) })
+    };
+    let region = Some("here".to_owned());
+    let failover = FailoverSettings { strategy: TurnStrategy::Geographic, region, ..FailoverSettings::unset() };
+    let mining = start(source_by(failover, vec![place(&far, "there"), place(&near, "here")], None));
+    near.serve().await.take(3).await;
+    assert_eq!(mining.report().borrow().pool.as_ref().map(|pool| pool.url.clone()), Some(near.url()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -436,10 +473,13 @@ async fn reaches(node: &TestNode, height: u64) {
 #[tokio::test]
 async fn a_list_without_a_pool_or_with_what_is_none_is_refused() {
     let parts = |pools: &[&str]| PoolsParts {
-        join: JoinSettings { pools: pools.iter().map(|url| (*url).to_owned()).collect(), ..JoinSettings::unset() },
+        join: JoinSettings {
+            pools: pools.iter().map(|url| UpstreamPlace::Address((*url).to_owned())).collect(),
+            ..JoinSettings::unset()
+        },
         address: String::new(),
         base: DifficultyBase::Scrypt,
-        return_interval: None,
+        failover: FailoverSettings::unset(),
         clock: Arc::new(|| Timestamp::from_secs(0)),
         entropy: test_entropy(),
     };

@@ -5,7 +5,8 @@ use adit_node::pool::upstream::bitcoin::{BitcoinNode, CoinbaseShape};
 use adit_node::pool::upstream::rpc::RpcError;
 use adit_node::pool::upstream::{Upstream, UpstreamError};
 use adit_node::pool::upstreams::{Upstreams, Verdict};
-use adit_node::settings::pool::{UpstreamKind, UpstreamSettings};
+use adit_node::settings::failover::{FailoverSettings, TurnStrategy};
+use adit_node::settings::pool::{PoolSettings, UpstreamKind, UpstreamSettings};
 use adit_primitives::BlockId;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -88,23 +89,33 @@ fn sound(height: u32) -> impl Fn(&str) -> String + Send + Sync {
     }
 }
 
-fn node(url: &str, folder: &tempfile::TempDir) -> Upstream {
+fn settings(url: &str, folder: &tempfile::TempDir) -> UpstreamSettings {
     let cookie = folder.path().join(".cookie");
     std::fs::write(&cookie, "__cookie__:secret").unwrap();
-    let settings = UpstreamSettings {
+    UpstreamSettings {
         kind: UpstreamKind::Bitcoin,
         url: url.to_owned(),
         user: None,
         password_file: None,
         cookie_file: Some(cookie),
         wallet: None,
-    };
+        weight: 1,
+        region: None,
+    }
+}
+
+fn node(settings: &UpstreamSettings) -> Upstream {
     let shape = CoinbaseShape { extranonce_bytes: 12, tag: b"/test/".to_vec() };
-    Upstream::Bitcoin(BitcoinNode::new(&settings, GENESIS, Some("pool".to_owned()), shape).unwrap())
+    Upstream::Bitcoin(BitcoinNode::new(settings, GENESIS, Some("pool".to_owned()), shape).unwrap())
 }
 
 fn upstreams(urls: &[&str], folder: &tempfile::TempDir) -> Upstreams {
-    Upstreams::new(urls.iter().map(|url| node(url, folder)).collect(), test_clock())
+    upstreams_by(FailoverSettings::unset(), urls.iter().map(|url| settings(url, folder)).collect())
+}
+
+fn upstreams_by(failover: FailoverSettings, upstreams: Vec<UpstreamSettings>) -> Upstreams {
+    let settings = PoolSettings { upstreams, failover, ..PoolSettings::unset() };
+    Upstreams::new(settings.upstreams.iter().map(node).collect(), &settings, 1, test_clock())
 }
 
 async fn problem(script: impl Fn(&str) -> String + Send + Sync + 'static) -> UpstreamError {
@@ -227,4 +238,107 @@ async fn a_refusal_says_how_many_nodes_are_silent() {
     let refused = Verdict::Refused { reason: "high-hash".to_owned(), silent: 1 };
     assert_eq!(both.submit(&block()).await.unwrap(), refused);
     assert!(upstreams(&[&url], &folder).submit(&block()).await.is_err());
+}
+
+/// Settings under which a node is seen to be well at once.
+fn quick() -> FailoverSettings {
+    FailoverSettings { settle_ms: 100, probe_ms: 50, ..FailoverSettings::unset() }
+}
+
+/// A node whose templates have the height that a test sets; at nought it is ill.
+async fn at_height(height: &Arc<AtomicUsize>) -> Scripted {
+    let height = Arc::clone(height);
+    Scripted::start(move |method| match height.load(Ordering::Relaxed) {
+        0 => String::new(),
+        height => sound(u32::try_from(height).unwrap())(method),
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_turn_goes_to_the_next_node_and_back_to_the_first_once_that_is_well_and_has_caught_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let heights = [9, 9].map(|height| Arc::new(AtomicUsize::new(height)));
+    let nodes = [at_height(&heights[0]).await, at_height(&heights[1]).await];
+    let upstreams = upstreams_by(quick(), nodes.iter().map(|node| settings(&node.url, &folder)).collect());
+    let upstreams = Arc::new(upstreams);
+    let template = |node| upstreams.template(node, None, Duration::ZERO);
+    assert_eq!(upstreams.next().await, 0);
+    let height = template(0).await.unwrap().template.height;
+    upstreams.mines_at(height);
+
+    heights[0].store(0, Ordering::Relaxed);
+    assert!(template(0).await.is_err());
+    assert_eq!(upstreams.next().await, 1);
+    assert_eq!(template(1).await.unwrap().template.height, height);
+
+    // It answers, and lags behind: it is tried, and not given the turn.
+    heights[0].store(8, Ordering::Relaxed);
+    let is_behind = async {
+        while !upstreams.statuses()[0].problem.as_ref().is_some_and(|problem| problem.contains("9 is mined")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = upstreams.leaves(1) => panic!("a node that lags got the turn"),
+        () = is_behind => {}
+    }
+    assert_eq!(upstreams.active(), 1);
+
+    heights[0].store(9, Ordering::Relaxed);
+    upstreams.leaves(1).await;
+    assert_eq!((upstreams.next().await, upstreams.statuses()[0].up), (0, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lags_is_mined_on_where_no_other_is_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let heights = [9, 8].map(|height| Arc::new(AtomicUsize::new(height)));
+    let nodes = [at_height(&heights[0]).await, at_height(&heights[1]).await];
+    let upstreams = upstreams_by(quick(), nodes.iter().map(|node| settings(&node.url, &folder)).collect());
+    let height = upstreams.template(0, None, Duration::ZERO).await.unwrap().template.height;
+    upstreams.mines_at(height);
+    assert!(matches!(upstreams.template(1, None, Duration::ZERO).await, Err(UpstreamError::Behind { .. })));
+    heights[0].store(0, Ordering::Relaxed);
+    assert!(upstreams.template(0, None, Duration::ZERO).await.is_err());
+    assert_eq!(upstreams.template(1, None, Duration::ZERO).await.unwrap().template.height.0, 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_strategy_gives_the_first_turn_by_its_own_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    for (strategy, first) in [
+        (TurnStrategy::Immediate, 0),
+        (TurnStrategy::Graceful, 0),
+        (TurnStrategy::Weighted, 1),
+        (TurnStrategy::Geographic, 2),
+        (TurnStrategy::Adaptive, 0),
+    ] {
+        let mut nodes = ["http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"]
+            .map(|url| settings(url, &folder))
+            .to_vec();
+        nodes[1].weight = 5;
+        nodes[2].region = Some("here".to_owned());
+        let upstreams = upstreams_by(FailoverSettings { strategy, region: Some("here".to_owned()), ..quick() }, nodes);
+        assert_eq!(upstreams.next().await, first, "{strategy:?}");
+        // Whoever has the turn keeps it until something is heard of it.
+        assert_eq!(upstreams.next().await, first, "{strategy:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_nobody_waits_for_any_more_counts_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let released = Arc::new(AtomicUsize::new(0));
+    let slow = Scripted::start_after(Arc::clone(&released), sound(9)).await;
+    let upstreams = upstreams(&[&slow.url], &folder);
+    tokio::select! {
+        _ = upstreams.template(0, None, Duration::ZERO) => panic!("it answers nothing yet"),
+        () = async { while slow.asked.load(Ordering::Relaxed) == 0 { tokio::task::yield_now().await } } => {}
+    }
+    let health = upstreams.health(0);
+    assert_eq!((health.in_flight, health.failures_permille, health.latency), (0, 0, None));
+    released.store(1, Ordering::Relaxed);
+    assert!(upstreams.template(upstreams.next().await, None, Duration::ZERO).await.is_ok());
+    assert!(upstreams.health(0).latency.is_some());
 }

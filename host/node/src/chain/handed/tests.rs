@@ -32,6 +32,7 @@ fn template(id: u64, state_version: u64) -> Arc<WorkTemplate> {
         expires: Timestamp::from_millis(2_000),
         header: Vec::new(),
         pow: PowInput { bytes: Vec::new(), nonce_offset: 0, nonce_bytes: 0, roll_offset: 0, roll_mask: 0 },
+        challenge: None,
         target: Target(U256::ZERO),
         time: NOW.now,
         body_root: Hash256::default(),

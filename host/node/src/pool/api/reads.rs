@@ -4,7 +4,7 @@ use super::PoolApi;
 use crate::api::body::QueryPart;
 use crate::api::error::{ApiError, ErrorBody};
 use crate::api::shapes::{decimal, seconds};
-use crate::pool::upstreams::UpstreamStatus;
+use crate::pool::upstreams::{UpstreamStatus, Upstreams};
 use crate::pool::{READY_WITHIN, Running};
 use adit_primitives::Amount;
 use adit_primitives::accounts::{AccountsError, Worker, WorkerId};
@@ -74,6 +74,13 @@ pub struct StatsResponse {
 pub struct UpstreamBody {
     pub name: String,
     pub up: bool,
+    /// Whether it is the one that is mined on.
+    pub has_turn: bool,
+    /// How long its answers take, where it has answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_ms: Option<f64>,
+    /// The part of the questions to it that fail lately, 0 to 1.
+    pub failure_rate: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,7 +187,7 @@ pub async fn stats(State(api): State<Arc<PoolApi>>) -> Result<Json<StatsResponse
         invalid_rate: rate(invalid, valid),
         blocks_found: api.metrics.blocks_found.get(),
         templates_avoided: api.metrics.templates_avoided(),
-        upstreams: api.upstreams.statuses().into_iter().map(upstream_body).collect(),
+        upstreams: upstream_bodies(&api.upstreams),
     }))
 }
 
@@ -295,9 +302,22 @@ fn worker_body(api: &Running, worker: &Worker) -> Result<WorkerBody, AccountsErr
     })
 }
 
-fn upstream_body(status: UpstreamStatus) -> UpstreamBody {
-    let UpstreamStatus { name, up, since, last_template, .. } = status;
-    UpstreamBody { name, up, since: since.map(seconds), last_template: last_template.map(seconds) }
+fn upstream_bodies(upstreams: &Upstreams) -> Vec<UpstreamBody> {
+    let active = upstreams.active();
+    let body = |(number, status): (usize, UpstreamStatus)| {
+        let UpstreamStatus { name, up, since, last_template, .. } = status;
+        let health = upstreams.health(number);
+        UpstreamBody {
+            name,
+            up,
+            has_turn: number == active,
+            answer_ms: health.latency.map(|latency| latency.as_secs_f64() * 1000.0),
+            failure_rate: f64::from(health.failures_permille) / 1000.0,
+            since: since.map(seconds),
+            last_template: last_template.map(seconds),
+        }
+    };
+    upstreams.statuses().into_iter().enumerate().map(body).collect()
 }
 
 fn limit(wish: Option<usize>) -> Result<usize, ApiError> {

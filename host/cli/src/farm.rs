@@ -1,0 +1,228 @@
+//! Farming: `adit up` and `adit miner` on a chain whose blocks are won by plots.
+
+use crate::config::ResolvedChain;
+use crate::plot::folders;
+use crate::run::{Opened, clock, entropy, key_file, node_parts, nodes, runtime, signal};
+use crate::terminal::{LogFormat, LogLevel, StatusLine};
+use crate::{key, sandbox};
+use adit_chain::SecretKey;
+use adit_kernels::space::Backend;
+use adit_node::farming::{Farming, FarmingParts};
+use adit_node::mining::{MinerReport, WorkSource};
+use adit_node::run::{Node, run_both};
+use adit_node::settings::farm::FarmSettings;
+use adit_node::settings::pool::PoolMode;
+use adit_plugin_host::{ConfigureError, SandboxedHash};
+use adit_primitives::Hash256;
+use adit_primitives::contract::space::{hard_score_input, plain_score_input, scoop_of};
+use adit_primitives::engine::{Fault, FaultClass, HashEngine};
+use adit_primitives::space::{LEAF_BYTES, NONCE_BYTES, SCOOP_BYTES, ScoreHash, SpaceEngine, account};
+use adit_space::farm::{EngineFactory, Scoring};
+use anyhow::{Context, Result, ensure};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The hash plugins whose scores native code computes too.
+const PLAIN: [(&str, ScoreHash); 2] = [("sha256", ScoreHash::Sha256), ("blake3", ScoreHash::Blake3)];
+
+/// The hash plugin of hard plots.
+const HARD: &str = "poc2";
+
+/// Leaves that are scored by both before native code is believed.
+const LEAVES_COMPARED: usize = 1_024;
+
+/// Nonces that are made by both. The sandbox takes a tenth of a second for some.
+const NONCES_COMPARED: usize = 4;
+
+/// Tells whether the chain's blocks are won by plots.
+pub fn is_space(chain: &ResolvedChain) -> bool {
+    chain.consensus.plugin.info().is_space()
+}
+
+/// Where a farmer's plots are, over chain.toml.
+#[derive(clap::Args)]
+pub struct FarmChoice {
+    /// A folder with plots, on a chain whose blocks are won by plots; over `farm.folders` of chain.toml. More than one may be named.
+    #[arg(long = "plots", value_name = "FOLDER")]
+    plots: Vec<PathBuf>,
+}
+
+impl FarmChoice {
+    /// Puts the choice over the settings. Without one, the folders that `adit plot create` noted here are farmed beside those of the settings.
+    pub fn over(self, settings: &mut FarmSettings) -> Result<()> {
+        if self.plots.is_empty() {
+            settings.folders.extend(folders::noted()?);
+        } else {
+            settings.folders = self.plots;
+        }
+        settings.folders.sort();
+        settings.folders.dedup();
+        Ok(())
+    }
+}
+
+/// Runs node and farmer in one process.
+pub fn up(opened: &Opened, level: LogLevel, log: &LogFormat) -> Result<ExitCode> {
+    let chain = &opened.chain;
+    ensure!(
+        chain.settings.pool.mode == PoolMode::Solo,
+        "pool.mode: on a chain whose blocks are won by plots, `adit up` farms for itself (`solo`)"
+    );
+    let (report, reports) = watch::channel(Arc::new(MinerReport::default()));
+    let farm = Choice::of(chain)?;
+    let pay_to = crate::run::pay_to(chain)?;
+    let parts = node_parts(opened, level, reports.clone())?;
+    runtime()?.block_on(async {
+        let node = Node::start(parts).await?;
+        let status = StatusLine::start(&node, reports, log);
+        let source = WorkSource::Own { chain: node.chain().clone(), pay_to, clock: clock() };
+        let changes = crate::run::changes(&node, |settings| settings.farm.clone());
+        let farming = Farming::start(farm.parts(chain, source, report, Some(changes)))?;
+        let ended = run_both(node, |signal| farming.run_until(signal), signal()).await;
+        status.end();
+        ended?;
+        anyhow::Ok(())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Farms for other nodes.
+pub fn miner(chain: &ResolvedChain, log: &LogFormat) -> Result<ExitCode> {
+    let source = nodes(chain)?;
+    let farm = Choice::of(chain)?;
+    let (report, reports) = watch::channel(Arc::new(MinerReport::default()));
+    runtime()?.block_on(async {
+        let status = StatusLine::for_miner(reports, log);
+        let farming = Farming::start(farm.parts(chain, source, report, None))?;
+        let ended = farming.run_until(signal()).await;
+        status.end();
+        ended.context("the farmer stopped")
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How this process farms.
+struct Choice {
+    key: SecretKey,
+    engine: Arc<dyn SpaceEngine>,
+    scoring: Scoring,
+}
+
+impl Choice {
+    fn of(chain: &ResolvedChain) -> Result<Self> {
+        let file = key_file(chain);
+        let key = key::read_or_create(&file)?;
+        let engine = Backend::widest();
+        let scoring = scoring(chain, &engine)?;
+        let folders = &chain.settings.farm.folders;
+        tracing::info!(key = %file.display(), engine = engine.name(), ?scoring, ?folders, "the farmer begins");
+        if folders.is_empty() {
+            tracing::warn!(
+                "no plots to farm: adit plot create --size 10GiB --dir FOLDER, then --plots FOLDER or farm.folders in chain.toml"
+            );
+        }
+        Ok(Self { key, engine: Arc::new(engine), scoring })
+    }
+
+    fn parts(
+        self,
+        chain: &ResolvedChain,
+        source: WorkSource,
+        report: watch::Sender<Arc<MinerReport>>,
+        changes: Option<watch::Receiver<FarmSettings>>,
+    ) -> FarmingParts {
+        FarmingParts {
+            source: Arc::new(source),
+            key: self.key,
+            miner: chain.settings.miner.clone(),
+            settings: chain.settings.farm.clone(),
+            engine: self.engine,
+            scoring: self.scoring,
+            clock: clock(),
+            entropy: entropy(),
+            report,
+            changes,
+        }
+    }
+}
+
+/// Returns who scores: native code that is equal to the chain's hash plugin, or the plugin.
+fn scoring(chain: &ResolvedChain, engine: &Backend) -> Result<Scoring> {
+    let (plugin, config) = (chain.hash.plugin.clone(), chain.hash.config.clone());
+    let start = move || -> Result<SandboxedHash, Fault> {
+        plugin.hash(&config).map_err(|error| match error {
+            ConfigureError::Fault(fault) => fault,
+            other => Fault {
+                class: FaultClass::Environment,
+                plugin: plugin.info().name.clone(),
+                function: "start".to_owned(),
+                detail: other.to_string(),
+            },
+        })
+    };
+    let name = &chain.hash.plugin.info().name;
+    let mut reference = start()?;
+    let sandboxed: EngineFactory = Arc::new(move || Ok(Box::new(start()?) as Box<dyn HashEngine>));
+    if name == HARD {
+        ensure!(
+            hard_is_equal(engine, &mut reference)?,
+            "native code makes other nonces than the plugin {name}: this machine cannot farm"
+        );
+        // The nonces of hard plots are scored by native code in any case.
+        return Ok(Scoring::Plugin(sandboxed));
+    }
+    let native = PLAIN.into_iter().find(|(plugin, _)| plugin == name).map(|(_, hash)| hash);
+    match native {
+        Some(hash) if plain_is_equal(engine, hash, &mut reference)? => Ok(Scoring::Native(hash)),
+        Some(_) => {
+            tracing::error!(hash = name, "native code scores otherwise than the plugin and is not used");
+            Ok(Scoring::Plugin(sandboxed))
+        }
+        None => Ok(Scoring::Plugin(sandboxed)),
+    }
+}
+
+/// Compares native scores with the plugin's on random leaves: the best one of each, alone.
+fn plain_is_equal(engine: &Backend, hash: ScoreHash, reference: &mut SandboxedHash) -> Result<bool> {
+    let challenge = Hash256(sandbox::random()?);
+    let mut leaves = vec![0; LEAVES_COMPARED * LEAF_BYTES];
+    engine.leaves(&sandbox::random()?, u64::from_le_bytes(sandbox::random()?) >> 1, &mut leaves);
+    let (each, _) = leaves.as_chunks::<LEAF_BYTES>();
+    let inputs: Vec<u8> = each.iter().flat_map(|leaf| plain_score_input(&challenge, leaf)).collect();
+    let mut scores = Vec::new();
+    reference.digest_many(&inputs, plain_score_input(&challenge, &each[0]).len(), &mut scores)?;
+    let alone = |leaf: &[u8; LEAF_BYTES]| engine.best_leaf(hash, &challenge.0, leaf).map(|best| best.score);
+    let lowest = scores.iter().min_by(|one, other| one.0.iter().rev().cmp(other.0.iter().rev()));
+    let all = engine.best_leaf(hash, &challenge.0, &leaves).map(|best| Hash256(best.score));
+    Ok(each.iter().zip(&scores).all(|(leaf, score)| alone(leaf) == Some(score.0)) && all.as_ref() == lowest)
+}
+
+/// Compares native qualities with the plugin's on some nonces of a random account.
+fn hard_is_equal(engine: &Backend, reference: &mut SandboxedHash) -> Result<bool> {
+    let (key, challenge) = (Hash256(sandbox::random()?), Hash256(sandbox::random()?));
+    let first = u64::from_le_bytes(sandbox::random()?) >> 1;
+    let lanes = engine.lanes();
+    let rounds = NONCES_COMPARED.div_ceil(lanes);
+    let scoop = usize::try_from(scoop_of(&challenge)).expect("below 4,096");
+    let mut nonces = vec![0; lanes * NONCE_BYTES];
+    for round in 0..rounds as u64 {
+        let first = first + round * lanes as u64;
+        engine.nonces(account(&key.0), first, &mut nonces);
+        let scoops = &nonces[scoop * lanes * SCOOP_BYTES..][..lanes * SCOOP_BYTES];
+        let mut qualities = vec![0; lanes];
+        engine.qualities(&challenge.0, scoops, &mut qualities);
+        let compared = lanes.min(NONCES_COMPARED);
+        let inputs: Vec<u8> =
+            (first..).take(compared).flat_map(|nonce| hard_score_input(&key, nonce, &challenge)).collect();
+        let mut scores = Vec::new();
+        reference.digest_many(&inputs, inputs.len() / compared, &mut scores)?;
+        let equal =
+            |(score, quality): (&Hash256, &u64)| score.0[..24] == [0; 24] && score.0[24..] == quality.to_le_bytes();
+        if scores.len() != compared || !scores.iter().zip(&qualities).all(equal) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

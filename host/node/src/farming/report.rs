@@ -1,0 +1,111 @@
+//! What a farmer did, for people and programs.
+
+use adit_primitives::{Target, U256};
+use adit_space::farm::{Figures, PlotFigures, Standing};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// What a farmer did so far, and where it is with the challenge at hand.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FarmReport {
+    /// The challenge at hand: 64 hexadecimal digits; empty before the first.
+    pub challenge: String,
+    /// Bytes of plots that were looked at for it, and those it asks for.
+    pub scanned_bytes: u64,
+    pub asked_bytes: u64,
+    /// Seconds until all is scanned, where speeds are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
+    /// The lowest score so far, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_score: Option<String>,
+    /// How many times the target the lowest score is: at most 1 wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_of_target: Option<f64>,
+    /// Challenges received, proofs made, and challenges that a proof won.
+    pub challenges: u64,
+    pub proofs: u64,
+    pub wins: u64,
+    /// Bytes of leaves and nonces in plots that can be farmed.
+    pub space_bytes: u64,
+    pub plots: Vec<PlotReport>,
+    /// What is wrong with files and folders, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub problems: BTreeMap<String, String>,
+}
+
+/// A plot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlotReport {
+    pub file: String,
+    pub space_bytes: u64,
+    /// How fast it is scanned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    /// Challenges under which it was scanned whole, and under which something went wrong with it.
+    pub answered: u64,
+    pub failed: u64,
+    /// How low its best scores are against those of random bytes, in thousandths: about 1,000 where all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality_permille: Option<u32>,
+}
+
+impl FarmReport {
+    /// Puts together what a farm tells.
+    pub fn new(
+        figures: &Figures,
+        standing: Option<&Standing>,
+        target: Option<Target>,
+        problems: &BTreeMap<String, String>,
+    ) -> Self {
+        let best = standing.and_then(|standing| standing.best);
+        Self {
+            challenge: standing.map(|standing| standing.challenge.to_string()).unwrap_or_default(),
+            scanned_bytes: standing.map_or(0, |standing| standing.scanned),
+            asked_bytes: standing.map_or(0, |standing| standing.all),
+            seconds_left: standing.and_then(|standing| standing.left).map(|left| left.as_secs_f64()),
+            best_score: best.map(|score| format!("{score:064x}")),
+            best_of_target: best.zip(target).map(|(score, target)| ratio(score, target.0)),
+            challenges: figures.challenges,
+            proofs: figures.proofs,
+            wins: figures.wins,
+            space_bytes: figures.plots.iter().map(|plot| plot.space).sum(),
+            plots: figures.plots.iter().map(PlotReport::from).collect(),
+            problems: problems.clone(),
+        }
+    }
+}
+
+impl From<&PlotFigures> for PlotReport {
+    fn from(plot: &PlotFigures) -> Self {
+        Self {
+            file: plot.path.display().to_string(),
+            space_bytes: plot.space,
+            bytes_per_second: plot.bytes_per_second,
+            answered: plot.answered,
+            failed: plot.failed,
+            quality_permille: plot.quality_permille,
+        }
+    }
+}
+
+/// Divides, for display.
+fn ratio(score: U256, target: U256) -> f64 {
+    let number =
+        |value: U256| value.into_limbs().iter().rev().fold(0.0, |sum, limb| sum * 2f64.powi(64) + *limb as f64);
+    number(score) / number(target).max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_shown_against_the_target() {
+        let target = U256::from(1u64) << 250usize;
+        assert!((ratio(target, target) - 1.0).abs() < 1e-9);
+        assert!((ratio(target + (target >> 1usize), target) - 1.5).abs() < 1e-9);
+        assert!(ratio(U256::ZERO, U256::ZERO) < 1e-9);
+    }
+}

@@ -1,0 +1,271 @@
+//! Whose turn it is among several upstreams, as the tasks that ask them see it: nodes behind a pool, nodes or pools that a miner works for.
+//!
+//! It gives the rules of [`Failover`] a clock, writes to the log who has the turn and why, and counts that. It asks nobody: whoever does holds a
+//! [`Question`] meanwhile. Nothing here is kept from one start to the next.
+
+use adit_network::Moment;
+use adit_network::peers::failover::{self, HealthView, Member};
+use adit_network::peers::{Failover, FailoverStrategy, Move, Why};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long somebody keeps the turn by [`FailoverStrategy::Weighted`]: a connection is worth making for it.
+const TURN_TIME: Duration = Duration::from_secs(60);
+
+/// How often is asked at least whether signs of life have stopped.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The shortest wait: nobody spins, whatever is due.
+const WAIT_MIN: Duration = Duration::from_millis(1);
+
+/// Whose turn it is.
+pub struct Turns {
+    /// What the upstreams are, for people.
+    kind: &'static str,
+    state: Mutex<State>,
+    holder: watch::Sender<Option<usize>>,
+    metrics: TurnMetrics,
+    began: Instant,
+}
+
+struct State {
+    failover: Failover,
+    strategy: FailoverStrategy,
+    /// When the turn is passed on by weights.
+    until: Moment,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Default)]
+pub struct TurnMetrics {
+    moves: Family<WhyLabels, Counter>,
+    holder: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhyLabels {
+    why: &'static str,
+}
+
+/// A question to an upstream that has no answer yet. Dropped without a word, it was abandoned.
+pub struct Question<'a> {
+    turns: &'a Turns,
+    member: usize,
+    began: Instant,
+    is_told: bool,
+}
+
+impl Turns {
+    /// Begins with nobody's turn. There must be a member. `kind` says what they are, for people; `seed` differs between processes.
+    pub fn new(kind: &'static str, settings: failover::Settings, members: Vec<Member>, seed: u64) -> Self {
+        let strategy = settings.strategy;
+        let failover = Failover::new(settings, members, seed, Moment::default());
+        let metrics = TurnMetrics::default();
+        metrics.holder.set(-1);
+        Self {
+            kind,
+            state: Mutex::new(State { failover, strategy, until: Moment::default() }),
+            holder: watch::channel(None).0,
+            metrics,
+            began: Instant::now(),
+        }
+    }
+
+    /// Says who is to be asked now, `None` while nobody may be.
+    pub fn turn(&self) -> Option<usize> {
+        let now = self.now();
+        let mut state = self.lock();
+        let kept = self.holder.borrow().filter(|holder| state.keeps(now, *holder));
+        if kept.is_some() {
+            return kept;
+        }
+        let turn = state.failover.pick(now);
+        state.until = now.after(TURN_TIME);
+        if let Some(moved) = turn.and_then(|turn| turn.moved) {
+            self.tell(&state.failover, moved);
+        }
+        let holder = turn.map(|turn| turn.member);
+        self.metrics.holder.set(holder.map_or(-1, |holder| i64::try_from(holder).unwrap_or(i64::MAX)));
+        self.holder.send_if_modified(|before| std::mem::replace(before, holder) != holder);
+        holder
+    }
+
+    /// Says who is to be asked where an answer cannot wait until somebody may be. `None` where all are struck.
+    pub fn turn_or_soonest(&self) -> Option<usize> {
+        self.turn().or_else(|| self.lock().failover.soonest())
+    }
+
+    /// Waits until somebody has the turn.
+    pub async fn next(&self) -> usize {
+        let mut changes = self.holder.subscribe();
+        loop {
+            if let Some(holder) = self.turn() {
+                return holder;
+            }
+            self.wait(&mut changes).await;
+        }
+    }
+
+    /// Waits until the turn is not `member`'s any more. Meanwhile whoever is to be tried is, by `attempt`, which asks it something without waiting for that
+    /// here.
+    pub async fn leaves(&self, member: usize, attempt: impl Fn(usize)) {
+        let mut changes = self.holder.subscribe();
+        while self.turn() == Some(member) {
+            self.attempt_due(&attempt);
+            self.wait(&mut changes).await;
+        }
+    }
+
+    /// Has whoever is to be tried now be tried, as by [`Turns::leaves`].
+    pub fn attempt_due(&self, attempt: impl Fn(usize)) {
+        while let Some(tried) = self.probe() {
+            attempt(tried);
+        }
+    }
+
+    /// Begins a question.
+    pub fn ask(&self, member: usize) -> Question<'_> {
+        self.lock().failover.began(member);
+        Question { turns: self, member, began: Instant::now(), is_told: false }
+    }
+
+    /// Takes in a sign of life that comes at regular times.
+    pub fn heard(&self, member: usize) {
+        let now = self.now();
+        self.lock().failover.heard(now, member);
+    }
+
+    /// Takes in that an upstream is never to be asked again.
+    pub fn strike(&self, member: usize) {
+        self.lock().failover.strike(member);
+        self.turn();
+    }
+
+    /// Tells whether another upstream might be given the turn instead.
+    pub fn has_other(&self, member: usize) -> bool {
+        let now = self.now();
+        let state = self.lock();
+        (0..state.failover.members().len()).any(|other| other != member && state.failover.is_well(now, other))
+    }
+
+    /// Returns what is known of an upstream.
+    pub fn view(&self, member: usize) -> HealthView {
+        let now = self.now();
+        self.lock().failover.view(now, member)
+    }
+
+    /// Returns what is counted.
+    pub fn metrics(&self) -> &TurnMetrics {
+        &self.metrics
+    }
+
+    fn probe(&self) -> Option<usize> {
+        let now = self.now();
+        self.lock().failover.probe(now)
+    }
+
+    /// Waits until something may be due, or the turn has changed.
+    async fn wait(&self, changes: &mut watch::Receiver<Option<usize>>) {
+        let due = self.lock().failover.due();
+        let wait = due.map_or(TICK, |due| due.since(self.now())).clamp(WAIT_MIN, TICK);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            changed = changes.changed() => changed.expect("its sender is `self`"),
+        }
+    }
+
+    fn tell(&self, failover: &Failover, Move { from, to, why }: Move) {
+        self.metrics.moves.get_or_create(&WhyLabels { why: name(why) }).inc();
+        let members = failover.members();
+        let (to, from) = (members[to].name.as_str(), from.map(|from| members[from].name.as_str()));
+        match why {
+            _ if members.len() == 1 => tracing::debug!(to, "the only {} has the turn", self.kind),
+            Why::Failed | Why::Suspected => tracing::warn!(to, from, %why, "another {} has the turn", self.kind),
+            Why::First | Why::Recovered | Why::Faster => {
+                tracing::info!(to, from, %why, "another {} has the turn", self.kind);
+            }
+        }
+    }
+
+    fn now(&self) -> Moment {
+        Moment::default().after(self.began.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Tells whether whoever has the turn keeps it without being compared with others: while its one question after a failure is on its way, and for its time
+    /// by weights.
+    fn keeps(&self, now: Moment, holder: usize) -> bool {
+        let by_weights = self.strategy == FailoverStrategy::Weighted;
+        let has_time = by_weights && now < self.until && self.failover.is_well(now, holder);
+        has_time || self.failover.is_on_trial(now, holder)
+    }
+}
+
+impl Question<'_> {
+    /// Takes in the answer.
+    pub fn answered(self) {
+        let took = self.began.elapsed();
+        self.end(|failover, now, member| failover.answered(now, member, Some(took)));
+    }
+
+    /// Takes in the answer to a question that waited for news.
+    pub fn had_news(self) {
+        self.end(|failover, now, member| {
+            failover.heard(now, member);
+            failover.answered(now, member, None);
+        });
+    }
+
+    /// Takes in that there is no answer that can be used.
+    pub fn failed(self) {
+        self.end(|failover, now, member| failover.failed(now, member));
+    }
+
+    fn end(mut self, told: impl FnOnce(&mut Failover, Moment, usize)) {
+        self.is_told = true;
+        let now = self.turns.now();
+        told(&mut self.turns.lock().failover, now, self.member);
+        self.turns.turn();
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        if !self.is_told {
+            self.turns.lock().failover.abandoned(self.member);
+        }
+    }
+}
+
+impl TurnMetrics {
+    /// Registers them. The names begin with what the registry's do.
+    pub fn register(&self, registry: &mut Registry) {
+        let moves = "Times that the turn went to another upstream, by reason";
+        registry.register("upstream_moves", moves, self.moves.clone());
+        let turn = "Which upstream of the list has the turn, from 0; -1 while none has";
+        registry.register("upstream_turn", turn, self.holder.clone());
+    }
+}
+
+/// Returns the reason as a label.
+const fn name(why: Why) -> &'static str {
+    match why {
+        Why::First => "first",
+        Why::Failed => "failed",
+        Why::Suspected => "suspected",
+        Why::Recovered => "recovered",
+        Why::Faster => "faster",
+    }
+}
