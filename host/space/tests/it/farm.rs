@@ -1,14 +1,16 @@
+mod threads;
+
 use super::{engine, flip};
 use adit_kernels::{NativeEngine, candidates};
 use adit_primitives::contract::space::{Challenge, PlotKind, PlotPlace, Registration, scoop_of};
-use adit_primitives::space::{LEAF_BYTES, NONCE_BYTES, SCOOP_BYTES, ScoreHash, SpaceEngine, account, leaf, root_of};
+use adit_primitives::space::{NONCE_BYTES, SCOOP_BYTES, ScoreHash, SpaceEngine, account, leaf, root_of};
 use adit_primitives::{Hash256, Height, Target, Timestamp, U256};
 use adit_space::error::Problem;
 use adit_space::farm::{Answer, Best, Finished, Question, Scoring, Settings};
 use adit_space::hard::Name;
 use adit_space::plain::format::HEADER_BYTES;
 use adit_space::plain::{Order, PlainPlot, make};
-use adit_space::{Farm, PlotError, Silent};
+use adit_space::{Farm, Plot, PlotError, Silent};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +43,7 @@ impl World {
 
     /// Makes a plain plot of so many subtrees.
     fn plain(&self, folder: usize, key: [u8; 32], seed: u8, subtrees: u64) -> PathBuf {
-        let bytes = subtrees * (1024 + 3) * LEAF_BYTES as u64 + HEADER_BYTES as u64;
+        let bytes = subtrees * (1024 + 3) * 32 + HEADER_BYTES as u64;
         let folder = self.folders[folder].path();
         make(&Order { folder, key, seed: [seed; 32], bytes, threads: 1, reserve: 0 }, &engine(), &Silent).unwrap()
     }
@@ -61,8 +63,12 @@ impl World {
     }
 
     fn start(&mut self, settings: Settings) {
+        self.start_with(settings, Arc::new(engine()));
+    }
+
+    fn start_with(&mut self, settings: Settings, engine: Arc<dyn SpaceEngine>) {
         let (tell, answers) = channel();
-        self.farm = Some(Farm::start(settings, Arc::new(engine()), move |answer| _ = tell.send(answer)).unwrap());
+        self.farm = Some(Farm::start(settings, engine, move |answer| _ = tell.send(answer)).unwrap());
         self.answers = Some(answers);
     }
 
@@ -119,9 +125,10 @@ fn question(plots: PlotKind, challenge: [u8; 32]) -> Question {
 
 /// The best score of a plain plot, by looking at all its bytes.
 fn best_plain(path: &Path, hash: ScoreHash, challenge: &[u8; 32]) -> U256 {
-    let leaves = PlainPlot::finished(path).unwrap().header().leaves as usize;
+    let space = Plot::Plain(PlainPlot::finished(path).unwrap()).space();
     let bytes = std::fs::read(path).unwrap();
-    let best = engine().best_leaf(hash, challenge, &bytes[HEADER_BYTES..][..leaves * LEAF_BYTES]).unwrap();
+    let leaves = &bytes[HEADER_BYTES..][..usize::try_from(space).unwrap()];
+    let best = engine().best_leaf(hash, challenge, leaves).unwrap();
     U256::from_le_bytes(best.score)
 }
 
@@ -155,8 +162,11 @@ fn names(problems: &[Arc<PlotError>]) -> Vec<(PathBuf, String)> {
 fn the_best_of_a_farm_is_the_lowest_of_all_plain_plots_that_count() {
     let mut world = World::new(3);
     let sizes = [1, 2, 5, 40, 70, 3];
-    let plots: Vec<PathBuf> =
-        (0..).zip(sizes).map(|(number, size)| world.plain(number % 3, KEYS[number % 2], number as u8, size)).collect();
+    let plots: Vec<PathBuf> = (0..)
+        .zip(0..)
+        .zip(sizes)
+        .map(|((number, seed), size)| world.plain(number % 3, KEYS[number % 2], seed, size))
+        .collect();
     world.start(world.settings());
     world.looked();
     let kernel = candidates("blake3")[0];
@@ -214,7 +224,10 @@ fn the_best_of_a_farm_is_the_lowest_of_all_plain_plots_that_count() {
     assert!(figures.plots.iter().all(|plot| plot.answered > 0 && plot.bytes_per_second.is_some() && plot.failed == 0));
 }
 
+/// The words of a number, the lowest first.
 type U256Words = [u64; 4];
+
+/// A challenge, which keys are here, how old the plots are, which are old enough, who scores, threads, and a target.
 type Case = ([u8; 32], [bool; 2], [u8; 6], u8, u8, usize, U256Words);
 
 #[test]
@@ -295,7 +308,7 @@ fn plots_that_fail_are_named_once_and_the_others_answer() {
 /// Takes everybody's right to read a file. Returns whether it helped: some users may read whatever they want.
 fn deny(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o000)).unwrap();
     std::fs::File::open(path).is_err()
 }
 
@@ -305,14 +318,9 @@ fn a_proof_that_does_not_hold_is_not_told_and_the_next_best_is() {
     let [one, other] = [1, 2].map(|seed| world.plain(0, KEYS[0], seed, 2));
     world.start(world.settings());
     world.looked();
-    let (better, worse) = [one, other]
-        .into_iter()
-        .map(|path| (best_plain(&path, ScoreHash::Sha256, &[9; 32]), path))
-        .fold((None, None), |(low, high): (Option<(U256, PathBuf)>, Option<(U256, PathBuf)>), now| match low {
-            Some(low) if low.0 < now.0 => (Some(low), Some(now)),
-            low => (Some(now), low.or(high)),
-        });
-    let (better, worse) = (better.unwrap().1, worse.unwrap());
+    let mut plots = [one, other].map(|path| (best_plain(&path, ScoreHash::Sha256, &[9; 32]), path));
+    plots.sort();
+    let [(_, better), worse] = plots;
     // Its leaves stay, and so its scores; the node beside the two halves does not.
     let layout = PlainPlot::finished(&better).unwrap().header().layout();
     flip(&better, layout.node(10, 0));
