@@ -283,7 +283,9 @@ impl SpaceChain {
 
     /// Judges whether the plot counts already.
     fn judge_registration(&self, view: &dyn ChainView, next: &Next<'_>, claim: &SpaceClaim) -> Result<(), Violation> {
-        let PlotPlace::Plain { seed, leaves, root, registered, .. } = &claim.place else { return Ok(()) };
+        let (PlotPlace::Plain { registered, .. }, Some(plot)) = (&claim.place, proof::plot_of(claim)) else {
+            return Ok(());
+        };
         let refuse = |detail: String| Err(Rule::Registration.broken(detail));
         let Some(by) = self.registered_by(next.height) else {
             return match registered.0 {
@@ -301,7 +303,6 @@ impl SpaceChain {
         let Some(block) = block.filter(|block| block.height == *registered) else {
             return Err(Rule::HistoryUnknown.broken(format!("the block at height {registered} is not shown")));
         };
-        let plot = Registration { key: claim.key, seed: *seed, leaves: *leaves, root: *root };
         match noted(view, &block)? {
             Some(notes) if !notes.registrations.contains(&plot) => {
                 refuse(format!("the block at height {registered} does not register this plot"))

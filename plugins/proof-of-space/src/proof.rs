@@ -6,28 +6,21 @@
 use crate::config::{Config, Leaf};
 use crate::header::Proof;
 use crate::violation::Rule;
-use adit_plugin_sdk::plot::{leaf, plot_id, root_of, tree_height};
+use adit_plugin_sdk::plot::{LEAVES_MAX, LEAVES_STEP, leaf, plot_id, root_of, tree_height};
 use adit_plugin_sdk::space::{PlotPlace, Registration, SpaceClaim, hard_score_input, plain_score_input};
 use adit_plugin_sdk::{Hash256, PowInput, Violation};
 use k256::schnorr::{Signature, VerifyingKey};
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
-
-/// How many leaves a plain plot may have.
-const LEAVES: RangeInclusive<u64> = LEAVES_UNIT..=1 << 51;
-
-/// A plain plot's leaves come in multiples of this.
-const LEAVES_UNIT: u64 = 1024;
 
 /// Checks everything about a proof that needs no other block.
 pub fn check(config: &Config, proof: &Proof<'_>) -> Result<(), Violation> {
     let claim = &proof.proof.claim;
     check_registrations(config, &claim.registrations)?;
-    match (config.leaf, &claim.place) {
-        (Leaf::Plain, PlotPlace::Plain { .. }) => check_leaf(claim)?,
-        (Leaf::Hard, PlotPlace::Hard { .. }) => {}
-        (Leaf::Plain, _) => return Err(Rule::PlotKind.broken("hard, this chain counts plain plots".to_owned())),
-        (Leaf::Hard, _) => return Err(Rule::PlotKind.broken("plain, this chain counts hard plots".to_owned())),
+    match (config.leaf, &claim.place, plot_of(claim)) {
+        (Leaf::Plain, PlotPlace::Plain { index, path, .. }, Some(plot)) => check_leaf(&plot, *index, path)?,
+        (Leaf::Hard, PlotPlace::Hard { .. }, _) => {}
+        (Leaf::Plain, ..) => return Err(Rule::PlotKind.broken("hard, this chain counts plain plots".to_owned())),
+        (Leaf::Hard, ..) => return Err(Rule::PlotKind.broken("plain, this chain counts hard plots".to_owned())),
     }
     match is_signed(&claim.key, &proof.message(), &proof.proof.signature) {
         true => Ok(()),
@@ -47,21 +40,30 @@ pub fn score_input(claim: &SpaceClaim) -> PowInput {
     PowInput { bytes, nonce_offset, nonce_bytes: 8, roll_offset: 0, roll_mask: 0 }
 }
 
-/// Follows a leaf to the root of its plot.
-fn check_leaf(claim: &SpaceClaim) -> Result<(), Violation> {
-    let PlotPlace::Plain { seed, leaves, root, index, path, .. } = &claim.place else { return Ok(()) };
-    check_size(*leaves)?;
-    if index >= leaves {
-        return Err(Rule::Leaf.broken(format!("leaf {index} of a plot of {leaves}")));
+/// Returns the plain plot that a claim is about, as a header registers it. `None` where it is about a hard one.
+pub fn plot_of(claim: &SpaceClaim) -> Option<Registration> {
+    match &claim.place {
+        PlotPlace::Plain { seed, leaves, root, .. } => {
+            Some(Registration { key: claim.key, seed: *seed, leaves: *leaves, root: *root })
+        }
+        PlotPlace::Hard { .. } => None,
     }
-    let height = tree_height(*leaves);
+}
+
+/// Follows a leaf to the root of its plot.
+fn check_leaf(plot: &Registration, index: u64, path: &[Hash256]) -> Result<(), Violation> {
+    check_size(plot)?;
+    if index >= plot.leaves {
+        return Err(Rule::Leaf.broken(format!("leaf {index} of a plot of {}", plot.leaves)));
+    }
+    let height = tree_height(plot.leaves);
     if u32::try_from(path.len()) != Ok(height) {
         return Err(Rule::Leaf.broken(format!("a path of {} nodes, the tree has {height} levels", path.len())));
     }
-    let own = leaf(&plot_id(&claim.key.0, &seed.0), *index);
-    match root_of(&own, *index, path.iter().map(|node| &node.0)) == root.0 {
+    let own = leaf(&plot_id(&plot.key.0, &plot.seed.0), index);
+    match root_of(&own, index, path.iter().map(|node| &node.0)) == plot.root.0 {
         true => Ok(()),
-        false => Err(Rule::Leaf.broken(format!("the path of leaf {index} does not lead to root {root}"))),
+        false => Err(Rule::Leaf.broken(format!("the path of leaf {index} does not lead to root {}", plot.root))),
     }
 }
 
@@ -73,14 +75,14 @@ fn check_registrations(config: &Config, registrations: &[Registration]) -> Resul
     if BTreeSet::from_iter(registrations).len() < registrations.len() {
         return Err(Rule::Registrations.broken("a plot is registered twice".to_owned()));
     }
-    registrations.iter().try_for_each(|plot| check_size(plot.leaves))
+    registrations.iter().try_for_each(check_size)
 }
 
-fn check_size(leaves: u64) -> Result<(), Violation> {
-    match LEAVES.contains(&leaves) && leaves.is_multiple_of(LEAVES_UNIT) {
+fn check_size(plot: &Registration) -> Result<(), Violation> {
+    match plot.is_sound() {
         true => Ok(()),
         false => Err(Rule::PlotSize
-            .broken(format!("{leaves} leaves, a plot has multiples of {LEAVES_UNIT} up to {}", LEAVES.end()))),
+            .broken(format!("{} leaves, a plot has multiples of {LEAVES_STEP} up to {LEAVES_MAX}", plot.leaves))),
     }
 }
 
