@@ -13,20 +13,12 @@ use adit_plugin_sdk::{
     Placement, PowInput, ProofOfSpace, Requirements, Target, Template, Timestamp, Violation,
 };
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
-
-/// How many headers an instance remembers to have checked the proofs of.
-const CHECKED_MAX: usize = 4096;
 
 /// The chain whose blocks are won by plots.
 pub struct SpaceChain {
     config: Config,
     genesis: Vec<u8>,
     genesis_id: BlockId,
-    /// Headers whose proofs were found good by all that needs no other block: the same header is read again when it is placed. An instance that
-    /// remembers none answers the same.
-    checked: Mutex<BTreeSet<BlockId>>,
 }
 
 impl Consensus for SpaceChain {
@@ -44,7 +36,7 @@ impl Consensus for SpaceChain {
         };
         let genesis = header::encode(BlockId::default(), &draft);
         let genesis_id = BlockId(adit_plugin_sdk::sha256d(&genesis));
-        Ok(Self { config, genesis, genesis_id, checked: Mutex::default() })
+        Ok(Self { config, genesis, genesis_id })
     }
 
     fn genesis(&self) -> Vec<u8> {
@@ -57,7 +49,7 @@ impl Consensus for SpaceChain {
         target_of(header.bits)?;
         let (parents, pow) = match &header.proof {
             Some(proof) => {
-                self.check_once(header.id, proof)?;
+                proof::check(&self.config, proof)?;
                 (vec![header.parent], proof::score_input(&proof.proof.claim))
             }
             None if header.id == self.genesis_id => (Vec::new(), no_input()),
@@ -207,20 +199,6 @@ impl Next<'_> {
 impl SpaceChain {
     fn read<'h>(&self, header: &'h [u8]) -> Result<Header<'h>, Violation> {
         Header::read(header, self.config.registrations())
-    }
-
-    /// Checks a header's proof, unless this instance has done so.
-    fn check_once(&self, id: BlockId, proof: &header::Proof<'_>) -> Result<(), Violation> {
-        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        if checked.contains(&id) {
-            return Ok(());
-        }
-        proof::check(&self.config, proof)?;
-        if checked.len() == CHECKED_MAX {
-            checked.clear();
-        }
-        checked.insert(id);
-        Ok(())
     }
 
     /// Places the genesis, which needs no proof.

@@ -1,17 +1,17 @@
 //! The chain with the most work, its blocks won by plots on disks.
 //!
-//! Pure functions of headers and their ancestors: no clock, no randomness, no floating point; what an instance remembers, a fresh one computes again
-//! and answers the same. Never looks into a block's body, never reads a plot, never computes a score: the chain's hash plugin says it, and the host
-//! brings it as the digest of what [`proof::score_input`] gives.
+//! Pure functions of headers and their ancestors: no clock, no randomness, no floating point, nothing kept between calls. Never looks into a
+//! block's body, never reads a plot, never computes a score: the chain's hash plugin says it, and the host brings it as the digest of what
+//! [`proof::score_input`] gives.
 //!
 //! A header names a place in somebody's plot, and its owner signs it. It is valid where that place answers the challenge of the round that the
 //! header's time lies in with a score not above the target. Two kinds of plots, one to a chain ([`config::Leaf`]); `docs/plots.md` says what each is
 //! worth. A plain plot counts from `registration-age` blocks after a header has registered it: whoever wins a block cannot make a plot for the next
 //! challenge. A hard plot needs no registration: the account that it is made for follows from the key, and a nonce takes longer to make than it is worth.
 //!
-//! A header is judged in this order, and the first rule that it breaks is named: `header-length`, `version`, `proof-form`, `bits` (no target at all),
-//! `genesis`, `registrations`, `plot-size`, `plot-kind`, `leaf`, `signature`; with other blocks in view `parent-unknown`, `time-too-old`, `bits` (not the one computed),
-//! `challenge`, `registration`, `score`. [`violation::Rule`] lists all names.
+//! A header is judged in this order, and the first rule that it breaks is named: `header-length`, `version`, `proof-form`, `bits` (no target at
+//! all), `genesis`, `registrations`, `plot-size`, `plot-kind`, `leaf`, `signature`; with other blocks in view `parent-unknown`, `time-too-old`,
+//! `bits` (not the one computed), `challenge`, `registration`, `score`. [`violation::Rule`] lists all names.
 //!
 //! Of blocks with equal work the one of the earlier round wins, then the one with the lower score. Where history was cut off (`horizon` above 0), a rule
 //! that needs a missing block is skipped.
