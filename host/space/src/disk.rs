@@ -105,6 +105,9 @@ impl Reading {
 /// Bytes that are read at once.
 pub const READ: usize = 1 << 20;
 
+/// So many threads keep a disk busy while they score what they read, where there are cores for it.
+pub const THREADS: usize = 4;
+
 /// Shows a part of a file to `visit`, piece by piece: whole multiples of `each` bytes, with their place in the file.
 ///
 /// So many threads take the pieces in order; each reads one and looks at it, so that some read while others look. A piece is in memory for each thread, and

@@ -31,6 +31,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use threads::{Shared, desk, scanner, scout};
 
+pub use crate::disk::THREADS;
 pub use answer::{Answer, Best, Finished};
 pub use figures::{Figures, PlotFigures, Standing};
 pub use question::{EngineFactory, Question, Scoring};
@@ -51,8 +52,8 @@ pub struct Settings {
     pub folders: Vec<PathBuf>,
     /// How many plots are scanned at once, over all disks: from 1 to [`CONCURRENT_MAX`], and brought there. From one disk one plot is read at a time.
     pub concurrent: usize,
-    /// How many threads work on each of them: while one scores what it read, others read. From 1 to [`THREADS_MAX`], and brought there; three keep
-    /// a disk busy.
+    /// How many threads work on each of them: while one scores what it read, others read. From 1 to [`THREADS_MAX`], and brought there;
+    /// [`THREADS`] unless there is a reason.
     pub threads: usize,
     /// How often the folders are looked at again.
     pub rescan: Duration,

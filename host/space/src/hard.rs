@@ -14,4 +14,4 @@ pub mod read;
 
 pub use make::{Order, make};
 pub use name::{Name, account};
-pub use read::{Deadline, HardPlot};
+pub use read::HardPlot;

@@ -3,7 +3,6 @@
 use super::question::{EngineFactory, Question, Scoring};
 use crate::collection::Plot;
 use crate::error::Problem;
-use crate::hard::read::best_of;
 use adit_primitives::contract::space::{PLAIN_SCORE_BYTES, PlotPlace, plain_score_input, scoop_of};
 use adit_primitives::engine::{Fault, HashEngine};
 use adit_primitives::space::{BestLeaf, LEAF_BYTES, NONCE_BYTES, SCOOP_BYTES, SpaceEngine};
@@ -126,4 +125,11 @@ impl Scorer<'_> {
 /// Returns the score of a PoC2 quality: the digest's last eight bytes, which are its highest.
 fn score_of(quality: u64) -> U256 {
     U256::from(quality) << 192
+}
+
+/// Returns the place of the scoop with the best quality, and that quality.
+fn best_of(engine: &dyn SpaceEngine, signature: &[u8; 32], scoops: &[u8]) -> Option<(u64, u64)> {
+    let mut qualities = vec![0; scoops.len() / SCOOP_BYTES];
+    engine.qualities(signature, scoops, &mut qualities);
+    qualities.into_iter().zip(0..).min().map(|(quality, place)| (place, quality))
 }

@@ -54,7 +54,10 @@ impl FromStr for Name {
         let mut parts = text.split('_');
         let mut number = || {
             let part = parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-            part.and_then(|part| part.parse::<u64>().ok()).ok_or(NameError)
+            // A number has one writing.
+            part.filter(|part| *part == "0" || !part.starts_with('0'))
+                .and_then(|part| part.parse::<u64>().ok())
+                .ok_or(NameError)
         };
         let name = Self { account: number()?, start: number()?, nonces: number()? };
         let possible = (1..=NONCES_MAX).contains(&name.nonces) && name.start.checked_add(name.nonces).is_some();

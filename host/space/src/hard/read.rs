@@ -1,4 +1,4 @@
-//! Reads hard plots: checks nonces against what their account gives, and looks for the best one of a scoop.
+//! Reads hard plots: checks nonces against what their account gives, and shows a scoop of all of them.
 
 use super::make::group_of;
 use super::name::{GROUP, Name};
@@ -10,26 +10,12 @@ use std::io;
 use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-/// How many threads scan a plot: one reads while another computes.
-const THREADS: usize = 3;
 
 /// A whole plot.
 #[derive(Debug)]
 pub struct HardPlot {
     path: PathBuf,
     name: Name,
-}
-
-/// How good a nonce is for one scoop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadline {
-    /// The nonce's number.
-    pub nonce: u64,
-    /// The lower, the better; a deadline in seconds is this divided by the base target.
-    pub quality: u64,
 }
 
 impl HardPlot {
@@ -100,38 +86,4 @@ impl HardPlot {
             visit((at - from) / SCOOP_BYTES as u64, scoops)
         })
     }
-
-    /// Looks for the nonce with the best quality in a scoop under a generation signature. `goes_on` is asked between reads; `None` where it said no.
-    pub fn scan(
-        &self,
-        engine: &dyn SpaceEngine,
-        signature: &[u8; 32],
-        scoop: u64,
-        goes_on: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Option<Deadline>, Problem> {
-        let (best, whole) = (Mutex::new(None::<Deadline>), AtomicBool::new(true));
-        self.show(scoop, 0..self.name.nonces, THREADS, &|first, scoops| {
-            let lowest = best_of(engine, signature, scoops);
-            let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((place, quality)) = lowest
-                && best.is_none_or(|best| quality < best.quality)
-            {
-                *best = Some(Deadline { nonce: self.name.start + first + place, quality });
-            }
-            if goes_on() {
-                return ControlFlow::Continue(());
-            }
-            whole.store(false, Ordering::Relaxed);
-            ControlFlow::Break(())
-        })?;
-        let best = best.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(best.filter(|_| whole.into_inner()))
-    }
-}
-
-/// Returns the place of the scoop with the best quality, and that quality.
-pub(crate) fn best_of(engine: &dyn SpaceEngine, signature: &[u8; 32], scoops: &[u8]) -> Option<(u64, u64)> {
-    let mut qualities = vec![0; scoops.len() / SCOOP_BYTES];
-    engine.qualities(signature, scoops, &mut qualities);
-    qualities.into_iter().zip(0..).min().map(|(quality, place)| (place, quality))
 }

@@ -2,8 +2,9 @@
 
 use crate::error::Problem;
 use crate::tree::{self, SUBTREE, SUBTREE_LEVELS};
+use adit_primitives::space::LEAF_BYTES;
+pub use adit_primitives::space::LEAVES_MAX;
 pub use adit_primitives::space::plot_id;
-use adit_primitives::space::{LEAF_BYTES, LEAVES_MAX};
 use sha2::{Digest, Sha256};
 
 /// The bytes of a header: as many as a sector, so that leaves begin at one.
@@ -14,6 +15,9 @@ pub const MAGIC: [u8; 8] = *b"ADITPLOT";
 
 /// The version of the layout.
 pub const VERSION: u32 = 1;
+
+/// How many bytes say something: zeros follow.
+const SAID: usize = 128;
 
 /// Where the checksum stands: at the header's end.
 const CHECKSUM: usize = HEADER_BYTES - 32;
@@ -94,7 +98,8 @@ impl Header {
         let Self { leaves, made, .. } = header;
         let whole = leaves > 0 && leaves <= LEAVES_MAX && leaves.is_multiple_of(SUBTREE);
         let possible = whole && made <= leaves && made.is_multiple_of(SUBTREE) && word(12) == tree::height(leaves);
-        if possible { Ok(header) } else { Err(Problem::Foreign) }
+        let is_empty_behind = bytes[SAID..CHECKSUM].iter().all(|byte| *byte == 0);
+        if possible && is_empty_behind { Ok(header) } else { Err(Problem::Foreign) }
     }
 }
 

@@ -1,21 +1,17 @@
-//! Reads plain plots: checks them against what their key and seed give, looks for the best leaf, and proves it.
+//! Reads plain plots: checks them against what their key and seed give, shows their leaves, and proves that one is there.
 
 use super::format::{HEADER_BYTES, Header};
 use crate::disk::{self, Buffer, READ, Reading};
 use crate::error::{PlotError, Problem};
 use crate::tree::{self, Node, SUBTREE, SUBTREE_LEVELS};
-use adit_primitives::space::{BestLeaf, LEAF_BYTES, ScoreHash, SpaceEngine};
+use adit_primitives::space::{LEAF_BYTES, SpaceEngine};
 use std::fs::File;
 use std::io;
 use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
-
-/// How many threads scan a plot: one reads while another scores.
-const THREADS: usize = 3;
 
 /// A finished plot.
 #[derive(Debug)]
@@ -146,33 +142,6 @@ impl PlainPlot {
         let (from, layout) = (self.header.layout().leaf(0), self.header.layout());
         let part = layout.leaf(leaves.start)..layout.leaf(leaves.end.min(self.header.leaves));
         disk::stream(&self.path, part, LEAF_BYTES, threads, &|at, bytes| visit((at - from) / LEAF_BYTES as u64, bytes))
-    }
-
-    /// Looks for the leaf with the lowest score under a challenge. `goes_on` is asked between reads; `None` where it said no.
-    pub fn scan(
-        &self,
-        engine: &dyn SpaceEngine,
-        hash: ScoreHash,
-        challenge: &[u8; 32],
-        goes_on: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Option<(u64, Node)>, Problem> {
-        let (best, whole) = (Mutex::new(None::<(u64, Node)>), AtomicBool::new(true));
-        self.show(0..self.header.leaves, THREADS, &|first, leaves| {
-            let found = engine.best_leaf(hash, challenge, leaves);
-            let mut best = best.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(BestLeaf { index, score }) = found
-                && best.is_none_or(|(_, best)| score.iter().rev().lt(best.iter().rev()))
-            {
-                *best = Some((first + index as u64, score));
-            }
-            if goes_on() {
-                return ControlFlow::Continue(());
-            }
-            whole.store(false, Ordering::Relaxed);
-            ControlFlow::Break(())
-        })?;
-        let best = best.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(best.filter(|_| whole.into_inner()))
     }
 
     /// Proves that a leaf is in the plot: reads its subtree and one node on each level above.

@@ -1,11 +1,16 @@
 use super::{Until, engine, flip};
-use adit_primitives::space::{LEAF_BYTES, ScoreHash, SpaceEngine};
+use adit_primitives::space::{LEAF_BYTES, SpaceEngine};
+use adit_space::disk::READ;
 use adit_space::plain::format::{HEADER_BYTES, Header, Layout};
 use adit_space::plain::{Order, PlainPlot, make};
 use adit_space::tree::{self, SUBTREE};
 use adit_space::{Collection, PlotError, Silent};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const KEY: [u8; 32] = [3; 32];
 
@@ -45,18 +50,32 @@ fn a_plot_is_whole_and_every_leaf_has_a_proof() {
 }
 
 #[test]
-fn the_best_leaf_of_a_plot_is_the_lowest_of_all() {
+fn each_leaf_is_shown_once_by_however_many_threads() {
     let folder = tempfile::tempdir().unwrap();
-    let path = made(folder.path(), 40);
+    let path = made(folder.path(), 140);
     let plot = PlainPlot::finished(&path).unwrap();
     let bytes = std::fs::read(&path).unwrap();
-    let leaves = &bytes[HEADER_BYTES..][..40 * 1024 * LEAF_BYTES];
-    for hash in ScoreHash::ALL {
-        let want = engine().best_leaf(hash, &[7; 32], leaves).unwrap();
-        let found = plot.scan(&engine(), hash, &[7; 32], &|| true).unwrap().unwrap();
-        assert_eq!(found, (want.index as u64, want.score));
-        assert_eq!(plot.scan(&engine(), hash, &[7; 32], &|| false).unwrap(), None);
+    for (threads, leaves) in
+        [(1, 0..140 * SUBTREE), (3, 0..140 * SUBTREE), (2, 77..100_001), (9, 5..5), (4, 8..u64::MAX)]
+    {
+        let shown = Mutex::new(BTreeMap::new());
+        let keep = |first: u64, bytes: &[u8]| {
+            assert!(bytes.len() <= READ && shown.lock().unwrap().insert(first, bytes.to_vec()).is_none());
+            ControlFlow::Continue(())
+        };
+        plot.show(leaves.clone(), threads, &keep).unwrap();
+        let shown: Vec<u8> = shown.into_inner().unwrap().into_values().flatten().collect();
+        let at = |leaf: u64| HEADER_BYTES + usize::try_from(leaf).unwrap() * LEAF_BYTES;
+        assert!(shown == bytes[at(leaves.start)..at(leaves.end.min(140 * SUBTREE))], "{leaves:?}");
     }
+    // Whoever has seen enough sees no more than what was in hand.
+    let seen = AtomicUsize::new(0);
+    let enough = |_, _: &[u8]| {
+        seen.fetch_add(1, Ordering::Relaxed);
+        ControlFlow::Break(())
+    };
+    plot.show(0..140 * SUBTREE, 3, &enough).unwrap();
+    assert!((1..=3).contains(&seen.into_inner()));
 }
 
 #[test]
@@ -167,8 +186,8 @@ fn a_plot_that_shrinks_under_a_scan_ends_it_with_an_error() {
     let path = made(folder.path(), 100);
     let plot = PlainPlot::finished(&path).unwrap();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(2_000_000).unwrap();
-    assert!(plot.scan(&engine(), ScoreHash::Sha256, &[7; 32], &|| true).is_err());
+    assert!(plot.show(0..100 * SUBTREE, 2, &|_, _| ControlFlow::Continue(())).is_err());
     assert!(plot.prove(&engine(), 90 * SUBTREE).is_err());
     std::fs::remove_file(&path).unwrap();
-    assert!(plot.scan(&engine(), ScoreHash::Sha256, &[7; 32], &|| true).is_err());
+    assert!(plot.show(0..100 * SUBTREE, 2, &|_, _| ControlFlow::Continue(())).is_err());
 }
