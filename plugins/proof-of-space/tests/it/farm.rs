@@ -49,6 +49,8 @@ pub trait Plot {
 pub struct Plain {
     owner: SecretKey,
     pub seed: Hash256,
+    /// The number of the first leaf: 0 in an honest plot.
+    first: u64,
     /// The tree's levels, the leaves first.
     levels: Vec<Vec<[u8; LEAF_BYTES]>>,
 }
@@ -65,15 +67,20 @@ pub static HARD: LazyLock<[Hard; 2]> = LazyLock::new(|| [1, 2].map(Hard::new));
 
 impl Plain {
     pub fn new(owner: u8, seed: u8) -> Self {
+        Self::beginning_at(0, owner, seed)
+    }
+
+    /// Makes a tree over leaves with other numbers than their places.
+    pub fn beginning_at(first: u64, owner: u8, seed: u8) -> Self {
         let owner = key(owner);
         let seed = Hash256([seed; 32]);
         let plot = plot_id(&owner.public().0, &seed.0);
-        let mut levels = vec![(0..LEAVES).map(|index| leaf(&plot, index)).collect::<Vec<_>>()];
+        let mut levels = vec![(first..first + LEAVES).map(|index| leaf(&plot, index)).collect::<Vec<_>>()];
         while let Some(level) = levels.last().filter(|level| level.len() > 1) {
             let above = level.chunks(2).map(|pair| node_over(&pair[0], &pair[1])).collect();
             levels.push(above);
         }
-        Self { owner, seed, levels }
+        Self { owner, seed, first, levels }
     }
 
     pub fn root(&self) -> Hash256 {
@@ -87,7 +94,7 @@ impl Plain {
     /// Returns a leaf's place. The plot needed no registration.
     pub fn place(&self, index: u64) -> PlotPlace {
         let beside = |(level, nodes): (usize, &Vec<[u8; 32]>)| {
-            let at = usize::try_from(index >> level).expect("a small plot") ^ 1;
+            let at = usize::try_from((index - self.first) >> level).expect("a small plot") ^ 1;
             Hash256(nodes[at])
         };
         let path = self.levels[..self.levels.len() - 1].iter().enumerate().map(beside).collect();
@@ -106,7 +113,7 @@ impl Plot for Plain {
             let digest = Sha256.digest(&plain_score_input(challenge, leaf));
             (U256::from_le_bytes(digest.0), index)
         };
-        let (score, index) = (0..).zip(&self.levels[0]).map(scored).min().expect("there are leaves");
+        let (score, index) = (self.first..).zip(&self.levels[0]).map(scored).min().expect("there are leaves");
         Answer { place: self.place(index), score }
     }
 }

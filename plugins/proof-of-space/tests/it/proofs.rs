@@ -110,6 +110,16 @@ fn a_leaf_lies_in_its_plot_and_a_path_has_the_height_of_its_tree() {
 }
 
 #[test]
+fn a_tree_over_leaves_from_behind_a_plots_end_wins_nothing() {
+    for first in [LEAVES, 5 * LEAVES, u64::MAX - LEAVES] {
+        let (mut chain, plot) = (plain_chain(&[]), Plain::beginning_at(first, 1, 1));
+        let (attempt, _) = winning(&chain, &plot, chain.genesis(), Timestamp::default());
+        let header = attempt.header(&chain, plot.owner()).expect("a sound draft");
+        assert_eq!(rule(chain.place(&header)).as_deref(), Some("leaf"), "leaves from {first}");
+    }
+}
+
+#[test]
 fn a_plot_has_a_size_that_plots_can_have() {
     for size in [0, 1, 1_000, 1_025, (1 << 51) + 1_024, u64::MAX] {
         check_place(|_, leaves, _, _, _| *leaves = size, "plot-size");
