@@ -3,6 +3,7 @@
 //! `tests/it/fuzz.rs` feeds them for a moment in every test run; `tests/fuzz` gives each to libFuzzer.
 
 mod network;
+mod space;
 
 use adit_chain::{Block, Transaction};
 use adit_network::shares::archive::Answer;
@@ -12,6 +13,7 @@ use adit_network::shares::{Batch, CertifiedRound, Question};
 use adit_primitives::contract::payout::{Credit, ShareToWeigh, Weight};
 use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::contract::shares::{Claim, Judgement, WorkHistory};
+use adit_primitives::contract::space::{Challenge, Registration, SpaceClaim, SpaceProof};
 use adit_primitives::contract::{
     Candidate, Draft, HeaderView, KnownBlock, Placement, Requirements, Scan, SearchJob, Template, Violation, read_rows,
 };
@@ -49,6 +51,12 @@ pub const DECODERS: &[Decoder] = &[
     Decoder { name: "claim-rows", run: rows::<Claim> },
     Decoder { name: "judgement-rows", run: rows::<Judgement> },
     Decoder { name: "work-history-rows", run: rows::<WorkHistory> },
+    Decoder { name: "challenge", run: one::<Challenge> },
+    Decoder { name: "registration-rows", run: rows::<Registration> },
+    Decoder { name: "space-claim", run: one::<SpaceClaim> },
+    Decoder { name: "space-proof", run: one::<SpaceProof> },
+    Decoder { name: "plot-header", run: space::header },
+    Decoder { name: "plot-name", run: space::name },
     Decoder { name: "compact-target", run: compact },
     Decoder { name: "stratum-session", run: session },
     Decoder { name: "stratum-client", run: client },

@@ -76,7 +76,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("adit-wrong-kernel", &["adit-primitives", "adit-kernels"]),
     ("adit-sim", &["adit-primitives", "adit-chain", "adit-network"]),
     ("adit-space", &["adit-primitives"]),
-    ("adit-tests", &["adit-primitives", "adit-chain", "adit-network", "adit-protocol"]),
+    ("adit-tests", &["adit-primitives", "adit-chain", "adit-network", "adit-protocol", "adit-space"]),
     ("adit-fuzz", &["adit-tests"]),
     ("adit-against-kaspa-pow", &[]),
     (
