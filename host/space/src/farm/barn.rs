@@ -14,13 +14,16 @@ use crate::collection::{Collection, Plot};
 use crate::error::{PlotError, Problem};
 use adit_primitives::contract::space::{Challenge, PlotPlace, Registration};
 use adit_primitives::{Hash256, Height, U256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::mem::Discriminant;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+/// The most answers that wait. Where nobody listens, the oldest are lost.
+const UNTOLD_MAX: usize = 65_536;
 
 /// A plot of the collection.
 struct Farmed {
@@ -69,8 +72,8 @@ pub struct Barn {
     speeds: BTreeMap<Disk, Speed>,
     /// What was last said to be wrong with a file.
     named: BTreeMap<PathBuf, Arc<PlotError>>,
-    /// What is to be told. Bounded by the files there are.
-    untold: Vec<Answer>,
+    /// What is to be told.
+    untold: VecDeque<Answer>,
     round: Option<Round>,
     told: Option<U256>,
     proven: Option<Proven>,
@@ -93,7 +96,7 @@ impl Barn {
             busy: BTreeSet::new(),
             speeds: BTreeMap::new(),
             named: BTreeMap::new(),
-            untold: Vec::new(),
+            untold: VecDeque::new(),
             round: None,
             told: None,
             proven: None,
@@ -137,7 +140,7 @@ impl Barn {
         self.is_known = true;
         if !joined.is_empty() || !vanished.is_empty() {
             let joined = joined.iter().map(|path| path.to_path_buf()).collect();
-            self.untold.push(Answer::Plots { joined, vanished });
+            self.say(Answer::Plots { joined, vanished });
         }
         self.enlist(of_round, now);
     }
@@ -227,7 +230,8 @@ impl Barn {
         } else if let Some(best) = whole
             && let Some(farmed) = self.plots.get_mut(&job.entrant.path)
         {
-            farmed.record.answered(best.score, farmed.plot.entries());
+            farmed.record.answered += 1;
+            farmed.record.scored(best.score, farmed.plot.entries());
             // It could be read again. What is rotten stays so, whether a challenge comes upon it or not.
             let path = &*job.entrant.path;
             if self.named.get(path).is_some_and(|error| !matches!(error.problem, Problem::Wrong { .. })) {
@@ -248,7 +252,7 @@ impl Barn {
         if let Some(farmed) = self.plots.get_mut(path)
             && is_new
         {
-            farmed.record.failed();
+            farmed.record.failed += 1;
         }
         self.name(error);
     }
@@ -257,14 +261,21 @@ impl Barn {
     fn name(&mut self, error: Arc<PlotError>) {
         let before = self.named.insert(error.path.clone(), Arc::clone(&error));
         if before.is_none_or(|before| kind_of(&before.problem) != kind_of(&error.problem)) {
-            self.untold.push(Answer::Problem(error));
+            self.say(Answer::Problem(error));
         }
+    }
+
+    fn say(&mut self, answer: Answer) {
+        if self.untold.len() >= UNTOLD_MAX {
+            self.untold.pop_front();
+        }
+        self.untold.push_back(answer);
     }
 
     /// Returns what the desk does next.
     pub fn step(&mut self, now: Instant) -> Step {
         if !self.untold.is_empty() {
-            return Step::Tell(std::mem::take(&mut self.untold));
+            return Step::Tell(self.untold.drain(..).collect());
         }
         let Some(round) = &self.round else { return Step::Wait(None) };
         let leader = round.leader();
@@ -283,7 +294,7 @@ impl Barn {
         }
         if is_over {
             self.end(now);
-            return Step::Tell(std::mem::take(&mut self.untold));
+            return Step::Tell(self.untold.drain(..).collect());
         }
         Step::Wait(Some(round.asked.deadline))
     }
@@ -333,7 +344,12 @@ impl Barn {
     fn end(&mut self, now: Instant) {
         let best = self.best();
         let Some(round) = self.round.take() else { return };
-        self.untold.push(Answer::Finished(Finished {
+        for (path, best, entries) in round.partly() {
+            if let Some(farmed) = self.plots.get_mut(path) {
+                farmed.record.scored(best.score, entries);
+            }
+        }
+        self.say(Answer::Finished(Finished {
             challenge: round.asked.question.challenge.challenge,
             best,
             plots: round.count(),

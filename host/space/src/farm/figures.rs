@@ -38,7 +38,8 @@ pub struct PlotFigures {
     /// The lowest score that it ever had.
     pub best: Option<U256>,
     /// How low its best scores are against what as many random numbers have, in thousandths: about 1,000 where all is well and many challenges were
-    /// answered, less where parts of it repeat themselves, as holes do, or are not what its key gives. `None` until it was scanned whole.
+    /// answered, less where parts of it repeat themselves, as holes do. What rotted otherwise scores like any other bytes until it
+    /// is the best, and then counts as failed. `None` until it was scanned.
     pub quality_permille: Option<u32>,
     /// What is wrong with it.
     pub problem: Option<String>,

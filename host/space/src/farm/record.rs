@@ -13,9 +13,12 @@ pub struct Record {
     pub speed: Speed,
     /// Challenges under which it was scanned whole.
     pub answered: u64,
+    /// Challenges under which something was wrong.
     pub failed: u64,
     /// The lowest score.
     pub best: Option<U256>,
+    /// Challenges under which it was scanned, whole or in part.
+    scored: u64,
     /// The sum of its best scores, each in thousandths of what is expected of so many entries.
     scores: u128,
 }
@@ -38,9 +41,9 @@ impl Speed {
 }
 
 impl Record {
-    /// Takes the best score of a challenge in, of a plot of so many entries.
-    pub fn answered(&mut self, score: U256, entries: u64) {
-        self.answered += 1;
+    /// Takes the best score of a challenge in, of so many entries.
+    pub fn scored(&mut self, score: U256, entries: u64) {
+        self.scored += 1;
         self.best = Some(self.best.map_or(score, |best| best.min(score)));
         // The lowest of n numbers below 2^256 is 2^256 / (n + 1) in the mean.
         let top = u128::from(u64::try_from(score >> 192).expect("64 bits are left"));
@@ -48,15 +51,10 @@ impl Record {
         self.scores = self.scores.saturating_add(top.saturating_mul(expected * 1_000) >> 64);
     }
 
-    /// Counts a challenge under which something was wrong.
-    pub fn failed(&mut self) {
-        self.failed += 1;
-    }
-
     /// Returns what is expected of its best scores over what they are in the mean, in thousandths.
     pub fn quality_permille(&self) -> Option<u32> {
-        let expected = u128::from(self.answered) * 1_000;
-        (self.answered > 0).then(|| u32::try_from(expected * 1_000 / self.scores.max(1)).unwrap_or(u32::MAX))
+        let expected = u128::from(self.scored) * 1_000;
+        (self.scored > 0).then(|| u32::try_from(expected * 1_000 / self.scores.max(1)).unwrap_or(u32::MAX))
     }
 }
 
@@ -76,7 +74,7 @@ mod tests {
         };
         for _ in 0..challenges {
             let lowest = (0..answering).map(|_| draw()).min().unwrap();
-            record.answered(U256::from(lowest) << 192, entries);
+            record.scored(U256::from(lowest) << 192, entries);
         }
         record
     }
@@ -97,9 +95,9 @@ mod tests {
     #[test]
     fn the_largest_plot_and_the_worst_score_are_within_the_numbers() {
         let mut record = Record::default();
-        record.answered(U256::MAX, u64::MAX);
+        record.scored(U256::MAX, u64::MAX);
         assert_eq!(record.quality_permille(), Some(0));
-        record.answered(U256::ZERO, 1);
+        record.scored(U256::ZERO, 1);
         assert_eq!(record.best, Some(U256::ZERO));
     }
 

@@ -55,6 +55,8 @@ struct State {
     /// Entries that nobody looked at yet.
     left: u64,
     is_opened: bool,
+    /// Whether a thread works on a part of it.
+    is_read: bool,
     /// Whether what it answers is not believed any more.
     is_out: bool,
     best: Option<Scored>,
@@ -123,6 +125,7 @@ impl Round {
                 left: entrant.plot.entries(),
                 entrant,
                 is_opened: false,
+                is_read: false,
                 is_out: false,
                 best: None,
             }));
@@ -143,6 +146,7 @@ impl Round {
         let plot = &mut self.plots[part.field];
         queue.begun += (part.entries.end - part.entries.start) * plot.entrant.plot.each();
         self.running += 1;
+        plot.is_read = true;
         let is_first = !std::mem::replace(&mut plot.is_opened, true);
         Some(Job { asked: Arc::clone(&self.asked), entrant: plot.entrant.clone(), part, is_first, threads })
     }
@@ -162,6 +166,7 @@ impl Round {
         self.running -= 1;
         let plot = &mut self.plots[part.field];
         plot.left = plot.left.saturating_sub(entries);
+        plot.is_read = false;
         let is_whole = plot.left == 0 && !self.failed.contains_key(&*plot.entrant.path);
         plot.best.filter(|_| is_whole)
     }
@@ -192,6 +197,16 @@ impl Round {
         Some(Leader { entrant: plot.entrant.clone(), field, scored })
     }
 
+    /// Returns the best entries of plots that were looked at in part, and how many entries that was of each.
+    pub fn partly(&self) -> impl Iterator<Item = (&Arc<Path>, Scored, u64)> {
+        // What a thread has in hand has a best entry and no count yet.
+        let counted = self.plots.iter().filter(|plot| plot.left > 0 && !plot.is_read);
+        counted.filter_map(|plot| {
+            let looked_at = plot.entrant.plot.entries() - plot.left;
+            Some((&plot.entrant.path, plot.best?, looked_at)).filter(|_| looked_at > 0)
+        })
+    }
+
     /// Tells whether everything is looked at.
     pub fn is_through(&self) -> bool {
         self.running == 0 && self.queues.values().all(|queue| queue.parts.is_empty())
@@ -219,4 +234,100 @@ impl Round {
 /// Returns by how much the order of plots is turned under a challenge.
 fn rotation(challenge: &Hash256) -> u64 {
     u64::from_le_bytes(*challenge.0.first_chunk().expect("a challenge has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::question::Scoring;
+    use super::*;
+    use crate::plain::{Header, PlainPlot};
+    use adit_primitives::contract::space::{Challenge, PlotKind};
+    use adit_primitives::space::ScoreHash;
+    use adit_primitives::{Target, Timestamp, U256};
+
+    /// A plot of a gibibyte, but for its header of holes.
+    fn entrant(folder: &Path, number: u8, disk: Disk) -> Entrant {
+        let (path, leaves) = (folder.join(format!("{number}.plot")), 1 << 25);
+        let header = Header { key: [1; 32], seed: [number; 32], leaves, made: leaves, root: [1; 32] };
+        std::fs::write(&path, header.to_bytes()).unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(header.layout().bytes()).unwrap();
+        let plot = Arc::new(Plot::Plain(PlainPlot::finished(&path).unwrap()));
+        Entrant { path: path.into(), plot, disk, key: Hash256([1; 32]), registered: Height(0) }
+    }
+
+    fn round(seconds: u64) -> Round {
+        let challenge = Challenge {
+            plots: PlotKind::Plain,
+            challenge: Hash256([9; 32]),
+            target: Target::MAX,
+            opens: Timestamp::from_millis(0),
+            closes: Timestamp::from_millis(1),
+            registered_by: None,
+            registrations_max: 0,
+        };
+        let (begun, scoring) = (Instant::now(), Scoring::Native(ScoreHash::Sha256));
+        let deadline = begun + Duration::from_secs(seconds);
+        let (keys, registered) = ([Hash256([1; 32])].into(), BTreeMap::new());
+        let question = Question { challenge, keys, scoring, registered, deadline };
+        let (scanned, instances) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+        Round::new(Asked { number: 1, question, begun, deadline, scanned, instances })
+    }
+
+    fn bytes(job: &Job) -> u64 {
+        (job.part.entries.end - job.part.entries.start) * 32
+    }
+
+    #[test]
+    fn a_disk_that_is_short_of_time_is_sampled_over_all_its_plots_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut round = round(10);
+        let plots = [(0, 0), (1, 0), (2, 7)].map(|(number, disk)| entrant(folder.path(), number, disk));
+        let begun = round.asked.begun;
+        // Disk 0 takes 215 seconds for its two plots, disk 7 one for its own.
+        round.enlist(plots.into(), begun, &|disk, _| Some(if disk == 0 { 10_000_000 } else { 1 << 30 }));
+        assert_eq!((round.count(), round.all), (3, 3 << 30));
+        let whole = round.take(&|disk| disk == 0, 1).unwrap();
+        assert_eq!((whole.part.field, bytes(&whole), whole.is_first), (2, 1 << 30, true));
+        assert!(round.take(&|disk| disk == 0, 1).is_none(), "disk 7 has nothing else");
+        let jobs: Vec<Job> = std::iter::from_fn(|| round.take(&|disk| disk == 7, 1)).collect();
+        assert_eq!(jobs.iter().map(bytes).sum::<u64>(), 2 << 30);
+        // Of 128 pieces each 43rd, before anything else.
+        let sampled: Vec<&Job> = jobs.iter().take_while(|job| bytes(job) == 16 << 20).collect();
+        assert!((2..=4).contains(&sampled.len()), "{}", sampled.len());
+        assert!((0..2).all(|field| sampled.iter().any(|job| job.part.field == field)), "each plot is among them");
+        assert_eq!(jobs.iter().filter(|job| job.is_first).count(), 2);
+        assert!(!round.is_through());
+    }
+
+    #[test]
+    fn what_was_scanned_in_part_is_counted_and_what_is_wrong_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut round = round(10);
+        let begun = round.asked.begun;
+        round.enlist(vec![entrant(folder.path(), 1, 0), entrant(folder.path(), 2, 1)], begun, &|_, _| None);
+        let [one, other] = [1, 0].map(|busy| round.take(&|disk| disk == busy, 1).unwrap());
+        let scored = |entry, score| Scored { entry, score: U256::from(score) };
+        assert!(round.note(one.part.field, scored(5, 70)) && !round.note(one.part.field, scored(6, 70)));
+        assert!(round.note(other.part.field, scored(5, 60)));
+        assert_eq!(round.leader().unwrap().scored, scored(5, 60));
+        assert_eq!(round.partly().count(), 0, "threads have both in hand");
+        assert_eq!(round.done(&one.part, 1_000), None);
+        assert_eq!(
+            round.partly().map(|(_, best, entries)| (best, entries)).collect::<Vec<_>>(),
+            [(scored(5, 70), 1_000)]
+        );
+        // The other is wrong, and whatever its threads still say is not heard.
+        round.done(&other.part, 0);
+        round.fail(other.part.field, Problem::Wrong { what: "leaves", offset: 0 });
+        assert!(!round.note(other.part.field, scored(7, 1)));
+        assert_eq!(round.leader().unwrap().scored, scored(5, 70));
+        assert!(round.is_through() && round.failed.len() == 1);
+        // A read that failed takes nothing from what was read before.
+        round.fail(one.part.field, Problem::Panic);
+        assert_eq!(round.leader().unwrap().scored, scored(5, 70));
+        round.asked.scanned.fetch_add(1 << 29, Ordering::Relaxed);
+        assert_eq!((round.scanned(), round.coverage_permille()), (1 << 29, 250));
+        assert_eq!(round.left(begun + Duration::from_secs(2)), Some(Duration::from_secs(6)));
+    }
 }

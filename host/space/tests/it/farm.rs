@@ -1,3 +1,5 @@
+//! Farms over real plots: what they answer, and what they say of plots that fail. Nothing here waits for a time to pass.
+
 mod threads;
 
 use super::{engine, flip};
