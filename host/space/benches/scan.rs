@@ -37,7 +37,7 @@ fn main() {
     let farm = Farm::start(settings.clone(), engine, move |answer| _ = tell.send(answer)).unwrap();
     assert!(matches!(answers.recv().unwrap(), Answer::Plots { .. }));
     let cases: Vec<(ScoreHash, usize)> =
-        ScoreHash::ALL.into_iter().flat_map(|hash| [1, 2, 3, 4, 6].map(|threads| (hash, threads))).collect();
+        ScoreHash::ALL.into_iter().flat_map(|hash| [1, 2, 4, 8].map(|threads| (hash, threads))).collect();
     let (mut reads, mut scans) = (Vec::new(), vec![Vec::new(); cases.len()]);
     for round in 0..setting("ADIT_BENCH_ROUNDS", 5) {
         for ((hash, threads), scans) in cases.iter().zip(&mut scans) {
