@@ -57,11 +57,10 @@ pub struct Reading {
 impl Reading {
     /// Opens a file. Where its file system knows no direct reading, the cache is asked to forget what was read.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = i32::try_from(OFlags::DIRECT.bits()).expect("a flag of one bit");
-        match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        match open_with(path, OFlags::DIRECT) {
             Ok(file) => Ok(Self { file, direct: true }),
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                Ok(Self { file: File::open(path)?, direct: false })
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
+                Ok(Self { file: open(path)?, direct: false })
             }
             Err(error) => Err(error),
         }
@@ -100,6 +99,20 @@ impl Reading {
     pub fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
+}
+
+/// Opens a file to be read.
+///
+/// # Errors
+/// Where it is none: a pipe or a device by a plot's name would keep whoever opens it waiting.
+pub fn open(path: &Path) -> io::Result<File> {
+    open_with(path, OFlags::empty())
+}
+
+fn open_with(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = i32::try_from((flags | OFlags::NONBLOCK).bits()).expect("flags of a few bits");
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
 /// Bytes that are read at once.

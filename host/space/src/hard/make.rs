@@ -92,7 +92,7 @@ pub fn name_of_part(path: &Path) -> Option<Name> {
 
 /// Reads how many nonces of a plot in the making are made.
 pub fn made(path: &Path, name: Name) -> Result<u64, Problem> {
-    read_note(&File::open(path)?, name)
+    read_note(&disk::open(path)?, name)
 }
 
 fn read_note(file: &File, name: Name) -> Result<u64, Problem> {

@@ -5,7 +5,6 @@ use super::name::{GROUP, Name};
 use crate::disk;
 use crate::error::{PlotError, Problem};
 use adit_primitives::space::{SCOOP_BYTES, SCOOPS, SpaceEngine};
-use std::fs::File;
 use std::io;
 use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
@@ -27,7 +26,7 @@ impl HardPlot {
         let open = || {
             let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<Name>().ok());
             let name = name.ok_or(Problem::Foreign)?;
-            let (found, expected) = (File::open(path)?.metadata()?.len(), name.bytes());
+            let (found, expected) = (disk::open(path)?.metadata()?.len(), name.bytes());
             if found != expected {
                 return Err(Problem::Length { found, expected });
             }
@@ -49,7 +48,7 @@ impl HardPlot {
         groups: u64,
         told: &dyn Fn(u64) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
-        let file = File::open(&self.path)?;
+        let file = disk::open(&self.path)?;
         let all = self.name.nonces.div_ceil(GROUP as u64);
         let groups = groups.clamp(1, all);
         for number in 0..groups {

@@ -5,7 +5,6 @@ use crate::disk::{self, Buffer, READ, Reading};
 use crate::error::{PlotError, Problem};
 use crate::tree::{self, Node, SUBTREE, SUBTREE_LEVELS};
 use adit_primitives::space::{LEAF_BYTES, SpaceEngine};
-use std::fs::File;
 use std::io;
 use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
@@ -32,7 +31,7 @@ pub struct Proof {
 impl PlainPlot {
     /// Opens a plot, finished or not: see [`Header::is_finished`]. Reads the header alone.
     pub(crate) fn open(path: &Path) -> Result<Self, Problem> {
-        let file = File::open(path)?;
+        let file = disk::open(path)?;
         let mut bytes = [0; HEADER_BYTES];
         let length = file.metadata()?.len();
         if length < HEADER_BYTES as u64 {
@@ -117,7 +116,7 @@ impl PlainPlot {
 
     /// Compares the kept levels with those over the lowest.
     fn check_nodes(&self, engine: &dyn SpaceEngine, mut nodes: Vec<u8>) -> Result<(), Problem> {
-        let (file, layout) = (File::open(&self.path)?, self.header.layout());
+        let (file, layout) = (disk::open(&self.path)?, self.header.layout());
         for level in layout.levels() {
             if level > SUBTREE_LEVELS {
                 nodes = tree::next_level(engine, level - 1, &nodes);
@@ -146,7 +145,7 @@ impl PlainPlot {
 
     /// Proves that a leaf is in the plot: reads its subtree and one node on each level above.
     pub fn prove(&self, engine: &dyn SpaceEngine, index: u64) -> Result<Proof, Problem> {
-        let (file, layout) = (File::open(&self.path)?, self.header.layout());
+        let (file, layout) = (disk::open(&self.path)?, self.header.layout());
         let first = index / SUBTREE * SUBTREE;
         let mut nodes = vec![0; usize::try_from(SUBTREE).expect("a thousand") * LEAF_BYTES];
         file.read_exact_at(&mut nodes, layout.leaf(first))?;

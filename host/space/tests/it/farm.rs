@@ -400,14 +400,16 @@ fn what_is_no_plot_harms_nobody() {
     std::os::unix::fs::symlink("/dev/zero", at("zero.plot")).unwrap();
     std::os::unix::fs::symlink("nowhere", at("lost.plot")).unwrap();
     std::fs::create_dir(at("folder.plot")).unwrap();
+    let pipe = |name: &str| rustix::fs::mkfifoat(rustix::fs::CWD, at(name), rustix::fs::Mode::RUSR).unwrap();
+    ["pipe.plot", "pipe.plot.part", "1_2_64", "1_2_64.part"].into_iter().for_each(pipe);
     let stranger = world.plain(0, [77; 32], 5, 1);
     world.start(world.settings());
     let (_, problems, finished) = world.ask(question(PlotKind::Plain, [1; 32]));
     let named: BTreeMap<PathBuf, String> = names(&problems).into_iter().collect();
-    assert_eq!(named.len(), 7, "{named:?}");
+    assert_eq!(named.len(), 11, "{named:?}");
     assert_eq!(named[&stranger], "it belongs to a key that nobody signs with here");
     assert_eq!((finished.plots, finished.failed.len(), finished.best.unwrap().plot), (1, 0, well));
-    assert_eq!(world.farm().figures().problems.len(), 7);
+    assert_eq!(world.farm().figures().problems.len(), 11);
 }
 
 #[test]
