@@ -167,26 +167,11 @@ impl Barn {
     /// Lets plots take part in the question at hand, where it is theirs.
     fn enlist(&mut self, paths: Vec<Arc<Path>>, now: Instant) {
         let Some(mut round) = self.round.take() else { return };
-        let question = &round.asked.question;
         let mut entrants = Vec::new();
         for path in paths {
-            let Some(farmed) = self.plots.get(&path) else { continue };
-            let key = match &*farmed.plot {
-                _ if question.challenge.plots != farmed.plot.kind() => Err(Problem::Kind),
-                Plot::Plain(plot) => {
-                    Ok(Hash256(plot.header().key)).map(|key| question.keys.contains(&key).then_some(key))
-                }
-                Plot::Hard(plot) => Ok(question.key_of(plot.name().account)),
-            };
-            let key = key.and_then(|key| key.ok_or(Problem::Owner));
-            let registration = farmed.plot.registration();
-            let registered = registration.map_or(Some(Height(0)), |plot| question.registration(&plot));
-            let (plot, disk) = (Arc::clone(&farmed.plot), farmed.disk);
-            match (key, registered) {
-                (Err(problem), _) => self.name(Arc::new(problem.at(&path))),
-                // It is young: its time comes.
-                (Ok(_), None) => {}
-                (Ok(key), Some(registered)) => entrants.push(Entrant { path, plot, disk, key, registered }),
+            match self.entrant(&round.asked.question, &path) {
+                Ok(entrant) => entrants.extend(entrant),
+                Err(problem) => self.name(Arc::new(problem.at(&path))),
             }
         }
         let concurrent = self.settings.concurrent.max(1);
@@ -196,6 +181,22 @@ impl Barn {
             self.speeds.get(&disk).and_then(|speed| speed.bytes_per_second()).map(share)
         });
         self.round = Some(round);
+    }
+
+    /// Looks at whether a plot may answer. `None` where its time has not come.
+    fn entrant(&self, question: &Question, path: &Arc<Path>) -> Result<Option<Entrant>, Problem> {
+        let Some(Farmed { plot, disk, .. }) = self.plots.get(path) else { return Ok(None) };
+        if plot.kind() != question.challenge.plots {
+            return Err(Problem::Kind);
+        }
+        let key = match &**plot {
+            Plot::Plain(plot) => Some(Hash256(plot.header().key)).filter(|key| question.keys.contains(key)),
+            Plot::Hard(plot) => question.key_of(plot.name().account),
+        };
+        let key = key.ok_or(Problem::Owner)?;
+        let registered = plot.registration().map_or(Some(Height(0)), |plot| question.registration(&plot));
+        let (path, plot, disk) = (Arc::clone(path), Arc::clone(plot), *disk);
+        Ok(registered.map(|registered| Entrant { path, plot, disk, key, registered }))
     }
 
     /// Hands out work: to one thread for each disk.

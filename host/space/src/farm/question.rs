@@ -1,6 +1,6 @@
 //! What a farm is asked.
 
-use adit_primitives::contract::space::{Challenge, PlotKind, Registration};
+use adit_primitives::contract::space::{Challenge, Registration};
 use adit_primitives::engine::{Fault, HashEngine};
 use adit_primitives::space::{ScoreHash, account};
 use adit_primitives::{Hash256, Height};
@@ -45,11 +45,6 @@ impl Question {
     /// Returns the key of an account, where blocks can be signed with it.
     pub fn key_of(&self, owner: u64) -> Option<Hash256> {
         self.keys.iter().copied().find(|key| account(&key.0) == owner)
-    }
-
-    /// Tells whether the challenge counts plots of a kind.
-    pub fn counts(&self, kind: PlotKind) -> bool {
-        self.challenge.plots == kind
     }
 }
 
