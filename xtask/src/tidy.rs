@@ -49,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "adit-store",
             "adit-plugin-host",
             "adit-network",
+            "adit-space",
             "adit-transport",
         ],
     ),

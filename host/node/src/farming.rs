@@ -22,7 +22,7 @@ use adit_miner::Verdict;
 use adit_primitives::contract::space::{Challenge, Registration, SpaceClaim, SpaceProof};
 use adit_primitives::space::SpaceEngine;
 use adit_primitives::{Hash256, Height};
-use adit_space::farm::{Answer, Best, Farm, Question, Scoring};
+use adit_space::farm::{Answer, Best, Farm, Finished, Question, Scoring, Standing};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -95,6 +95,7 @@ impl Farming {
             submissions: JoinSet::new(),
             blocks: Tally::default(),
             won: BTreeSet::new(),
+            last: None,
             problems: BTreeMap::new(),
         };
         let task = tokio::spawn(task.run(feed, answers, changes, ending_receiver));
@@ -136,6 +137,8 @@ struct Task {
     blocks: Tally,
     /// The challenges that were answered with a proof that wins.
     won: BTreeSet<Hash256>,
+    /// How the last challenge that was scanned ended.
+    last: Option<Standing>,
     /// What is wrong with files and folders, by their names.
     problems: BTreeMap<String, String>,
 }
@@ -251,9 +254,9 @@ impl Task {
             Answer::Best(best) if best.wins => self.hand_in(&best),
             Answer::Best(_) => {}
             Answer::Finished(finished) => {
-                let best = finished.best.map(|best| best.score.to_string()).unwrap_or_default();
                 let (plots, bytes, took) = (finished.plots, finished.bytes, finished.took);
-                tracing::debug!(plots, bytes, ?took, coverage = finished.coverage_permille, best, "scanned");
+                tracing::debug!(plots, bytes, ?took, coverage = finished.coverage_permille, "scanned");
+                self.last = Some(ended_standing(&finished));
             }
         }
     }
@@ -327,7 +330,8 @@ impl Task {
     fn publish(&self) {
         let figures = self.farm.figures();
         let target = self.works.back().map(|work| work.target);
-        let farm = FarmReport::new(&figures, self.farm.progress().as_ref(), target, &self.problems);
+        let farm =
+            FarmReport::new(&figures, self.farm.progress().as_ref().or(self.last.as_ref()), target, &self.problems);
         let report = MinerReport {
             running: true,
             backend: self.backend.to_owned(),
@@ -345,6 +349,18 @@ impl Task {
 /// Returns the challenge that work is about.
 fn challenge_of(work: &Work) -> Hash256 {
     work.space.as_ref().map(|space| space.challenge.challenge).unwrap_or_default()
+}
+
+/// Returns how far a challenge got that is over.
+fn ended_standing(finished: &Finished) -> Standing {
+    let all = finished.bytes.saturating_mul(1_000).checked_div(u64::from(finished.coverage_permille)).unwrap_or(0);
+    Standing {
+        challenge: finished.challenge,
+        scanned: finished.bytes,
+        all,
+        best: finished.best.as_ref().map(|best| best.score),
+        left: None,
+    }
 }
 
 fn sign(secret: &SecretKey, work: &Work, claim: SpaceClaim) -> Found {

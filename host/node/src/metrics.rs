@@ -4,6 +4,7 @@
 
 use crate::anomaly::AnomalyReport;
 use crate::chain::Snapshot;
+use crate::farming::FarmReport;
 use crate::mining::{MinerReport, PowerReport, Tally};
 use crate::network::NetworkStanding;
 use crate::network::metrics::NetworkMetrics;
@@ -135,6 +136,18 @@ struct MinerMetrics {
     shares: Family<ShareLabels, Counter>,
     watts: Family<PowerLabels, FloatGauge>,
     hashes_per_joule: Family<PowerLabels, FloatGauge>,
+    farm: FarmMetrics,
+}
+
+/// What a farmer did. All zero where this process farms nothing.
+#[derive(Default)]
+struct FarmMetrics {
+    challenges: Counter,
+    proofs: Counter,
+    wins: Counter,
+    plots: Gauge,
+    problems: Gauge,
+    space_bytes: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -247,6 +260,14 @@ impl Metrics {
         );
         let help = "Hashes for each joule that mining draws";
         registry.register("miner_hashes_per_joule", help, miner.hashes_per_joule.clone());
+        let farm = &miner.farm;
+        registry.register("farm_challenges", "Challenges that were put to the plots", farm.challenges.clone());
+        registry.register("farm_proofs", "Proofs that were made", farm.proofs.clone());
+        registry.register("farm_wins", "Challenges that a proof won", farm.wins.clone());
+        registry.register("farm_plots", "Plots that are farmed", farm.plots.clone());
+        registry.register("farm_problems", "Files and folders that are not farmed", farm.problems.clone());
+        let help = "Leaves and nonces of the plots that are farmed";
+        registry.register_with_unit("farm_space", help, Unit::Bytes, farm.space_bytes.clone());
     }
 
     fn register_statistics(&mut self) {
@@ -396,6 +417,20 @@ impl MinerMetrics {
             self.watts.get_or_create(&labels).set(watts);
             self.hashes_per_joule.get_or_create(&labels).set(hashes_per_joule);
         }
+        if let Some(farm) = &report.farm {
+            self.farm.set(farm);
+        }
+    }
+}
+
+impl FarmMetrics {
+    fn set(&self, report: &FarmReport) {
+        raise(&self.challenges, report.challenges);
+        raise(&self.proofs, report.proofs);
+        raise(&self.wins, report.wins);
+        self.plots.set(gauge(report.plots.len() as u64));
+        self.problems.set(gauge(report.problems.len() as u64));
+        self.space_bytes.set(gauge(report.space_bytes));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Proof of space: how fast plots are made and scanned, against the crates that everybody uses, and what an attacker without plots would need.
 
+mod verify;
+
 use super::{grouped, median};
 use crate::engine::{cpu_time, monotonic};
 use crate::plot::parse_size;
@@ -52,6 +54,7 @@ pub fn run(arguments: &SpaceBenchArguments) -> Result<ExitCode> {
     }
     in_memory(arguments.rounds);
     on_disk(arguments)?;
+    verify::print(arguments.rounds, &crate::sandbox::open()?)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,7 @@
 //! Blocks won by plots: `adit up` and `adit miner` on chains of both kinds, with what goes wrong with disks and processes.
 
 use crate::adit::{Place, Running, get, length, post, wait_for_length, wait_until};
+use crate::pool::counterparts::free_port;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 /// Writes a chain that sixteen mebibytes win about each second.
 fn chain(place: &Place, name: &str, leaf: &str, hash: &str, more: &str) -> PathBuf {
     // A nonce takes 256 KiB, a leaf 32 bytes.
-    let bits = if leaf == "hard" { "0x2001ffff" } else { "0x1e01ffff" };
+    let bits = if leaf == "hard" { "0x2001ffff" } else { "0x1e0fffff" };
     place.write(
         &format!("{name}.toml"),
         &format!(
@@ -22,6 +23,7 @@ plugin = "proof-of-space"
 leaf = "{leaf}"
 challenge-seconds = 1
 spacing-seconds = 1
+window = 10
 registration-age = 3
 limit-bits = 0x207fffff
 [consensus.config.genesis]
@@ -169,6 +171,40 @@ fn a_killed_farmer_comes_back_and_keeps_every_block_that_it_won() {
 }
 
 #[test]
+fn two_farmers_on_a_network_are_one_chain_and_whoever_was_away_judges_every_proof() {
+    let network = |listen: u16, other: u16| {
+        format!(
+            "[network]\nlisten = [\"127.0.0.1:{listen}\"]\nbootstrap = [\"127.0.0.1:{other}\"]\nlan = false\ntable = false\ntraversal = false\n"
+        )
+    };
+    let (ports, places) = ([free_port(), free_port()], [farm("hard"), farm("hard")]);
+    chain(&places[0], "space", "hard", "poc2", &network(ports[0], ports[1]));
+    chain(&places[1], "space", "hard", "poc2", &network(ports[1], ports[0]));
+    let start = |place: &Place| {
+        let mut running = place.start(&["up", "space.toml"]);
+        let url = running.url();
+        (running, url)
+    };
+    let tip = |url: &str| get(url, "/status").1["tip"].clone();
+    let agree = |one: &str, other: &str| {
+        wait_until("one tip of both", || (tip(one) == tip(other) && !tip(one).is_null()).then_some(()));
+    };
+    let ((_first, one), (second, other)) = (start(&places[0]), start(&places[1]));
+    wait_for_length(&one, 4);
+    agree(&one, &other);
+    second.kill();
+    let before = length(&one);
+    wait_for_length(&one, before + 3);
+    let (_second, other) = start(&places[1]);
+    wait_for_length(&other, before + 3);
+    agree(&one, &other);
+    let owners = [0, 1].map(|number| address(&places[number], "space.toml", "miner.key"));
+    wait_until("both are paid", || {
+        owners.iter().all(|owner| balance(&one, owner) > 0 && balance(&other, owner) > 0).then_some(())
+    });
+}
+
+#[test]
 fn what_cannot_be_farmed_is_said_at_the_start() {
     let place = farm("hard");
     chain(
@@ -189,6 +225,6 @@ fn what_cannot_be_farmed_is_said_at_the_start() {
         let told = told(&url);
         told["problems"].as_object().filter(|problems| !problems.is_empty()).cloned()
     });
-    assert!(problems.values().next().unwrap().as_str().unwrap().contains("account"), "{problems:?}");
+    assert!(problems.values().next().unwrap().as_str().unwrap().contains("nobody signs with"), "{problems:?}");
     assert!(node.interrupt().success());
 }

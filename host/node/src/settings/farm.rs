@@ -16,7 +16,7 @@ pub struct FarmSettings {
     /// How many plots are scanned at once, over all disks. From one disk one plot is read at a time in any case. Without it: 8.
     #[schemars(range(min = 1, max = 1_024))]
     pub concurrent: u16,
-    /// Threads that work on each of them: while one scores what it read, others read. Without it: 3, which keep a disk busy.
+    /// Threads that work on each of them: while one scores what it read, others read. Without it: 4, which keep a disk busy.
     #[schemars(range(min = 1, max = 64))]
     pub threads: u16,
     /// Seconds between looks at the folders for plots that came or went. Without it: 60.
@@ -31,7 +31,7 @@ pub struct FarmSettings {
 impl FarmSettings {
     /// Returns what holds where `chain.toml` says nothing.
     pub fn unset() -> Self {
-        Self { folders: Vec::new(), concurrent: 8, threads: 3, rescan_seconds: 60, timeout_seconds: None }
+        Self { folders: Vec::new(), concurrent: 8, threads: 4, rescan_seconds: 60, timeout_seconds: None }
     }
 
     /// Returns them as the farm takes them.

@@ -96,7 +96,7 @@ async fn node_and_miner_end_together_on_a_signal() {
     let node = TestNode::start().await;
     let mining = start(own(&node), None);
     let (chain, mut snapshots) = (node.node.chain().clone(), node.node.chain().watch());
-    let five = async { drop(snapshots.wait_for(|snapshot| snapshot.tip.height >= Height(5)).await) };
+    let five = async move { drop(snapshots.wait_for(|snapshot| snapshot.tip.height >= Height(5)).await) };
     run_both(node.node, |signal| mining.run_until(signal), five).await.unwrap();
     assert!(!chain.is_running());
 }
