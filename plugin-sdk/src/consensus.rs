@@ -37,6 +37,12 @@ pub trait Consensus: Sized {
     /// Reads a header: its form alone, without any other block.
     fn decode(&self, header: &[u8]) -> Result<HeaderView, Violation>;
 
+    /// Reads a header that [`Self::decode`] has taken before, here or in another instance: the host places no other. What was checked then
+    /// need not be checked again.
+    fn decode_again(&self, header: &[u8]) -> Result<HeaderView, Violation> {
+        self.decode(header)
+    }
+
     /// Judges a header whose parents `view` shows, and says where it stands.
     fn place(&self, view: &dyn ChainView, block: &JudgedHeader<'_>) -> Result<Placement, Violation>;
 

@@ -20,7 +20,7 @@ pub fn judge<C: Consensus>(
     if let [candidate] = candidates {
         return vec![judge_one(rules, host, candidate)];
     }
-    let views: Vec<_> = candidates.iter().map(|candidate| rules.decode(&candidate.header)).collect();
+    let views: Vec<_> = candidates.iter().map(|candidate| rules.decode_again(&candidate.header)).collect();
     let mut batch = Batch::new(host);
     batch.fetch_parents(views.iter().flatten());
     let in_turn = |(candidate, view): (&Candidate, Result<HeaderView, Violation>)| {
@@ -36,7 +36,7 @@ pub fn judge<C: Consensus>(
 
 /// Judges a header by itself: the host knows its parents.
 fn judge_one<C: Consensus>(rules: &C, host: &dyn ChainView, candidate: &Candidate) -> Result<Placement, Violation> {
-    let view = rules.decode(&candidate.header)?;
+    let view = rules.decode_again(&candidate.header)?;
     rules.place(host, &JudgedHeader { header: &candidate.header, view: &view, pow: candidate.pow })
 }
 

@@ -17,6 +17,11 @@ const END: u32 = 0x80;
 /// The bits of the digest: the first of the words that the state before any message is made from.
 const DIGEST_BITS: u32 = 256;
 
+/// Does something with each number: written out, so that state and block lie in registers and on the stack and no index is looked at.
+macro_rules! each {
+    ($number:ident in [$($literal:literal)*] $body:expr) => {$({ const $number: usize = $literal; $body; })*};
+}
+
 /// The state between two blocks.
 #[derive(Clone, Copy)]
 pub struct Shabal<W> {
@@ -79,9 +84,7 @@ impl<W> Shabal<W> {
     {
         self.add(block);
         self.permute(block);
-        for (c, word) in self.c.iter_mut().zip(block) {
-            *c = c.minus(*word);
-        }
+        each!(AT in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] self.c[AT] = self.c[AT].minus(block[AT]));
         std::mem::swap(&mut self.b, &mut self.c);
         self.counter = self.counter.wrapping_add(1);
     }
@@ -91,9 +94,7 @@ impl<W> Shabal<W> {
     where
         W: Word<LANES>,
     {
-        for (b, word) in self.b.iter_mut().zip(block) {
-            *b = b.plus(*word);
-        }
+        each!(AT in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] self.b[AT] = self.b[AT].plus(block[AT]));
     }
 
     /// Mixes in the block's number, then does the keyed permutation.
@@ -105,19 +106,13 @@ impl<W> Shabal<W> {
     {
         self.a[0] = self.a[0].xor(W::splat(self.counter as u32));
         self.a[1] = self.a[1].xor(W::splat((self.counter >> 32) as u32));
-        for b in &mut self.b {
-            *b = b.rotate_left::<17>();
-        }
-        macro_rules! steps {
-            ($($step:literal)*) => {$( self.step::<LANES, $step>(block); )*};
-        }
-        steps!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-        steps!(16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
-        steps!(32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47);
-        for sum in 0..36 {
-            let a = &mut self.a[(47 - sum) % 12];
-            *a = a.plus(self.c[(54 - sum) % 16]);
-        }
+        each!(AT in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] self.b[AT] = self.b[AT].rotate_left::<17>());
+        each!(STEP in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] self.step::<LANES, STEP>(block));
+        each!(STEP in [16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31] self.step::<LANES, STEP>(block));
+        each!(STEP in [32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47] self.step::<LANES, STEP>(block));
+        // The specification's 36 sums, three to each word of `a`.
+        each!(AT in [0 1 2 3 4 5 6 7 8 9 10 11] self.a[AT] =
+            self.a[AT].plus(self.c[(AT + 3) % 16]).plus(self.c[(AT + 11) % 16]).plus(self.c[(AT + 15) % 16]));
     }
 
     /// One of the permutation's 48 steps, which are three times sixteen over `b` and four times twelve over `a`.

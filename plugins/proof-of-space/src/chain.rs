@@ -47,22 +47,14 @@ impl Consensus for SpaceChain {
         let header = self.read(header)?;
         // Rules rely on it for every block that they are shown, the first of a run from the middle included.
         target_of(header.bits)?;
-        let (parents, pow) = match &header.proof {
-            Some(proof) => {
-                proof::check(&self.config, proof)?;
-                (vec![header.parent], proof::score_input(&proof.proof.claim))
-            }
-            None if header.id == self.genesis_id => (Vec::new(), no_input()),
-            None => return Err(Rule::Genesis.broken("no proof, and not the genesis of this chain".to_owned())),
-        };
-        Ok(HeaderView {
-            id: header.id,
-            parents,
-            time: header.time,
-            bits: header.bits,
-            body_root: header.body_root,
-            pow,
-        })
+        if let Some(proof) = &header.proof {
+            proof::check(&self.config, proof)?;
+        }
+        self.view_of(header)
+    }
+
+    fn decode_again(&self, header: &[u8]) -> Result<HeaderView, Violation> {
+        self.view_of(self.read(header)?)
     }
 
     fn place(&self, view: &dyn ChainView, block: &JudgedHeader<'_>) -> Result<Placement, Violation> {
@@ -197,6 +189,17 @@ impl Next<'_> {
 }
 
 impl SpaceChain {
+    /// Returns what a header says whose proof was checked.
+    fn view_of(&self, header: Header<'_>) -> Result<HeaderView, Violation> {
+        let (parents, pow) = match &header.proof {
+            Some(proof) => (vec![header.parent], proof::score_input(&proof.proof.claim)),
+            None if header.id == self.genesis_id => (Vec::new(), no_input()),
+            None => return Err(Rule::Genesis.broken("no proof, and not the genesis of this chain".to_owned())),
+        };
+        let Header { id, time, bits, body_root, .. } = header;
+        Ok(HeaderView { id, parents, time, bits, body_root, pow })
+    }
+
     fn read<'h>(&self, header: &'h [u8]) -> Result<Header<'h>, Violation> {
         Header::read(header, self.config.registrations())
     }
