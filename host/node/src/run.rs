@@ -302,7 +302,7 @@ struct Opening {
 }
 
 /// Returns what the chain's thread takes up while it runs.
-fn chain_choice(node: &NodeSettings) -> ChainChoice {
+pub fn chain_choice(node: &NodeSettings) -> ChainChoice {
     let sizes = node.sizes_in_force();
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     ChainChoice {

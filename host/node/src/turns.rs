@@ -5,7 +5,7 @@
 
 use adit_network::Moment;
 use adit_network::peers::failover::{self, HealthView, Member};
-use adit_network::peers::{Failover, FailoverStrategy, Move, Why};
+use adit_network::peers::{Failover, FailoverStrategy, Why};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -40,6 +40,9 @@ struct State {
     strategy: FailoverStrategy,
     /// When the turn is passed on by weights.
     until: Moment,
+    /// Who had the turn and was well when that was last said, and why the turn went on since.
+    told: Option<usize>,
+    why: Why,
 }
 
 /// What is counted.
@@ -71,7 +74,7 @@ impl Turns {
         metrics.holder.set(-1);
         Self {
             kind,
-            state: Mutex::new(State { failover, strategy, until: Moment::default() }),
+            state: Mutex::new(State { failover, strategy, until: Moment::default(), told: None, why: Why::First }),
             holder: watch::channel(None).0,
             metrics,
             began: Instant::now(),
@@ -88,8 +91,11 @@ impl Turns {
         }
         let turn = state.failover.pick(now);
         state.until = now.after(TURN_TIME);
-        if let Some(moved) = turn.and_then(|turn| turn.moved) {
-            self.tell(&state.failover, moved);
+        if let Some(turn) = turn {
+            let by_weights = state.strategy == FailoverStrategy::Weighted;
+            let kept = if by_weights { Why::First } else { state.why };
+            state.why = turn.moved.map_or(kept, |moved| moved.why);
+            self.tell(now, &mut state, turn.member);
         }
         let holder = turn.map(|turn| turn.member);
         self.metrics.holder.set(holder.map_or(-1, |holder| i64::try_from(holder).unwrap_or(i64::MAX)));
@@ -181,9 +187,19 @@ impl Turns {
         }
     }
 
-    fn tell(&self, failover: &Failover, Move { from, to, why }: Move) {
+    /// Says who has the turn, where that is new. Whoever is only tried, because nobody is well, is not spoken of before it answers.
+    fn tell(&self, now: Moment, state: &mut State, to: usize) {
+        let by_weights = state.strategy == FailoverStrategy::Weighted && state.told.is_some();
+        if state.told == Some(to) || !state.failover.is_well(now, to) {
+            return;
+        }
+        let from = state.told.replace(to);
+        let (why, members) = (state.why, state.failover.members());
+        // By weights the turn goes round: that is the rule, and no news.
+        if by_weights && why == Why::First {
+            return;
+        }
         self.metrics.moves.get_or_create(&WhyLabels { why: name(why) }).inc();
-        let members = failover.members();
         let (to, from) = (members[to].name.as_str(), from.map(|from| members[from].name.as_str()));
         match why {
             _ if members.len() == 1 => tracing::debug!(to, "the only {} has the turn", self.kind),

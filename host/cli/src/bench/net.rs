@@ -7,9 +7,11 @@
 //!
 //! Synchronisation is between two whole nodes, `adit node`, with their disks: one has a chain that was made beforehand, the other has nothing.
 //!
-//! Reading order: [`run`], then [`node`] for one of the small nodes, [`crew`] for all of them, [`tally`] for what they saw, [`sync`] for the whole ones.
+//! Reading order: [`run`], then [`node`] for one of the small nodes, [`crew`] for all of them, [`tally`] for what they saw, [`sync`] for the whole ones, [`headers`] for one that follows
+//! headers alone.
 
 mod crew;
+mod headers;
 pub mod node;
 mod sync;
 mod tally;

@@ -1,11 +1,15 @@
 //! Real nodes that find each other, agree, and survive.
 //!
-//! Reading order: this file is nodes among themselves, `stranger` what is not Adit's, `foreign` the one that means well, `hostile` the other, `bench` what is measured.
+//! Reading order: this file is nodes among themselves, `ways` what is between them, `chaos` many of them that are cut off, killed and started, `failover` who works with
+//! several of them; `stranger` what is not Adit's, `foreign` the one that means well, `hostile` the other; `bench` what is measured.
 
 mod bench;
+mod chaos;
+mod failover;
 mod foreign;
 mod hostile;
 mod stranger;
+mod ways;
 
 use crate::adit::{Place, Running, get, length, wait_for_length, wait_until};
 use crate::pool::counterparts::free_port;

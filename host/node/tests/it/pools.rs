@@ -350,8 +350,9 @@ async fn a_pool_of_this_region_is_mined_for_though_another_is_named_first() {
     let region = Some("here".to_owned());
     let failover = FailoverSettings { strategy: TurnStrategy::Geographic, region, ..FailoverSettings::unset() };
     let mining = start(source_by(failover, vec![place(&far, "there"), place(&near, "here")], None));
-    near.serve().await.take(3).await;
-    assert_eq!(mining.report().borrow().pool.as_ref().map(|pool| pool.url.clone()), Some(near.url()));
+    let mut peer = near.serve().await;
+    peer.take(3).await;
+    reported(&mining, |report| report.pool.as_ref().is_some_and(|pool| pool.url == near.url())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -88,7 +88,7 @@ pub fn run(arguments: &NodeArguments) -> Result<ExitCode> {
     let seed = *key.node().0.first_chunk().context("a key has 32 bytes")?;
     let (tell, inbox) = channel();
     let happened = tell.clone();
-    let transport = Transport::start(&key, transport_settings()?, move |happening| {
+    let transport = Transport::start(&key, transport_settings("bench")?, move |happening| {
         drop(happened.send(Inbox::Happened(happening)));
     })?;
     std::thread::spawn(move || {
@@ -122,11 +122,12 @@ pub fn run(arguments: &NodeArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn transport_settings() -> Result<TransportSettings> {
+/// A transport on loopback that finds nobody by itself, in a realm of nodes.
+pub(super) fn transport_settings(realm: &str) -> Result<TransportSettings> {
     Ok(TransportSettings {
         listen: vec!["127.0.0.1:0".parse()?],
         announce: Vec::new(),
-        realm: "bench".to_owned(),
+        realm: realm.to_owned(),
         agent: "adit bench".to_owned(),
         lan: false,
         table: false,

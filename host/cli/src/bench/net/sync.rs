@@ -1,16 +1,18 @@
 //! A whole node that has nothing fetches a long chain from one peer.
 
-use super::row;
+use super::{headers, row};
 use crate::bench::figures::Figures;
 use crate::bench::grouped;
 use crate::bench::headers::first_nonce;
 use crate::bench::pool::free_port;
 use crate::plugin::{NoWork, rolled};
+use crate::run::Opened;
 use adit_chain::{Block, Chain, CoinbaseData, HeaderChain, Output, SecretKey, Transaction};
 use adit_node::api::peers::PeersResponse;
 use adit_primitives::Amount;
 use adit_primitives::contract::{Draft, SearchJob};
 use adit_primitives::engine::{RulesEngine, SharedView};
+use adit_primitives::storage::Storage;
 use adit_store::{Options, Store};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -37,11 +39,17 @@ pub fn print(blocks: u32) -> Result<()> {
     let made = start.elapsed();
     let from = from.start()?;
     from.wait_for_blocks(blocks)?;
+    let rate = |count: u32, time: Duration| {
+        grouped(u64::from(count) * 1000 / u64::try_from(time.as_millis()).unwrap_or(1).max(1))
+    };
+    println!("\na node without a chain and one peer with {} blocks, made in {made:.0?}", grouped(blocks.into()));
+    let alone = blocks.min(headers::HEADERS_MAX);
+    let took = headers::follow(&Node::write(&folder, "headers", None)?.file, from.port, alone)?;
+    row("  headers alone placed, a second", rate(alone, took));
     let to = Node::write(&folder, "to", Some(from.port))?.start()?;
     let took = to.follow(&from, blocks)?;
-    println!("\na node without a chain and one peer with {} blocks, made in {made:.0?}", grouped(blocks.into()));
-    let rate = |time: Duration| grouped(u64::from(blocks) * 1000 / u64::try_from(time.as_millis()).unwrap_or(1).max(1));
-    row("  headers placed, a second", rate(took.headers));
+    let rate = |time: Duration| rate(blocks, time);
+    row("  headers placed beside the blocks, a second", rate(took.headers));
     row("  blocks placed, a second, headers included", rate(took.blocks));
     row("  in all", format!("{:.2?}", took.blocks));
     row("  CPU time of the node that fetches", format!("{:.2?}", took.cpu_to.cpu));
@@ -169,17 +177,33 @@ impl Drop for Node {
     }
 }
 
+/// A chain on the disk, where a node of the same file keeps it.
+pub(super) struct Kept {
+    pub chain: Chain,
+    pub rules: Arc<dyn RulesEngine>,
+    pub storage: Arc<dyn Storage>,
+}
+
+impl Kept {
+    pub(super) fn open(opened: &Opened) -> Result<Self> {
+        let chosen = &opened.chain;
+        let node = &chosen.settings.node;
+        fs::create_dir_all(&node.data_dir)?;
+        let store = Store::open(&Options { path: node.data_dir.join("chain"), cache_bytes: 16 << 20 })?;
+        let rules: Arc<dyn RulesEngine> = Arc::new(chosen.consensus.plugin.rules(&chosen.consensus.config)?);
+        let hash = chosen.hash.plugin.hash(&chosen.hash.config)?;
+        let config = adit_node::run::chain_config(&chosen.rules, chosen.ledger.clone(), node);
+        let storage: Arc<dyn Storage> = Arc::new(store);
+        let chain = Chain::open(config, Arc::clone(&storage), Arc::clone(&rules), Box::new(hash))?;
+        Ok(Self { chain, rules, storage })
+    }
+}
+
 /// Makes blocks with a coinbase each, and writes them where the node of this file finds them.
 fn make_chain(file: &Path, blocks: u32) -> Result<()> {
     let opened = crate::run::open(file.to_owned())?;
-    let chosen = &opened.chain;
-    let node = &chosen.settings.node;
-    fs::create_dir_all(&node.data_dir)?;
-    let store = Store::open(&Options { path: node.data_dir.join("chain"), cache_bytes: 16 << 20 })?;
-    let rules: Arc<dyn RulesEngine> = Arc::new(chosen.consensus.plugin.rules(&chosen.consensus.config)?);
-    let hash = || chosen.hash.plugin.hash(&chosen.hash.config);
-    let config = adit_node::run::chain_config(&chosen.rules, chosen.ledger.clone(), node);
-    let mut chain = Chain::open(config, Arc::new(store), Arc::clone(&rules), Box::new(hash()?))?;
+    let Kept { mut chain, rules, .. } = Kept::open(&opened)?;
+    let hash = || opened.chain.hash.plugin.hash(&opened.chain.hash.config);
     let mut checker = chain.checker(Box::new(NoWork));
     let mut headers = HeaderChain::from_genesis(Arc::clone(&rules), Box::new(NoWork))?;
     let (mut search, key) = (hash()?, SecretKey::from_bytes([7; 32])?);
