@@ -401,7 +401,7 @@ impl Failure {
                 Goodbye::Version { .. } | Goodbye::Rules { .. } | Goodbye::Banned => Self::Foreign { avoid },
                 Goodbye::Itself => Self::Itself,
                 Goodbye::Twice => Self::Twice,
-                Goodbye::Full => Self::Full,
+                Goodbye::Full | Goodbye::Done => Self::Full,
                 Goodbye::Silent | Goodbye::Slow | Goodbye::Stopping => Self::Unreachable,
             },
             CloseReason::NoHello | CloseReason::Banned { .. } => Self::Unreachable,

@@ -51,6 +51,9 @@ pub enum Goodbye {
     Slow,
     #[error("it is stopping")]
     Stopping,
+    /// It only saw that this node answers, or has another in its place: nothing is wrong on either side.
+    #[error("it is done")]
+    Done,
 }
 
 impl Features {
@@ -139,6 +142,7 @@ impl Encode for Goodbye {
             Self::Silent => out.push(6),
             Self::Slow => out.push(7),
             Self::Stopping => out.push(8),
+            Self::Done => out.push(9),
         }
     }
 }
@@ -155,7 +159,35 @@ impl Decode for Goodbye {
             6 => Self::Silent,
             7 => Self::Slow,
             8 => Self::Stopping,
+            9 => Self::Done,
             other => return Err(DecodeError::Value { what: "goodbye", value: other.into() }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_goodbye_is_read_as_it_was_written() {
+        let goodbyes = [
+            Goodbye::Version { version: 7 },
+            Goodbye::Rules { item: "genesis".to_owned() },
+            Goodbye::Itself,
+            Goodbye::Twice,
+            Goodbye::Full,
+            Goodbye::Banned,
+            Goodbye::Silent,
+            Goodbye::Slow,
+            Goodbye::Stopping,
+            Goodbye::Done,
+        ];
+        for (number, goodbye) in goodbyes.into_iter().enumerate() {
+            let bytes = goodbye.to_bytes();
+            assert_eq!(usize::from(bytes[0]), number);
+            assert_eq!(Goodbye::from_bytes(&bytes).unwrap(), goodbye);
+        }
+        assert!(Goodbye::from_bytes(&[10]).is_err());
     }
 }

@@ -215,7 +215,11 @@ impl Calls {
             Action::Call { place, .. } => heard(&place.address).map(Step::Call),
             Action::Leave { session, why } => {
                 tracing::debug!(?session, ?why, "a session makes room");
-                let said = if why == Leaving::Suspected { Goodbye::Silent } else { Goodbye::Full };
+                let said = match why {
+                    Leaving::Suspected => Goodbye::Silent,
+                    Leaving::Tested | Leaving::Rotated => Goodbye::Done,
+                    Leaving::Stale | Leaving::Score => Goodbye::Full,
+                };
                 Some(Step::Leave(session, said))
             }
             Action::AskPeers { session } => Some(Step::AskPeers(session)),

@@ -437,6 +437,7 @@ fn how_a_session_ended_says_what_becomes_of_its_address() {
     assert_eq!(peer_left(Goodbye::Rules { item: "genesis".to_owned() }), Failure::Foreign { avoid });
     assert_eq!(peer_left(Goodbye::Banned), Failure::Foreign { avoid });
     assert_eq!(peer_left(Goodbye::Stopping), Failure::Unreachable);
+    assert_eq!(peer_left(Goodbye::Done), Failure::Full);
     assert_eq!(Failure::of(&CloseReason::NoHello, foreign), Failure::Unreachable);
 }
 
