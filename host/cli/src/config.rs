@@ -136,6 +136,9 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
         }
     }
     check_shared(&file, &shares, &document, findings);
+    if let Err(problem) = crate::farm::check_score(&consensus, &hash) {
+        findings.push(Finding::error(place_of(&document, "hash"), "hash.plugin", problem));
+    }
     let prefix = AddressPrefix::new(&file.ledger.address_prefix)
         .map_err(|error| {
             findings.push(Finding::error(place_of(&document, "ledger"), "ledger.address-prefix", error.to_string()))

@@ -1,11 +1,13 @@
 //! Farming: `adit up` and `adit miner` on a chain whose blocks are won by plots.
 
 use crate::config::ResolvedChain;
+use crate::config::plugins::ChosenPlugin;
 use crate::plot::folders;
+use crate::plugin::NoWork;
 use crate::run::{Opened, clock, entropy, key_file, node_parts, nodes, runtime, signal};
 use crate::terminal::{LogFormat, LogLevel, StatusLine};
 use crate::{key, sandbox};
-use adit_chain::SecretKey;
+use adit_chain::{HeaderChain, SecretKey};
 use adit_kernels::space::Backend;
 use adit_node::farming::{Farming, FarmingParts};
 use adit_node::mining::{MinerReport, WorkSource};
@@ -14,8 +16,8 @@ use adit_node::settings::farm::FarmSettings;
 use adit_node::settings::pool::PoolMode;
 use adit_plugin_host::{ConfigureError, SandboxedHash};
 use adit_primitives::Hash256;
-use adit_primitives::contract::space::{hard_score_input, plain_score_input, scoop_of};
-use adit_primitives::engine::{Fault, FaultClass, HashEngine};
+use adit_primitives::contract::space::{PlotKind, hard_score_input, plain_score_input, scoop_of};
+use adit_primitives::engine::{Fault, FaultClass, HashEngine, RulesEngine, SharedView};
 use adit_primitives::space::{LEAF_BYTES, NONCE_BYTES, SCOOP_BYTES, ScoreHash, SpaceEngine, account};
 use adit_space::farm::{EngineFactory, Scoring};
 use anyhow::{Context, Result, ensure};
@@ -41,8 +43,34 @@ pub fn is_space(chain: &ResolvedChain) -> bool {
     chain.consensus.plugin.info().is_space()
 }
 
+/// Refuses a hash plugin that does not score the plots which the chain counts: every score would be none, or cost nothing.
+pub fn check_score(consensus: &ChosenPlugin, hash: &ChosenPlugin) -> Result<(), String> {
+    if !consensus.plugin.info().is_space() {
+        return Ok(());
+    }
+    let name = &hash.plugin.info().name;
+    let plots = plots_of(consensus).map_err(|error| format!("{error:#}"))?;
+    match (plots, name == HARD) {
+        (PlotKind::Hard, false) => Err(format!("hard plots are scored by `{HARD}`, not by `{name}`")),
+        (PlotKind::Plain, true) => {
+            Err(format!("`{HARD}` scores no plain plots: `sha256`, `blake3` or another hash does"))
+        }
+        (PlotKind::Hard, true) | (PlotKind::Plain, false) => Ok(()),
+    }
+}
+
+/// Asks rules which plots count, by what farmers are asked for the first block.
+fn plots_of(consensus: &ChosenPlugin) -> Result<PlotKind> {
+    let rules: Arc<dyn RulesEngine> = Arc::new(consensus.plugin.rules(&consensus.config)?);
+    let chain = HeaderChain::from_genesis(Arc::clone(&rules), Box::new(NoWork))?;
+    let view: SharedView = Arc::clone(chain.index()) as SharedView;
+    let next = rules.next(&view, &[chain.tip().id], None)??;
+    let space = rules.space().context("the plugin says nothing on plots")?;
+    Ok(space.challenge(&view, &next.parents, next.earliest)??.plots)
+}
+
 /// Where a farmer's plots are, over chain.toml.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct FarmChoice {
     /// A folder with plots, on a chain whose blocks are won by plots; over `farm.folders` of chain.toml. More than one may be named.
     #[arg(long = "plots", value_name = "FOLDER")]
@@ -51,11 +79,11 @@ pub struct FarmChoice {
 
 impl FarmChoice {
     /// Puts the choice over the settings. Without one, the folders that `adit plot create` noted here are farmed beside those of the settings.
-    pub fn over(self, settings: &mut FarmSettings) -> Result<()> {
+    pub fn over(&self, settings: &mut FarmSettings) -> Result<()> {
         if self.plots.is_empty() {
             settings.folders.extend(folders::noted()?);
         } else {
-            settings.folders = self.plots;
+            settings.folders.clone_from(&self.plots);
         }
         settings.folders.sort();
         settings.folders.dedup();
@@ -64,7 +92,7 @@ impl FarmChoice {
 }
 
 /// Runs node and farmer in one process.
-pub fn up(opened: &Opened, level: LogLevel, log: &LogFormat) -> Result<ExitCode> {
+pub fn up(opened: &Opened, choice: FarmChoice, level: LogLevel, log: &LogFormat) -> Result<ExitCode> {
     let chain = &opened.chain;
     ensure!(
         chain.settings.pool.mode == PoolMode::Solo,
@@ -78,7 +106,13 @@ pub fn up(opened: &Opened, level: LogLevel, log: &LogFormat) -> Result<ExitCode>
         let node = Node::start(parts).await?;
         let status = StatusLine::start(&node, reports, log);
         let source = WorkSource::Own { chain: node.chain().clone(), pay_to, clock: clock() };
-        let changes = crate::run::changes(&node, |settings| settings.farm.clone());
+        let changes = crate::run::changes(&node, move |settings| {
+            let mut farm = settings.farm.clone();
+            if let Err(error) = choice.over(&mut farm) {
+                tracing::warn!(%error, "the folders that were noted are not farmed");
+            }
+            farm
+        });
         let farming = Farming::start(farm.parts(chain, source, report, Some(changes)))?;
         let ended = run_both(node, |signal| farming.run_until(signal), signal()).await;
         status.end();
@@ -136,11 +170,11 @@ impl Choice {
         FarmingParts {
             source: Arc::new(source),
             key: self.key,
+            genesis: chain.rules.genesis,
             miner: chain.settings.miner.clone(),
             settings: chain.settings.farm.clone(),
             engine: self.engine,
             scoring: self.scoring,
-            clock: clock(),
             entropy: entropy(),
             report,
             changes,

@@ -253,8 +253,7 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
     opened.loaded.settings.miner = opened.chain.settings.miner.clone();
     if farm::is_space(&opened.chain) {
         arguments.farm.over(&mut opened.chain.settings.farm)?;
-        opened.loaded.settings.farm = opened.chain.settings.farm.clone();
-        return farm::up(&opened, level, log);
+        return farm::up(&opened, arguments.farm, level, log);
     }
     let settings = opened.chain.settings.miner.clone();
     let key = pay_to(&opened.chain)?;

@@ -4,14 +4,14 @@
 //! signs what wins, hands it in, and publishes what was done. It reads no file and judges nothing; the secret key stays here.
 //!
 //! A challenge stands over many templates: the mempool changes and the challenge does not. The farm is asked once for each challenge, and what it finds is
-//! signed into the newest template that answers it.
+//! signed into the newest template that answers it, and into the next one where it was not taken.
 
 mod report;
 
 pub use report::{FarmReport, PlotReport};
 
 use crate::chain::Found;
-use crate::clock::{Clock, Entropy};
+use crate::clock::Entropy;
 use crate::mining::feed::{Fed, Feed, Work};
 use crate::mining::{MinerReport, MiningFailure, Tally, WorkSource};
 use crate::server::{FAREWELL, ended};
@@ -19,9 +19,9 @@ use crate::settings::MinerSettings;
 use crate::settings::farm::FarmSettings;
 use adit_chain::SecretKey;
 use adit_miner::Verdict;
-use adit_primitives::contract::space::{Challenge, Registration, SpaceClaim, SpaceProof};
+use adit_primitives::contract::space::{Challenge, PlotPlace, Registration, SpaceClaim, SpaceProof};
 use adit_primitives::space::SpaceEngine;
-use adit_primitives::{Hash256, Height};
+use adit_primitives::{BlockId, Hash256, Height};
 use adit_space::farm::{Answer, Best, Farm, Finished, Question, Scoring, Standing};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -35,6 +35,9 @@ const CHALLENGES: usize = 8;
 /// How many answers of the farm may wait.
 const ANSWERS: usize = 256;
 
+/// The longest time that a challenge is given, in milliseconds: ten days, as rules have it.
+const DEADLINE_MS_MAX: u64 = 864_000_000;
+
 /// How often figures are published.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -47,6 +50,8 @@ pub struct FarmingParts {
     pub source: Arc<WorkSource>,
     /// Signs what wins, and owns the plots.
     pub key: SecretKey,
+    /// The chain's first block: signatures are for this chain alone.
+    pub genesis: BlockId,
     /// How nodes are asked.
     pub miner: MinerSettings,
     pub settings: FarmSettings,
@@ -54,7 +59,6 @@ pub struct FarmingParts {
     pub engine: Arc<dyn SpaceEngine>,
     /// How leaves are scored.
     pub scoring: Scoring,
-    pub clock: Clock,
     pub entropy: Entropy,
     /// Where figures are published.
     pub report: watch::Sender<Arc<MinerReport>>,
@@ -83,20 +87,19 @@ impl Farming {
         let task = Task {
             farm,
             source: parts.source,
-            secret: Arc::new(parts.key),
+            signer: Arc::new(Signer { secret: parts.key, genesis: parts.genesis }),
             key,
             backend: parts.engine.name(),
             scoring: parts.scoring,
-            clock: parts.clock,
             report: parts.report,
             works: VecDeque::new(),
             registered: BTreeMap::new(),
             registering: JoinSet::new(),
             submissions: JoinSet::new(),
             blocks: Tally::default(),
-            won: BTreeSet::new(),
+            asked: None,
+            wins: BTreeMap::new(),
             last: None,
-            problems: BTreeMap::new(),
         };
         let task = tokio::spawn(task.run(feed, answers, changes, ending_receiver));
         Ok(Self { ending, task })
@@ -121,26 +124,48 @@ impl Farming {
 struct Task {
     farm: Farm,
     source: Arc<WorkSource>,
-    secret: Arc<SecretKey>,
-    /// The secret's public key.
+    signer: Arc<Signer>,
+    /// The signer's public key.
     key: Hash256,
     backend: &'static str,
     scoring: Scoring,
-    clock: Clock,
     report: watch::Sender<Arc<MinerReport>>,
-    /// The newest work for each of the last challenges, the newest challenge last.
+    /// The newest work for each of the last challenges, the one at hand last.
     works: VecDeque<Arc<Work>>,
     /// Own plots that must be registered, and where they are.
     registered: BTreeMap<Registration, Option<Height>>,
     registering: JoinSet<Option<Vec<(Registration, Option<Height>)>>>,
-    submissions: JoinSet<Verdict>,
+    submissions: JoinSet<(Hash256, Verdict)>,
     blocks: Tally,
-    /// The challenges that were answered with a proof that wins.
-    won: BTreeSet<Hash256>,
+    /// What the farm was asked last.
+    asked: Option<Hash256>,
+    /// What wins, by challenge: no more than there are works.
+    wins: BTreeMap<Hash256, Win>,
     /// How the last challenge that was scanned ended.
     last: Option<Standing>,
-    /// What is wrong with files and folders, by their names.
-    problems: BTreeMap<String, String>,
+}
+
+/// A proof that wins.
+struct Win {
+    best: Best,
+    standing: WinStanding,
+}
+
+/// How far a proof that wins is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WinStanding {
+    /// Not taken yet, or not any more: it goes into the next template for its challenge.
+    Open,
+    /// On its way.
+    Sent,
+    /// A block.
+    Taken,
+}
+
+/// Signs what wins.
+struct Signer {
+    secret: SecretKey,
+    genesis: BlockId,
 }
 
 impl Task {
@@ -170,8 +195,8 @@ impl Task {
                 },
                 Some(answer) = answers.recv() => self.take_answer(answer),
                 Some(done) = self.submissions.join_next() => {
-                    if let Ok(verdict) = done {
-                        self.blocks.count(verdict);
+                    if let Ok((challenge, verdict)) = done {
+                        self.take_verdict(challenge, verdict);
                         self.publish();
                     }
                 }
@@ -193,7 +218,7 @@ impl Task {
         feed.end();
         let all = async {
             while let Some(done) = self.submissions.join_next().await {
-                done.into_iter().for_each(|verdict| self.blocks.count(verdict));
+                done.into_iter().for_each(|(_, verdict)| self.blocks.count(verdict));
             }
         };
         if tokio::time::timeout(FAREWELL, all).await.is_err() {
@@ -207,36 +232,50 @@ impl Task {
         outcome
     }
 
-    /// Takes a template, and asks the farm where its challenge is a new one.
+    /// Takes a template, and asks the farm where its challenge is another than the one at hand.
     fn take_work(&mut self, work: Work) -> Result<(), MiningFailure> {
-        let challenge = work.space.as_ref().ok_or(MiningFailure::NotSpace)?.challenge.clone();
-        tracing::debug!(height = work.height, challenge = %challenge.challenge, "new work");
-        let place = self.works.iter().position(|known| challenge_of(known) == challenge.challenge);
-        match place {
-            Some(place) => self.works[place] = Arc::new(work),
+        let Some(space) = &work.space else {
+            return match (&*self.source, &work.template) {
+                (WorkSource::Own { .. }, _) => Err(MiningFailure::NotSpace),
+                _ => {
+                    tracing::warn!("a template that asks farmers for nothing is left alone");
+                    Ok(())
+                }
+            };
+        };
+        let challenge = space.challenge.clone();
+        let id = challenge.challenge;
+        tracing::debug!(height = work.height, challenge = %id, "new work");
+        self.works.retain(|known| challenge_of(known) != id);
+        self.works.push_back(Arc::new(work));
+        if let Some(gone) = (self.works.len() > CHALLENGES).then(|| self.works.pop_front()).flatten() {
+            self.wins.remove(&challenge_of(&gone));
+        }
+        match self.wins.get(&id).map(|win| win.standing) {
+            Some(WinStanding::Open) => self.hand_in(id),
+            Some(_) => {}
+            None if self.asked == Some(id) => {}
             None => {
-                self.works.push_back(Arc::new(work));
-                if let Some(gone) = (self.works.len() > CHALLENGES).then(|| self.works.pop_front()).flatten() {
-                    self.won.remove(&challenge_of(&gone));
-                }
-                if challenge.registered_by.is_some() {
-                    self.register();
-                }
+                self.register();
                 self.ask(challenge);
             }
         }
         Ok(())
     }
 
-    fn ask(&self, challenge: Challenge) {
-        let left = challenge.closes.to_millis().saturating_sub((self.clock)().to_millis());
+    fn ask(&mut self, challenge: Challenge) {
+        let Some(space) = self.works.back().and_then(|work| work.space.as_ref()) else { return };
+        // By the clock of whoever made the template: this one's may go otherwise.
+        let left = challenge.closes.to_millis().saturating_sub(space.time.to_millis());
+        self.asked = Some(challenge.challenge);
         let registered = self.registered.iter();
+        let registered = registered.filter_map(|(plot, height)| Some((*plot, (*height)?))).collect();
         self.farm.ask(Question {
-            deadline: Instant::now() + Duration::from_millis(left),
+            deadline: Instant::now() + Duration::from_millis(left.min(DEADLINE_MS_MAX)),
             challenge,
             keys: BTreeSet::from([self.key]),
             scoring: self.scoring.clone(),
-            registered: registered.filter_map(|(plot, height)| Some((*plot, (*height)?))).collect(),
+            registered,
         });
     }
 
@@ -247,11 +286,8 @@ impl Task {
                 vanished.iter().for_each(|plot| tracing::warn!(plot = %plot.display(), "a plot is gone"));
                 self.register();
             }
-            Answer::Problem(problem) => {
-                tracing::warn!(%problem, "not farmed");
-                self.problems.insert(problem.path.display().to_string(), problem.problem.to_string());
-            }
-            Answer::Best(best) if best.wins => self.hand_in(&best),
+            Answer::Problem(problem) => tracing::warn!(%problem, "not farmed"),
+            Answer::Best(best) if best.wins => self.take_win(best),
             Answer::Best(_) => {}
             Answer::Finished(finished) => {
                 let (plots, bytes, took) = (finished.plots, finished.bytes, finished.took);
@@ -261,39 +297,59 @@ impl Task {
         }
     }
 
-    /// Signs a proof that wins into the newest template for its challenge, and hands it in. One for each challenge: another would only be the
-    /// first one's rival.
-    fn hand_in(&mut self, best: &Best) {
-        let Some(work) = self.works.iter().find(|work| challenge_of(work) == best.challenge) else {
-            tracing::warn!(challenge = %best.challenge, "a proof is lost: its challenge was replaced too long ago");
+    /// Notes a proof that wins. Where one is on its way or taken, another would only be its rival.
+    fn take_win(&mut self, best: Best) {
+        let id = best.challenge;
+        tracing::info!(plot = %best.plot.display(), challenge = %id, "a proof wins");
+        if self.wins.get(&id).is_none_or(|win| win.standing == WinStanding::Open) {
+            self.wins.insert(id, Win { best, standing: WinStanding::Open });
+            self.hand_in(id);
+        }
+    }
+
+    /// Signs a proof that wins into the newest template for its challenge, and hands it in.
+    fn hand_in(&mut self, challenge: Hash256) {
+        let Some(work) = self.works.iter().find(|work| challenge_of(work) == challenge) else {
+            tracing::warn!(%challenge, "a proof is lost: its challenge was replaced too long ago");
+            self.wins.remove(&challenge);
             return;
         };
-        let Some(claim) = best.claim(self.registrations(work)) else { return };
-        if !self.won.insert(best.challenge) {
-            return;
+        let Some(win) = self.wins.get(&challenge) else { return };
+        let own = own_registration(&win.best, work);
+        let others = self.registrations(work, own);
+        let Some(claim) = win.best.claim(own.into_iter().chain(others).collect()) else { return };
+        let (source, work, signer) = (Arc::clone(&self.source), Arc::clone(work), Arc::clone(&self.signer));
+        if let Some(win) = self.wins.get_mut(&challenge) {
+            win.standing = WinStanding::Sent;
         }
-        tracing::info!(plot = %best.plot.display(), challenge = %best.challenge, "a proof wins");
-        let (source, work, secret) = (Arc::clone(&self.source), Arc::clone(work), Arc::clone(&self.secret));
         self.submissions.spawn(async move {
-            let plain = SpaceClaim { registrations: Vec::new(), ..claim.clone() };
-            let registers = !claim.registrations.is_empty();
-            let verdict = source.submit(&work, sign(&secret, &work, claim)).await;
+            let plain = SpaceClaim { registrations: own.into_iter().collect(), ..claim.clone() };
+            let registers = claim.registrations.len() > plain.registrations.len();
+            let verdict = source.submit(&work, signer.sign(&work, claim)).await;
             // What others ask to be registered must not cost the block.
             if verdict == Verdict::Rejected && registers {
-                return source.submit(&work, sign(&secret, &work, plain)).await;
+                return (challenge, source.submit(&work, signer.sign(&work, plain)).await);
             }
-            verdict
+            (challenge, verdict)
         });
     }
 
-    /// Returns the plots that a claim registers: own ones, then those that wait at the node.
-    fn registrations(&self, work: &Work) -> Vec<Registration> {
+    fn take_verdict(&mut self, challenge: Hash256, verdict: Verdict) {
+        self.blocks.count(verdict);
+        if let Some(win) = self.wins.get_mut(&challenge) {
+            win.standing = if verdict == Verdict::Accepted { WinStanding::Taken } else { WinStanding::Open };
+        }
+    }
+
+    /// Returns the plots that a claim registers besides the one that wins: own ones, then those that wait at the node.
+    fn registrations(&self, work: &Work, wins: Option<Registration>) -> Vec<Registration> {
         let Some(space) = &work.space else { return Vec::new() };
         let most = usize::try_from(space.challenge.registrations_max).unwrap_or(usize::MAX);
+        let most = most.saturating_sub(usize::from(wins.is_some()));
         let own = self.registered.iter().filter(|(_, height)| height.is_none()).map(|(plot, _)| *plot);
         let mut all: Vec<Registration> = Vec::new();
         for plot in own.chain(space.register.iter().copied()) {
-            if all.len() < most && !all.contains(&plot) && plot.is_sound() {
+            if all.len() < most && Some(plot) != wins && !all.contains(&plot) && plot.is_sound() {
                 all.push(plot);
             }
         }
@@ -330,8 +386,7 @@ impl Task {
     fn publish(&self) {
         let figures = self.farm.figures();
         let target = self.works.back().map(|work| work.target);
-        let farm =
-            FarmReport::new(&figures, self.farm.progress().as_ref().or(self.last.as_ref()), target, &self.problems);
+        let farm = FarmReport::new(&figures, self.farm.progress().as_ref().or(self.last.as_ref()), target);
         let report = MinerReport {
             running: true,
             backend: self.backend.to_owned(),
@@ -363,8 +418,21 @@ fn ended_standing(finished: &Finished) -> Standing {
     }
 }
 
-fn sign(secret: &SecretKey, work: &Work, claim: SpaceClaim) -> Found {
-    let header = work.space.as_ref().map(|space| space.header.as_slice()).unwrap_or_default();
-    let signature = secret.sign(&claim.message(header)).0;
-    SpaceProof { claim, signature }.into()
+/// Returns the winning plot as its claim has to register it. `None` where it was registered before, or need not be.
+fn own_registration(best: &Best, work: &Work) -> Option<Registration> {
+    let space = work.space.as_ref().filter(|space| space.challenge.registered_by.is_none())?;
+    match best.place.as_ref().filter(|_| space.challenge.registrations_max > 0)? {
+        PlotPlace::Plain { seed, leaves, root, .. } => {
+            Some(Registration { key: best.key, seed: *seed, leaves: *leaves, root: *root })
+        }
+        PlotPlace::Hard { .. } => None,
+    }
+}
+
+impl Signer {
+    fn sign(&self, work: &Work, claim: SpaceClaim) -> Found {
+        let header = work.space.as_ref().map(|space| space.header.as_slice()).unwrap_or_default();
+        let signature = self.secret.sign(&claim.message(&self.genesis, header)).0;
+        SpaceProof { claim, signature }.into()
+    }
 }

@@ -17,7 +17,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use utoipa::ToSchema;
 
 /// Keys that change while the node runs. Every other key needs a restart.
-pub const LIVE_KEYS: [&str; 21] = [
+pub const LIVE_KEYS: [&str; 26] = [
+    "farm.concurrent",
+    "farm.folders",
+    "farm.rescan-seconds",
+    "farm.threads",
+    "farm.timeout-seconds",
     "log.level",
     "miner.threads",
     "node.anomalies.interval-ms",

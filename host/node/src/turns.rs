@@ -32,7 +32,8 @@ pub struct Turns {
     state: Mutex<State>,
     holder: watch::Sender<Option<usize>>,
     metrics: TurnMetrics,
-    began: Instant,
+    /// The time since this was made.
+    clock: Box<dyn Fn() -> Duration + Send + Sync>,
 }
 
 struct State {
@@ -61,13 +62,24 @@ struct WhyLabels {
 pub struct Question<'a> {
     turns: &'a Turns,
     member: usize,
-    began: Instant,
+    began: Moment,
     is_told: bool,
 }
 
 impl Turns {
     /// Begins with nobody's turn. There must be a member. `kind` says what they are, for people; `seed` differs between processes.
     pub fn new(kind: &'static str, settings: failover::Settings, members: Vec<Member>, seed: u64) -> Self {
+        let began = Instant::now();
+        Self::by_clock(kind, settings, members, seed, Box::new(move || began.elapsed()))
+    }
+
+    fn by_clock(
+        kind: &'static str,
+        settings: failover::Settings,
+        members: Vec<Member>,
+        seed: u64,
+        clock: Box<dyn Fn() -> Duration + Send + Sync>,
+    ) -> Self {
         let strategy = settings.strategy;
         let failover = Failover::new(settings, members, seed, Moment::default());
         let metrics = TurnMetrics::default();
@@ -77,7 +89,7 @@ impl Turns {
             state: Mutex::new(State { failover, strategy, until: Moment::default(), told: None, why: Why::First }),
             holder: watch::channel(None).0,
             metrics,
-            began: Instant::now(),
+            clock,
         }
     }
 
@@ -139,7 +151,7 @@ impl Turns {
     /// Begins a question.
     pub fn ask(&self, member: usize) -> Question<'_> {
         self.lock().failover.began(member);
-        Question { turns: self, member, began: Instant::now(), is_told: false }
+        Question { turns: self, member, began: self.now(), is_told: false }
     }
 
     /// Takes in a sign of life that comes at regular times.
@@ -211,7 +223,7 @@ impl Turns {
     }
 
     fn now(&self) -> Moment {
-        Moment::default().after(self.began.elapsed())
+        Moment::default().after((self.clock)())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -232,8 +244,8 @@ impl State {
 impl Question<'_> {
     /// Takes in the answer.
     pub fn answered(self) {
-        let took = self.began.elapsed();
-        self.end(|failover, now, member| failover.answered(now, member, Some(took)));
+        let began = self.began;
+        self.end(|failover, now, member| failover.answered(now, member, Some(now.since(began))));
     }
 
     /// Takes in the answer to a question that waited for news.
@@ -283,5 +295,81 @@ const fn name(why: Why) -> &'static str {
         Why::Suspected => "suspected",
         Why::Recovered => "recovered",
         Why::Faster => "faster",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::encoding::text::encode;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Turns of members with these weights, and the milliseconds that their clock shows.
+    fn turns(strategy: FailoverStrategy, weights: &[u32]) -> (Turns, Arc<AtomicU64>) {
+        let millis = Arc::new(AtomicU64::new(0));
+        let shown = Arc::clone(&millis);
+        let clock = Box::new(move || Duration::from_millis(shown.load(Ordering::Relaxed)));
+        let member = |weight: &u32| Member { name: "upstream".to_owned(), weight: *weight, region: None };
+        let members = weights.iter().map(member).collect();
+        (Turns::by_clock("upstream", failover::Settings::standard(strategy), members, 1, clock), millis)
+    }
+
+    fn pass(millis: &AtomicU64, time: Duration) {
+        millis.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    fn counted(turns: &Turns) -> String {
+        let mut registry = Registry::default();
+        turns.metrics().register(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn by_weights_the_turn_lasts_a_minute_and_is_no_news() {
+        let (turns, millis) = turns(FailoverStrategy::Weighted, &[2, 1]);
+        let mut held = Vec::new();
+        for _ in 0..6 {
+            let holder = turns.turn().unwrap();
+            pass(&millis, TURN_TIME - Duration::from_millis(1));
+            assert_eq!(turns.turn(), Some(holder), "its minute is not over");
+            pass(&millis, Duration::from_millis(1));
+            held.push(holder);
+        }
+        assert_eq!(held, [0, 1, 0, 0, 1, 0]);
+        assert!(counted(&turns).contains("upstream_moves_total{why=\"first\"} 1"), "{}", counted(&turns));
+    }
+
+    #[test]
+    fn whoever_is_only_tried_is_not_said_to_have_the_turn_before_it_answers() {
+        let (turns, millis) = turns(FailoverStrategy::Immediate, &[1, 1]);
+        turns.ask(turns.turn().unwrap()).answered();
+        for _ in 0..50 {
+            if let Some(holder) = turns.turn() {
+                turns.ask(holder).failed();
+            }
+            pass(&millis, Duration::from_secs(7));
+        }
+        // The second was thought to be well until it was asked.
+        assert!(counted(&turns).contains("upstream_moves_total{why=\"failed\"} 1"), "{}", counted(&turns));
+        let holder = turns.turn_or_soonest().unwrap();
+        turns.ask(holder).answered();
+        assert_eq!(turns.turn(), Some(holder));
+        assert!(counted(&turns).contains(&format!("upstream_turn {holder}")), "{}", counted(&turns));
+    }
+
+    #[test]
+    fn who_falls_silent_loses_the_turn_though_no_question_failed() {
+        let (turns, millis) = turns(FailoverStrategy::Immediate, &[1, 1]);
+        for _ in 0..30 {
+            turns.heard(0);
+            assert_eq!(turns.turn(), Some(0));
+            pass(&millis, Duration::from_secs(30));
+        }
+        pass(&millis, Duration::from_secs(60));
+        assert_eq!(turns.turn(), Some(1));
+        assert!(counted(&turns).contains("upstream_moves_total{why=\"suspected\"} 1"), "{}", counted(&turns));
     }
 }

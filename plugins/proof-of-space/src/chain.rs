@@ -48,7 +48,7 @@ impl Consensus for SpaceChain {
         // Rules rely on it for every block that they are shown, the first of a run from the middle included.
         target_of(header.bits)?;
         if let Some(proof) = &header.proof {
-            proof::check(&self.config, proof)?;
+            proof::check(&self.config, &self.genesis_id, proof)?;
         }
         self.view_of(header)
     }
@@ -69,7 +69,7 @@ impl Consensus for SpaceChain {
         let round = next.rounds.at(header.time).ok_or_else(|| too_old(header.time, &parent))?;
         self.judge_bits(&next, header.bits, stated)?;
         self.judge_challenge(&next, round, claim)?;
-        self.judge_registration(view, &next, claim)?;
+        self.judge_registration(view, &next, round, claim)?;
         if !stated.is_met_by(&block.pow.0) {
             let score = adit_plugin_sdk::U256::from_le_bytes(block.pow.0);
             return Err(Rule::Score.broken(format!("score {score:#066x} is above target {stated}")));
@@ -143,7 +143,7 @@ impl ProofOfSpace for SpaceChain {
             target: target_of(next.known_bits()?)?,
             opens: next.rounds.opens(round),
             closes: next.rounds.closes(round),
-            registered_by: self.registered_by(next.height),
+            registered_by: self.registered_by(next.height, round),
             registrations_max: self.config.registrations(),
         })
     }
@@ -183,7 +183,7 @@ impl Next<'_> {
     /// Returns the state of the block: nothing where the generation signature cannot be known.
     fn notes(&self, claim: &SpaceClaim) -> Vec<u8> {
         let Some(parent) = &self.parent_notes else { return Vec::new() };
-        let generation = challenge::next_generation(&parent.generation, &claim.key);
+        let generation = challenge::next_generation(&parent.generation, claim);
         Notes { generation, registrations: claim.registrations.clone() }.to_bytes()
     }
 }
@@ -236,10 +236,11 @@ impl SpaceChain {
         challenge::challenge(self.config.challenge, &notes.generation, next.parent.id, next.height, round)
     }
 
-    /// Returns the greatest height at which a plot that answers for a block at `height` may have been registered.
-    fn registered_by(&self, height: Height) -> Option<Height> {
+    /// Returns the greatest height at which a plot that answers in a round for a block at `height` may have been registered. `None` where it need not
+    /// be: at a chain's beginning, and where nobody has won for so long that those who are registered may be gone.
+    fn registered_by(&self, height: Height, round: u64) -> Option<Height> {
         match (self.config.leaf, height.0.checked_sub(self.config.registration_age.into())) {
-            (Leaf::Plain, Some(by @ 1..)) => Some(Height(by)),
+            (Leaf::Plain, Some(by @ 1..)) if round < self.config.registration_rounds.into() => Some(Height(by)),
             _ => None,
         }
     }
@@ -263,13 +264,23 @@ impl SpaceChain {
     }
 
     /// Judges whether the plot counts already.
-    fn judge_registration(&self, view: &dyn ChainView, next: &Next<'_>, claim: &SpaceClaim) -> Result<(), Violation> {
+    fn judge_registration(
+        &self,
+        view: &dyn ChainView,
+        next: &Next<'_>,
+        round: u64,
+        claim: &SpaceClaim,
+    ) -> Result<(), Violation> {
         let (PlotPlace::Plain { registered, .. }, Some(plot)) = (&claim.place, proof::plot_of(claim)) else {
             return Ok(());
         };
         let refuse = |detail: String| Err(Rule::Registration.broken(detail));
-        let Some(by) = self.registered_by(next.height) else {
+        let Some(by) = self.registered_by(next.height, round) else {
             return match registered.0 {
+                // Or a time would come at which no plot is old enough.
+                0 if !claim.registrations.contains(&plot) => {
+                    refuse("a plot that needs none registers itself".to_owned())
+                }
                 0 => Ok(()),
                 height => refuse(format!("at height {height}, at height {} a plot needs none", next.height)),
             };

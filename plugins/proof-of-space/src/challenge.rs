@@ -2,18 +2,21 @@
 //!
 //! ```text
 //! generation of the genesis = SHA-256("adit generation 1" | body root)
-//! generation of a block     = SHA-256("adit generation 1" | generation of its parent | key of its winner)
+//! generation of a block     = SHA-256("adit generation 1" | generation of its parent | owner)
 //! challenge of a round      = SHA-256("adit challenge 1" | source | height | round)     numbers in 8 bytes little-endian
 //! ```
-//! The source is the parent's generation signature (`challenge = "chained"`) or its id (`"parent"`). A block's id follows from its body and its
+//! The owner is what the winning plot was made for: the key of a plain one, the account of a hard one in 8 bytes little-endian, since several keys have one
+//! account and each could sign. The source is the parent's generation signature (`challenge = "chained"`) or its id (`"parent"`). A block's id follows from its body and its
 //! time, so whoever wins a block of a chain with `"parent"` can try bodies until the next challenge suits their own plots: it is there for study. A
-//! generation signature follows from the keys of the winners alone, so a winner's one choice is to publish or not, or with which of several keys
-//! that win to do it.
+//! generation signature follows from the winners' plots alone, so a winner's one choice is to publish or not, or which of several plots that win
+//! to show.
 //!
 //! Rounds are counted from the parent's time. A challenge that nobody answers in its round gives way to the next one, so a chain never stands still
 //! because no plot has an answer.
 
 use crate::config::{Config, Source};
+use adit_plugin_sdk::plot::account;
+use adit_plugin_sdk::space::{PlotPlace, SpaceClaim};
 use adit_plugin_sdk::{BlockId, Hash256, Height, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -25,9 +28,12 @@ pub fn first_generation(body_root: &Hash256) -> Hash256 {
     hash(&[GENERATION, &body_root.0])
 }
 
-/// Returns the generation signature of a block whose winner has that key.
-pub fn next_generation(parent: &Hash256, key: &Hash256) -> Hash256 {
-    hash(&[GENERATION, &parent.0, &key.0])
+/// Returns the generation signature of a block that was won by that claim.
+pub fn next_generation(parent: &Hash256, claim: &SpaceClaim) -> Hash256 {
+    match &claim.place {
+        PlotPlace::Hard { .. } => hash(&[GENERATION, &parent.0, &account(&claim.key.0).to_le_bytes()]),
+        PlotPlace::Plain { .. } => hash(&[GENERATION, &parent.0, &claim.key.0]),
+    }
 }
 
 /// Returns the challenge of a round over a parent with that id and generation signature. `height` is that of the block which answers.

@@ -49,6 +49,11 @@ pub struct Config {
     #[serde(default = "registration_age_default")]
     #[schemars(range(min = 1, max = REGISTRATION_AGE_MAX))]
     pub registration_age: u32,
+    /// In a plain chain: after so many challenges that nobody won, plots need no registration until the next block. Those who are registered
+    /// may be gone.
+    #[serde(default = "registration_rounds_default")]
+    #[schemars(range(min = 1))]
+    pub registration_rounds: u32,
     /// In a plain chain: how many plots one block may register.
     #[serde(default = "registrations_max_default")]
     #[schemars(range(min = 1, max = REGISTRATIONS_MAX))]
@@ -133,6 +138,7 @@ impl Config {
         within("challenge-seconds", self.challenge_seconds, 1, self.spacing_seconds)?;
         within("window", self.window, 1, WINDOW_MAX)?;
         within("registration-age", self.registration_age, 1, REGISTRATION_AGE_MAX)?;
+        within("registration-rounds", self.registration_rounds, 1, u32::MAX)?;
         within("registrations-max", self.registrations_max, 1, REGISTRATIONS_MAX)?;
         let limit = compact("limit-bits", self.limit_bits)?;
         if compact("genesis.bits", self.genesis.bits)? > limit {
@@ -171,6 +177,10 @@ fn limit_default() -> u32 {
 
 fn window_default() -> u32 {
     60
+}
+
+fn registration_rounds_default() -> u32 {
+    1_000
 }
 
 fn registration_age_default() -> u32 {

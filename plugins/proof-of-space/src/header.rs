@@ -84,8 +84,8 @@ impl<'a> Proof<'a> {
     }
 
     /// Returns what the owner of the plot signs.
-    pub fn message(&self) -> Hash256 {
-        SpaceClaim::message_over(self.template, self.claim)
+    pub fn message(&self, genesis: &BlockId) -> Hash256 {
+        SpaceClaim::message_over(genesis, self.template, self.claim)
     }
 }
 

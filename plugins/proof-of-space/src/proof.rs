@@ -8,12 +8,12 @@ use crate::header::Proof;
 use crate::violation::Rule;
 use adit_plugin_sdk::plot::{LEAVES_MAX, LEAVES_STEP, leaf, plot_id, root_of, tree_height};
 use adit_plugin_sdk::space::{PlotPlace, Registration, SpaceClaim, hard_score_input, plain_score_input};
-use adit_plugin_sdk::{Hash256, PowInput, Violation};
+use adit_plugin_sdk::{BlockId, Hash256, PowInput, Violation};
 use k256::schnorr::{Signature, VerifyingKey};
 use std::collections::BTreeSet;
 
 /// Checks everything about a proof that needs no other block.
-pub fn check(config: &Config, proof: &Proof<'_>) -> Result<(), Violation> {
+pub fn check(config: &Config, genesis: &BlockId, proof: &Proof<'_>) -> Result<(), Violation> {
     let claim = &proof.proof.claim;
     check_registrations(config, &claim.registrations)?;
     match (config.leaf, &claim.place, plot_of(claim)) {
@@ -22,7 +22,7 @@ pub fn check(config: &Config, proof: &Proof<'_>) -> Result<(), Violation> {
         (Leaf::Plain, ..) => return Err(Rule::PlotKind.broken("hard, this chain counts plain plots".to_owned())),
         (Leaf::Hard, ..) => return Err(Rule::PlotKind.broken("plain, this chain counts hard plots".to_owned())),
     }
-    match is_signed(&claim.key, &proof.message(), &proof.proof.signature) {
+    match is_signed(&claim.key, &proof.message(genesis), &proof.proof.signature) {
         true => Ok(()),
         false => Err(Rule::Signature.broken(format!("key {} did not sign this header", claim.key))),
     }

@@ -5,10 +5,11 @@ use super::body::JsonBody;
 use super::error::{ApiError, ErrorBody};
 use super::shapes::parse;
 use crate::chain::plots::PlotsError;
+use crate::server::ClientAddress;
 use adit_primitives::contract::space::{Challenge, PlotKind, Registration};
 use adit_primitives::{Hash256, Height, Target, Timestamp, U256};
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -77,6 +78,7 @@ pub struct PlotsResponse {
 ))]
 pub async fn register(
     State(api): State<Arc<ApiState>>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
     JsonBody(request): JsonBody<PlotsRequest>,
 ) -> Result<Json<PlotsResponse>, ApiError> {
     if request.plots.len() > PLOTS_MAX {
@@ -86,7 +88,7 @@ pub async fn register(
     let plots: Vec<Registration> = request.plots.iter().map(PlotBody::read).collect::<Result<_, _>>()?;
     let chain = api.chain.clone();
     let register = move || {
-        let heights = chain.plots().register(&plots).map_err(|error| match error {
+        let heights = chain.plots().register(Some(from.ip()), &plots).map_err(|error| match error {
             PlotsError::NotNeeded => ApiError::bad_request("no-plots", error.to_string()),
             PlotsError::Fault(_) | PlotsError::Storage(_) => ApiError::internal(&error),
         })?;

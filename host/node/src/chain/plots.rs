@@ -1,7 +1,8 @@
 //! Which plots the chain has registered, and which wait for a block that registers them: for chains whose plots must be.
 //!
-//! What is registered follows from the headers of the selected chain. It is read when somebody asks, and from there on only what is new; a change of
-//! branches is followed back. What waits is kept in memory alone: a farmer says it again when it comes back.
+//! What is registered follows from the headers of the selected chain. It is read when somebody asks, some blocks at a time, and from there on only what is
+//! new; a change of branches is followed back. What waits is kept in memory alone: a farmer says it again when it comes back. Whoever has more
+//! wait than others makes room first, and everybody's come in turn.
 
 use adit_chain::{ChainReader, PageLimits};
 use adit_primitives::contract::space::Registration;
@@ -9,21 +10,27 @@ use adit_primitives::engine::{Fault, RulesEngine};
 use adit_primitives::storage::StorageError;
 use adit_primitives::{BlockId, Height};
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The most plots that wait. Then the oldest goes.
+/// The most plots that wait. Then the oldest goes of whoever has the most.
 pub const WAITING_MAX: usize = 1_024;
 
-/// How much of the chain is read at once.
+/// How much of the chain is read at once, and how often for one question: on a long chain the first questions are answered by what was read so far.
 const PAGE: PageLimits = PageLimits { blocks_max: 256, bytes_max: 4 << 20 };
+const PAGES_MAX: usize = 8;
 
 /// The plots of a chain.
 pub struct Plots {
     rules: Arc<dyn RulesEngine>,
     reader: ChainReader,
     registered: Mutex<Registered>,
-    waiting: Mutex<VecDeque<Registration>>,
+    waiting: Mutex<Waiting>,
 }
+
+/// Plots that wait for a block, by who asked; nobody's address stands for this process. The oldest of each first.
+#[derive(Debug, Default)]
+struct Waiting(BTreeMap<Option<IpAddr>, VecDeque<Registration>>);
 
 /// What the selected chain has registered, as far as it was read.
 #[derive(Debug, Default)]
@@ -50,30 +57,25 @@ impl Plots {
         Self { rules, reader, registered: Mutex::default(), waiting: Mutex::default() }
     }
 
-    /// Returns the height at which each plot was registered first, on the selected chain as it is now. Those that were not wait for a block that does it
-    /// from now on. May read the disk and wait for the sandbox: not for async tasks.
-    pub fn register(&self, plots: &[Registration]) -> Result<Vec<Option<Height>>, PlotsError> {
+    /// Returns the height at which each plot was registered first, on the selected chain as far as it was read. Those that were not wait for a block that
+    /// does it from now on. May read the disk and wait for the sandbox: not for async tasks.
+    pub fn register(&self, source: Option<IpAddr>, plots: &[Registration]) -> Result<Vec<Option<Height>>, PlotsError> {
         let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
         self.catch_up(&mut registered)?;
         let heights: Vec<Option<Height>> = plots.iter().map(|plot| registered.first(plot)).collect();
         let mut waiting = self.waiting();
-        waiting.retain(|plot| registered.first(plot).is_none());
-        for (plot, _) in plots.iter().zip(&heights).filter(|(_, height)| height.is_none()) {
-            if !waiting.contains(plot) {
-                waiting.push_back(*plot);
-            }
-        }
-        let over = waiting.len().saturating_sub(WAITING_MAX);
-        waiting.drain(..over);
+        waiting.forget(|plot| registered.first(plot).is_some());
+        let unknown = plots.iter().zip(&heights).filter(|(_, height)| height.is_none());
+        unknown.for_each(|(plot, _)| waiting.add(source, *plot));
         Ok(heights)
     }
 
-    /// Returns plots that wait, the oldest first, at most `max`.
+    /// Returns plots that wait, at most `max`: one of everybody who asked, then the next of everybody.
     pub fn waiting_first(&self, max: usize) -> Vec<Registration> {
-        self.waiting().iter().take(max).copied().collect()
+        self.waiting().in_turn(max)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Registration>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,7 +83,7 @@ impl Plots {
     fn catch_up(&self, registered: &mut Registered) -> Result<(), PlotsError> {
         let space = self.rules.space().ok_or(PlotsError::NotNeeded)?;
         registered.go_back(|height, id| self.reader.id_at(height) == Some(id));
-        loop {
+        for _ in 0..PAGES_MAX {
             let page = self.reader.page(registered.next(), PAGE)?;
             if page.is_empty() {
                 return Ok(());
@@ -97,6 +99,32 @@ impl Plots {
                 registered.push(indexed.known.id, plots);
             }
         }
+        Ok(())
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, source: Option<IpAddr>, plot: Registration) {
+        if self.0.values().any(|plots| plots.contains(&plot)) {
+            return;
+        }
+        self.0.entry(source).or_default().push_back(plot);
+        if self.0.values().map(VecDeque::len).sum::<usize>() > WAITING_MAX
+            && let Some(most) = self.0.values_mut().max_by_key(|plots| plots.len())
+        {
+            most.pop_front();
+        }
+    }
+
+    fn forget(&mut self, is_over: impl Fn(&Registration) -> bool) {
+        self.0.values_mut().for_each(|plots| plots.retain(|plot| !is_over(plot)));
+        self.0.retain(|_, plots| !plots.is_empty());
+    }
+
+    fn in_turn(&self, max: usize) -> Vec<Registration> {
+        let longest = self.0.values().map(VecDeque::len).max().unwrap_or(0);
+        let turns = (0..longest).flat_map(|turn| self.0.values().filter_map(move |plots| plots.get(turn)));
+        turns.take(max).copied().collect()
     }
 }
 
@@ -164,6 +192,21 @@ mod tests {
         assert_eq!((heights(&registered), registered.next()), ([None, None, None], Height(1)));
         registered.push(id(9), vec![plot(3)]);
         assert_eq!(heights(&registered), [None, None, Some(1)]);
+    }
+
+    #[test]
+    fn whoever_asks_for_much_makes_room_and_waits_its_turn() {
+        let many = |number: u64| Registration { leaves: number, ..plot(1) };
+        let (spammer, farmer) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
+        let mut waiting = Waiting::default();
+        waiting.add(farmer, plot(7));
+        (0..2 * WAITING_MAX as u64).for_each(|number| waiting.add(spammer, many(number)));
+        waiting.add(None, plot(8));
+        assert_eq!(waiting.0.values().map(VecDeque::len).sum::<usize>(), WAITING_MAX);
+        let first = waiting.in_turn(4);
+        assert!(first[..3].contains(&plot(7)) && first[..3].contains(&plot(8)), "{first:?}");
+        waiting.forget(|plot| plot.leaves != 1_024);
+        assert_eq!(waiting.in_turn(9), [plot(8), plot(7)]);
     }
 
     #[test]

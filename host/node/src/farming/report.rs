@@ -53,12 +53,7 @@ pub struct PlotReport {
 
 impl FarmReport {
     /// Puts together what a farm tells.
-    pub fn new(
-        figures: &Figures,
-        standing: Option<&Standing>,
-        target: Option<Target>,
-        problems: &BTreeMap<String, String>,
-    ) -> Self {
+    pub fn new(figures: &Figures, standing: Option<&Standing>, target: Option<Target>) -> Self {
         let best = standing.and_then(|standing| standing.best);
         Self {
             challenge: standing.map(|standing| standing.challenge.to_string()).unwrap_or_default(),
@@ -72,7 +67,11 @@ impl FarmReport {
             wins: figures.wins,
             space_bytes: figures.plots.iter().map(|plot| plot.space).sum(),
             plots: figures.plots.iter().map(PlotReport::from).collect(),
-            problems: problems.clone(),
+            problems: figures
+                .problems
+                .iter()
+                .map(|error| (error.path.display().to_string(), error.problem.to_string()))
+                .collect(),
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::MiningFailure;
 use super::stratum::{Follower, PoolWork, Pools, Unheard};
 use crate::api::blocks::{MineBlockRequest, MineBlockResponse, SubmitBlockRequest, SubmitBlockResponse, SubmitStatus};
-use crate::api::shapes::Hex;
+use crate::api::shapes::{Hex, time_of};
 use crate::api::space::{PLOTS_MAX, PlotBody, PlotsRequest, PlotsResponse};
 use crate::chain::{ChainHandle, Client, Found, Proof, Solved, SubmitError, Unavailable};
 use crate::client::{NodeClient, NodeNumber, Patience};
@@ -18,7 +18,7 @@ use adit_chain::{BlockError, PublicKey, TemplateRequest, WorkTemplate};
 use adit_miner::Verdict;
 use adit_primitives::contract::PowInput;
 use adit_primitives::contract::space::{Challenge, Registration};
-use adit_primitives::{Encode, Height, Target, U256};
+use adit_primitives::{Encode, Height, Target, Timestamp, U256};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
@@ -68,6 +68,8 @@ pub struct SpaceWork {
     /// The header without its proof: what the winner signs.
     pub header: Vec<u8>,
     pub challenge: Challenge,
+    /// The time in the header: when the template was made, by the node's clock.
+    pub time: Timestamp,
     /// Plots that wait to be registered.
     pub register: Vec<Registration>,
 }
@@ -324,7 +326,7 @@ impl WorkSource {
         match self {
             Self::Own { chain, .. } => {
                 let known = Arc::clone(chain.plots());
-                let heights = tokio::task::spawn_blocking(move || known.register(&plots)).await.ok()?;
+                let heights = tokio::task::spawn_blocking(move || known.register(None, &plots)).await.ok()?;
                 heights.inspect_err(|error| tracing::warn!(%error, "nobody says which plots are registered")).ok()
             }
             Self::Nodes { client, .. } => register_at(client, &plots).await,
@@ -349,7 +351,7 @@ async fn register_at(client: &NodeClient, plots: &[Registration]) -> Option<Vec<
 fn space_work(chain: &ChainHandle, template: &WorkTemplate, challenge: &Challenge) -> SpaceWork {
     let most = usize::try_from(challenge.registrations_max).unwrap_or(usize::MAX);
     let register = chain.plots().waiting_first(most);
-    SpaceWork { header: template.header.clone(), challenge: challenge.clone(), register }
+    SpaceWork { header: template.header.clone(), challenge: challenge.clone(), time: template.time, register }
 }
 
 async fn submit_own(chain: &ChainHandle, template: &Arc<WorkTemplate>, found: Found) -> Verdict {
@@ -413,7 +415,8 @@ fn work_of(response: &MineBlockResponse, node: NodeNumber) -> Result<Work, Failu
     };
     let space = template.space.as_ref().map(|space| {
         let (challenge, register) = space.read().ok_or_else(|| garbled("what farmers are asked cannot be read"))?;
-        Ok(Box::new(SpaceWork { header: template.header.0.clone(), challenge, register }))
+        let time = time_of("timestamp", template.timestamp).map_err(|error| garbled(&error.message))?;
+        Ok(Box::new(SpaceWork { header: template.header.0.clone(), challenge, time, register }))
     });
     let space = space.transpose()?;
     if (pow.bytes.is_empty() && space.is_none()) || !pow.is_sound() {

@@ -3,7 +3,7 @@
 //! How good an answer is, the chain's hash plugin says: its digest of [`plain_score_input`] or [`hard_score_input`] is the score, and the lowest wins.
 
 use crate::space::{LEAVES_MAX, LEAVES_STEP, account};
-use crate::{Decode, DecodeError, Encode, Hash256, Height, Reader, Target, Timestamp, canonical_struct};
+use crate::{BlockId, Decode, DecodeError, Encode, Hash256, Height, Reader, Target, Timestamp, canonical_struct};
 use sha2::{Digest, Sha256};
 
 /// The bytes of what a plain plot's leaf is scored by.
@@ -39,7 +39,8 @@ pub struct Challenge {
     pub opens: Timestamp,
     /// The earliest time that belongs to the next challenge.
     pub closes: Timestamp,
-    /// The greatest height at which a plot may have been registered. `None` where plots need not be.
+    /// The greatest height at which a plot may have been registered. `None` where plots need not be: a plain one is then registered by the
+    /// claim that it wins with.
     pub registered_by: Option<Height>,
     /// How many plots a header may register: 0 where none needs it.
     pub registrations_max: u32,
@@ -102,14 +103,19 @@ impl Registration {
 }
 
 impl SpaceClaim {
-    /// Returns what the owner signs: `SHA-256("adit proof of space 1" | header without proof | claim)`, the header as its template has it.
-    pub fn message(&self, header: &[u8]) -> Hash256 {
-        Self::message_over(header, &self.to_bytes())
+    /// Returns what the owner signs: `SHA-256("adit proof of space 1" | genesis | length of the header | header | claim)`, the header without its
+    /// proof as its template has it, its length in 4 bytes little-endian. So a signature is for one chain, whoever gave the header.
+    pub fn message(&self, genesis: &BlockId, header: &[u8]) -> Hash256 {
+        Self::message_over(genesis, header, &self.to_bytes())
     }
 
     /// The same for a claim in canonical bytes.
-    pub fn message_over(header: &[u8], claim: &[u8]) -> Hash256 {
-        Hash256(Sha256::new().chain_update(SIGNED).chain_update(header).chain_update(claim).finalize().into())
+    pub fn message_over(genesis: &BlockId, header: &[u8], claim: &[u8]) -> Hash256 {
+        let mut framed = Vec::with_capacity(header.len() + 4);
+        header.encode(&mut framed);
+        let message =
+            Sha256::new().chain_update(SIGNED).chain_update(genesis.0).chain_update(&framed).chain_update(claim);
+        Hash256(message.finalize().into())
     }
 }
 
@@ -238,12 +244,17 @@ mod tests {
     }
 
     #[test]
-    fn another_header_or_claim_is_another_message() {
-        let claim = proof().claim;
-        let message = claim.message(b"header");
-        assert_ne!(message, claim.message(b"other"));
-        assert_ne!(message, SpaceClaim { challenge: Hash256::default(), ..claim.clone() }.message(b"header"));
-        assert_eq!(message, SpaceClaim::message_over(b"header", &claim.to_bytes()));
+    fn another_chain_header_or_claim_is_another_message() {
+        let (claim, genesis) = (proof().claim, BlockId([9; 32]));
+        let message = claim.message(&genesis, b"header");
+        assert_ne!(message, claim.message(&genesis, b"other"));
+        assert_ne!(message, claim.message(&BlockId([8; 32]), b"header"));
+        assert_ne!(message, SpaceClaim { challenge: Hash256::default(), ..claim.clone() }.message(&genesis, b"header"));
+        let bytes = claim.to_bytes();
+        assert_eq!(message, SpaceClaim::message_over(&genesis, b"header", &bytes));
+        // Where the header ends is part of what is signed.
+        let (more, less) = ([&b"header"[..], &bytes[..1]].concat(), &bytes[1..]);
+        assert_ne!(message, SpaceClaim::message_over(&genesis, &more, less));
     }
 
     #[test]

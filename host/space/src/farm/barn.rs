@@ -22,6 +22,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// Questions that are over and owe a proof.
+const OWED_MAX: usize = 16;
+
 /// The most answers that wait. Where nobody listens, the oldest are lost.
 const UNTOLD_MAX: usize = 65_536;
 
@@ -77,9 +80,25 @@ pub struct Barn {
     round: Option<Round>,
     told: Option<U256>,
     proven: Option<Proven>,
+    /// What won under questions that are over and was not proved in time: whoever signs it has a block all the same.
+    owed: VecDeque<(Arc<Asked>, Leader)>,
     challenges: u64,
     proofs: u64,
     wins: u64,
+}
+
+impl Leader {
+    /// Says it, with its place where that is proved.
+    fn best(&self, challenge: &Challenge, place: Option<PlotPlace>) -> Best {
+        Best {
+            challenge: challenge.challenge,
+            key: self.entrant.key,
+            score: self.scored.score,
+            wins: self.scored.score <= challenge.target.0 && place.is_some(),
+            place,
+            plot: self.entrant.path.to_path_buf(),
+        }
+    }
 }
 
 impl Barn {
@@ -100,6 +119,7 @@ impl Barn {
             round: None,
             told: None,
             proven: None,
+            owed: VecDeque::new(),
             challenges: 0,
             proofs: 0,
             wins: 0,
@@ -147,6 +167,7 @@ impl Barn {
 
     /// Takes a question. The one before ends.
     pub fn ask(&mut self, question: Question, number: u64, now: Instant) {
+        self.owe();
         self.end(now);
         self.challenges += 1;
         let limit = self.settings.timeout.and_then(|timeout| now.checked_add(timeout));
@@ -162,6 +183,18 @@ impl Barn {
         self.round = Some(Round::new(asked));
         (self.told, self.proven) = (None, None);
         self.enlist(self.plots.keys().cloned().collect(), now);
+    }
+
+    /// Notes what wins under the question at hand and is not proved yet.
+    fn owe(&mut self) {
+        let Some(round) = &self.round else { return };
+        let target = round.asked.question.challenge.target.0;
+        let leader = round.leader().filter(|leader| leader.scored.score <= target);
+        if let Some(leader) = leader.filter(|leader| self.proven_of(leader).is_none())
+            && self.owed.len() < OWED_MAX
+        {
+            self.owed.push_back((Arc::clone(&round.asked), leader));
+        }
     }
 
     /// Lets plots take part in the question at hand, where it is theirs.
@@ -278,6 +311,9 @@ impl Barn {
         if !self.untold.is_empty() {
             return Step::Tell(self.untold.drain(..).collect());
         }
+        if let Some((asked, leader)) = self.owed.pop_front() {
+            return Step::Prove(asked, leader);
+        }
         let Some(round) = &self.round else { return Step::Wait(None) };
         let leader = round.leader();
         let is_over = now >= round.asked.deadline || self.is_known && round.is_through();
@@ -302,8 +338,16 @@ impl Barn {
 
     /// Notes how it went with a proof.
     pub fn proved(&mut self, asked: &Asked, leader: &Leader, place: Result<PlotPlace, Problem>) {
-        let Some(round) = self.round_of(asked.number) else { return };
-        let target = round.asked.question.challenge.target.0;
+        let target = asked.question.challenge.target.0;
+        let Some(round) = self.round_of(asked.number) else {
+            if let Ok(place) = place
+                && leader.scored.score <= target
+            {
+                (self.proofs, self.wins) = (self.proofs + 1, self.wins + 1);
+                self.say(Answer::Best(leader.best(&asked.question.challenge, Some(place))));
+            }
+            return;
+        };
         match place {
             Err(problem) => {
                 // Whatever the reason is: what cannot be shown is no answer.
@@ -330,15 +374,7 @@ impl Barn {
         let round = self.round.as_ref()?;
         let leader = round.leader()?;
         let place = self.proven_of(&leader).map(|proven| proven.place.clone());
-        let Challenge { challenge, target, .. } = round.asked.question.challenge;
-        Some(Best {
-            challenge,
-            key: leader.entrant.key,
-            score: leader.scored.score,
-            wins: leader.scored.score <= target.0 && place.is_some(),
-            place,
-            plot: leader.entrant.path.to_path_buf(),
-        })
+        Some(leader.best(&round.asked.question.challenge, place))
     }
 
     /// Ends the question at hand.

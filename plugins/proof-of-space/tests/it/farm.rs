@@ -195,7 +195,7 @@ impl Attempt {
     /// Signs by an owner and builds the header.
     pub fn header(&self, chain: &Chain, owner: &SecretKey) -> Result<Vec<u8>, Violation> {
         let template = chain.rules().encode(&self.draft)?;
-        let message = self.claim.message(&template.header);
+        let message = self.claim.message(&chain.genesis(), &template.header);
         let proof = SpaceProof { claim: self.claim.clone(), signature: owner.sign(&message).0 };
         chain.rules().prove(&template.header, &proof)
     }
@@ -219,12 +219,14 @@ pub fn winning(chain: &Chain, plot: &dyn Plot, parent: BlockId, from: Timestamp)
         let answer = plot.answer(&asked.challenge);
         if answer.score <= asked.target.0 {
             let draft = Draft { parents: vec![parent], bits: needs.bits, time, body_root: Hash256([7; 32]) };
-            let claim = SpaceClaim {
-                challenge: asked.challenge,
-                key: plot.key(),
-                place: answer.place,
-                registrations: Vec::new(),
+            let registrations = match answer.place {
+                // What needs no registration registers itself.
+                PlotPlace::Plain { seed, leaves, root, .. } if asked.registered_by.is_none() => {
+                    vec![Registration { key: plot.key(), seed, leaves, root }]
+                }
+                _ => Vec::new(),
             };
+            let claim = SpaceClaim { challenge: asked.challenge, key: plot.key(), place: answer.place, registrations };
             return (Attempt { draft, claim }, asked);
         }
         time = asked.closes;
@@ -239,7 +241,9 @@ pub fn win(chain: &mut Chain, plot: &dyn Plot, parent: BlockId) -> BlockId {
 /// The same with plots that the block registers.
 pub fn win_registering(chain: &mut Chain, plot: &dyn Plot, parent: BlockId, plots: &[Registration]) -> BlockId {
     let (mut attempt, _) = winning(chain, plot, parent, Timestamp::default());
-    attempt.claim.registrations = plots.to_vec();
+    let own = std::mem::take(&mut attempt.claim.registrations);
+    let own = own.into_iter().filter(|plot| !plots.contains(plot));
+    attempt.claim.registrations = own.chain(plots.iter().copied()).collect();
     let header = attempt.header(chain, plot.owner()).expect("a sound draft");
     chain.place(&header).expect("a winning block is valid")
 }

@@ -77,7 +77,7 @@ fn no_bit_may_change(chain: &mut Chain, header: &[u8]) {
 #[test]
 fn no_bit_of_a_plain_plots_block_may_change() {
     let (mut chain, plot, mut attempt) = plain();
-    attempt.claim.registrations = vec![Plain::new(3, 1).registration()];
+    attempt.claim.registrations.push(Plain::new(3, 1).registration());
     let header = attempt.header(&chain, plot.owner()).expect("a sound draft");
     no_bit_may_change(&mut chain, &header);
 }

@@ -2,7 +2,7 @@
 
 use crate::farm::{Attempt, Chain, Plain, Plot, plain_chain, rule, win, win_registering, winning};
 use adit_plugin_sdk::space::{PlotPlace, Registration};
-use adit_plugin_sdk::{BlockId, Hash256, Height, ProofOfSpace, Timestamp, Violation};
+use adit_plugin_sdk::{BlockId, Consensus, Hash256, Height, ProofOfSpace, Timestamp, Violation};
 
 /// How old a registration must be on these chains.
 const AGE: u64 = 3;
@@ -23,14 +23,23 @@ fn win_as(chain: &mut Chain, plot: &Plain, parent: BlockId, at: u64) -> Result<B
     chain.place(&header)
 }
 
-/// A chain whose block 1 registers the first plot, whose block 3 registers the second, and whose next block is the first that needs a registration.
+/// Lets a plot win over `parent` from a time on, registering nothing.
+fn win_unregistered(chain: &mut Chain, plot: &Plain, parent: BlockId, from: Timestamp) -> Result<BlockId, Violation> {
+    let (mut attempt, _) = winning(chain, plot, parent, from);
+    attempt.claim.registrations.clear();
+    let header = attempt.header(chain, plot.owner())?;
+    chain.place(&header)
+}
+
+/// A chain whose block 1 is won by the first plot, whose block 3 registers the second, and whose next block is the first that needs a registration.
 fn grown() -> (Chain, [Plain; 2], BlockId) {
     let mut chain = plain_chain(&[]);
     let plots = [Plain::new(1, 1), Plain::new(2, 1)];
     let mut tip = chain.genesis();
-    tip = win_registering(&mut chain, &plots[0], tip, &[plots[0].registration()]);
     tip = win(&mut chain, &plots[0], tip);
-    tip = win_registering(&mut chain, &plots[0], tip, &[plots[1].registration(), Plain::new(9, 9).registration()]);
+    tip = win(&mut chain, &Plain::new(7, 1), tip);
+    let more = [plots[1].registration(), Plain::new(9, 9).registration()];
+    tip = win_registering(&mut chain, &Plain::new(7, 1), tip, &more);
     (chain, plots, tip)
 }
 
@@ -43,12 +52,16 @@ fn a_chain_begins_with_plots_that_nobody_registered() {
         let (_, asked) = winning(&chain, &plot, tip, Timestamp::default());
         assert_eq!((asked.registered_by, asked.registrations_max), (None, 8));
         assert_eq!(rule(win_as(&mut chain, &plot, tip, 1)).as_deref(), Some("registration"));
+        assert_eq!(
+            rule(win_unregistered(&mut chain, &plot, tip, Timestamp::default())).as_deref(),
+            Some("registration")
+        );
         tip = win_as(&mut chain, &plot, tip, 0).expect("no registration is needed");
     }
     let (_, asked) = winning(&chain, &plot, tip, Timestamp::default());
     assert_eq!(asked.registered_by, Some(Height(1)));
     assert_eq!(rule(win_as(&mut chain, &plot, tip, 0)).as_deref(), Some("registration"));
-    assert_eq!(rule(win_as(&mut chain, &plot, tip, 1)).as_deref(), Some("registration"));
+    win_as(&mut chain, &plot, tip, 1).expect("it registered itself");
 }
 
 #[test]
@@ -78,6 +91,29 @@ fn a_plot_was_registered_where_its_owner_says() {
 }
 
 #[test]
+fn where_nobody_has_won_for_long_a_plot_that_nobody_registered_goes_on_with_the_chain() {
+    let mut chain = plain_chain(&[("registration-rounds", 20.into())]);
+    let (gone, new) = (Plain::new(1, 1), Plain::new(2, 1));
+    let mut tip = chain.genesis();
+    for height in 1..=AGE + 1 {
+        tip = win_as(&mut chain, &gone, tip, u64::from(height > AGE)).expect("the first plot is registered");
+    }
+    let begun = chain.rules().decode(chain.header(tip)).expect("a placed header decodes").time.to_millis();
+    let rounds = |rounds: u64| Timestamp::from_millis(begun + 5_000 * rounds);
+    let (early, late) = (rounds(0), rounds(20));
+    let (_, asked) = winning(&chain, &new, tip, late);
+    assert_eq!(asked.registered_by, None);
+    assert_eq!(rule(win_unregistered(&mut chain, &new, tip, late)).as_deref(), Some("registration"));
+    let (attempt, asked) = winning(&chain, &new, tip, early);
+    let verdict = attempt.header(&chain, new.owner()).and_then(|header| chain.place(&header));
+    assert_eq!(rule(verdict).is_some(), asked.registered_by.is_some(), "in an early round it counts not yet");
+    let (attempt, _) = winning(&chain, &new, tip, late);
+    let header = attempt.header(&chain, new.owner()).expect("a sound draft");
+    tip = chain.place(&header).expect("the chain goes on");
+    assert_eq!(chain.rules().registered(chain.header(tip)), Ok(vec![new.registration()]));
+}
+
+#[test]
 fn another_plot_of_the_owner_is_another_registration() {
     let (mut chain, _, tip) = grown();
     assert_eq!(rule(win_as(&mut chain, &Plain::new(1, 2), tip, 1)).as_deref(), Some("registration"));
@@ -97,7 +133,8 @@ fn a_registration_holds_on_its_own_branch_alone() {
 fn a_header_says_which_plots_it_registers() {
     let (chain, [_, young], tip) = grown();
     let of = |header: &[u8]| chain.rules().registered(header).expect("the header is sound");
-    assert_eq!(of(chain.header(tip)), [young.registration(), Plain::new(9, 9).registration()]);
+    let registered = [Plain::new(7, 1), young, Plain::new(9, 9)].map(|plot| plot.registration());
+    assert_eq!(of(chain.header(tip)), registered);
     assert_eq!(of(chain.header(chain.genesis())), []);
     assert!(chain.rules().registered(&chain.header(tip)[..90]).is_err());
 }

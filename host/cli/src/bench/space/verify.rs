@@ -61,6 +61,7 @@ fn judged(rules: &Arc<dyn RulesEngine>, hash: &Plugin, headers: &[Vec<u8>]) -> R
 
 /// Wins a run of headers above the genesis, as a farmer would whose plots hold whatever is asked for.
 fn win(kind: PlotKind, rules: &Arc<dyn RulesEngine>, hash: &mut dyn HashEngine) -> Result<Vec<Vec<u8>>> {
+    let genesis = rules.decode(&[rules.genesis()?])?.pop().context("a genesis decodes")??.id;
     let space = rules.space().context("the plugin says nothing on plots")?;
     let secret = SecretKey::from_bytes([7; 32])?;
     let mut chain = HeaderChain::from_genesis(Arc::clone(rules), Box::new(crate::plugin::NoWork))?;
@@ -74,7 +75,7 @@ fn win(kind: PlotKind, rules: &Arc<dyn RulesEngine>, hash: &mut dyn HashEngine) 
         let draft = Draft { parents: next.parents, bits: next.bits, time, body_root: Hash256([1; 32]) };
         let template = rules.encode(&draft)??;
         let claim = answer(kind, Hash256(secret.public().0), &asked, hash)?;
-        let signature = secret.sign(&claim.message(&template.header)).0;
+        let signature = secret.sign(&claim.message(&genesis, &template.header)).0;
         let header = space.prove(&template.header, &SpaceProof { claim, signature })??;
         chain.append(std::slice::from_ref(&header))?;
         headers.push(header);
