@@ -62,7 +62,7 @@ struct WhyLabels {
 pub struct Question<'a> {
     turns: &'a Turns,
     member: usize,
-    began: Moment,
+    began: Duration,
     is_told: bool,
 }
 
@@ -151,7 +151,7 @@ impl Turns {
     /// Begins a question.
     pub fn ask(&self, member: usize) -> Question<'_> {
         self.lock().failover.began(member);
-        Question { turns: self, member, began: self.now(), is_told: false }
+        Question { turns: self, member, began: (self.clock)(), is_told: false }
     }
 
     /// Takes in a sign of life that comes at regular times.
@@ -244,8 +244,8 @@ impl State {
 impl Question<'_> {
     /// Takes in the answer.
     pub fn answered(self) {
-        let began = self.began;
-        self.end(|failover, now, member| failover.answered(now, member, Some(now.since(began))));
+        let took = (self.turns.clock)().saturating_sub(self.began);
+        self.end(|failover, now, member| failover.answered(now, member, Some(took)));
     }
 
     /// Takes in the answer to a question that waited for news.
@@ -354,7 +354,8 @@ mod tests {
         }
         // The second was thought to be well until it was asked.
         assert!(counted(&turns).contains("upstream_moves_total{why=\"failed\"} 1"), "{}", counted(&turns));
-        let holder = turns.turn_or_soonest().unwrap();
+        pass(&millis, Duration::from_secs(120));
+        let holder = turns.turn().unwrap();
         turns.ask(holder).answered();
         assert_eq!(turns.turn(), Some(holder));
         assert!(counted(&turns).contains(&format!("upstream_turn {holder}")), "{}", counted(&turns));
