@@ -110,7 +110,7 @@ fn a_plugin_in_the_wrong_place_is_named() {
 fn an_unknown_plugin_comes_with_the_bundled_ones() {
     let place = Place::new();
     let chain = place.fast_chain("unknown", "");
-    let text = std::fs::read_to_string(&chain).unwrap().replace("plugin = \"sha256d\"", "plugin = \"sha256\"");
+    let text = std::fs::read_to_string(&chain).unwrap().replace("plugin = \"sha256d\"", "plugin = \"sha3\"");
     std::fs::write(&chain, text).unwrap();
     let said = place.fail(&["chain", "check", "unknown.toml"]);
     assert!(said.contains("bundled: ") && said.contains("sha256d"), "{said}");
