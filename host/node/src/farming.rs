@@ -133,8 +133,8 @@ struct Task {
     /// The newest work for each of the last challenges, the one at hand last.
     works: VecDeque<Arc<Work>>,
     /// Own plots that must be registered, and where they are.
-    registered: BTreeMap<Registration, Option<Height>>,
-    registering: JoinSet<Option<Vec<(Registration, Option<Height>)>>>,
+    registered: Registered,
+    registering: JoinSet<Option<Registered>>,
     submissions: JoinSet<(Hash256, Verdict)>,
     blocks: Tally,
     /// What the farm was asked last.
@@ -144,6 +144,9 @@ struct Task {
     /// How the last challenge that was scanned ended.
     last: Option<Standing>,
 }
+
+/// Plots, and the height at which each was registered.
+type Registered = BTreeMap<Registration, Option<Height>>;
 
 /// A proof that wins.
 struct Win {
@@ -374,8 +377,8 @@ impl Task {
         });
     }
 
-    fn take_registered(&mut self, heights: Vec<(Registration, Option<Height>)>) {
-        let before = std::mem::replace(&mut self.registered, heights.into_iter().collect());
+    fn take_registered(&mut self, heights: Registered) {
+        let before = std::mem::replace(&mut self.registered, heights);
         let now = self.works.back().and_then(|work| Some(work.space.as_ref()?.challenge.clone()));
         if let Some(challenge) = now.filter(|challenge| challenge.registered_by.is_some() && self.registered != before)
         {
