@@ -303,7 +303,7 @@ impl WorkTemplate {
         Ok(Block { header, body: std::iter::once(self.coinbase.clone()).chain(payments).collect() })
     }
 
-    /// Returns the rolled field as it stands in the bytes to hash: what [`Solution::rolled`] is when nothing was rolled.
+    /// Returns the rolled field as it stands in the bytes to hash: what `rolled` of [`Solution::Nonce`] is when nothing was rolled.
     pub fn unrolled(&self) -> u32 {
         let offset = self.pow.roll_offset as usize;
         self.pow.bytes.get(offset..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u32::from_le_bytes(*bytes))

@@ -16,7 +16,7 @@ use adit_node::settings::Settings;
 use adit_plugin_host::{Kind, Sandbox};
 use adit_primitives::identity::{RulePlugin, Rules};
 use adit_primitives::{Amount, BlockId};
-use file::{ChainFile, ConflictsSetting, LedgerTable, Network};
+use file::{ChainFile, ConflictsSetting, LedgerTable, Network, PluginTable};
 use finding::{Finding, Place};
 use plugins::{Chooser, ChosenPlugin};
 use std::path::{Path, PathBuf};
@@ -114,31 +114,17 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
     let payout = chooser.choose(&file.payout, table("payout"), "payout", Kind::Payout);
     let shares = chooser.choose(&file.shares, table("shares"), "shares", Kind::Shares);
     let (consensus, hash, payout, shares) = (consensus?, hash?, payout?, shares?);
+    let plugins = [
+        (&file.consensus, &consensus, "consensus"),
+        (&file.hash, &hash, "hash"),
+        (&file.payout, &payout, "payout"),
+        (&file.shares, &shares, "shares"),
+    ];
     if file.chain.network == Network::Mainnet {
-        let plugins = [
-            (&file.consensus, &consensus, "consensus"),
-            (&file.hash, &hash, "hash"),
-            (&file.payout, &payout, "payout"),
-            (&file.shares, &shares, "shares"),
-        ];
-        for (table, chosen, name) in plugins {
-            // What a file does not choose is what this program brings, and is no part of the rules.
-            let is_named = document.contains_key(name);
-            if is_named && table.digest.is_none() {
-                let digest = chosen.plugin.info().digest;
-                let place = place_of(&document, name);
-                let path = format!("{name}.digest");
-                let problem = format!(
-                    "is missing; on mainnet plugins are pinned: \"blake3:{digest}\" (`adit chain pin` writes it)"
-                );
-                findings.push(Finding::error(place, &path, problem));
-            }
-        }
+        check_pins(&plugins, &document, findings);
     }
     check_shared(&file, &shares, &document, findings);
-    if let Err(problem) = crate::farm::check_score(&consensus, &hash) {
-        findings.push(Finding::error(place_of(&document, "hash"), "hash.plugin", problem));
-    }
+    check_score(&consensus, &hash, place_of(&document, "hash"), findings);
     let prefix = AddressPrefix::new(&file.ledger.address_prefix)
         .map_err(|error| {
             findings.push(Finding::error(place_of(&document, "ledger"), "ledger.address-prefix", error.to_string()))
@@ -174,6 +160,19 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
     })
 }
 
+/// Finds plugins that a chain of the public must pin and does not.
+fn check_pins(plugins: &[(&PluginTable, &ChosenPlugin, &str)], document: &Document<&str>, findings: &mut Vec<Finding>) {
+    for (table, chosen, name) in plugins {
+        // What a file does not choose is what this program brings, and is no part of the rules.
+        if document.contains_key(name) && table.digest.is_none() {
+            let digest = chosen.plugin.info().digest;
+            let problem =
+                format!("is missing; on mainnet plugins are pinned: \"blake3:{digest}\" (`adit chain pin` writes it)");
+            findings.push(Finding::error(place_of(document, name), &format!("{name}.digest"), problem));
+        }
+    }
+}
+
 /// Finds what a peer-to-peer pool lacks.
 fn check_shared(file: &ChainFile, shares: &ChosenPlugin, document: &Document<&str>, findings: &mut Vec<Finding>) {
     if file.pool.shared.is_none() {
@@ -190,6 +189,13 @@ fn check_shared(file: &ChainFile, shares: &ChosenPlugin, document: &Document<&st
             info.name
         );
         findings.push(Finding::error(place_of(document, "shares"), "shares.plugin", problem));
+    }
+}
+
+/// Finds a hash plugin that does not score the plots which the chain counts.
+fn check_score(consensus: &ChosenPlugin, hash: &ChosenPlugin, place: Place, findings: &mut Vec<Finding>) {
+    if let Err(problem) = crate::farm::check_score(consensus, hash) {
+        findings.push(Finding::error(place, "hash.plugin", problem));
     }
 }
 
