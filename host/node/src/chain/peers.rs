@@ -19,11 +19,6 @@ pub const TURNS: usize = 2;
 /// The most headers of a turn.
 const HEADERS_PER_TURN: usize = 1000;
 
-/// The headers of a call's first turn, and how fast turns grow while all of them are good: where a hash takes long, whoever sends nonsense costs no
-/// more than a few.
-const HEADERS_FIRST: usize = 8;
-const HEADERS_GROWTH: usize = 8;
-
 /// The most blocks of a turn.
 const BLOCKS_PER_TURN: usize = 256;
 
@@ -55,10 +50,9 @@ impl ChainHandle {
     /// It waits for its turn instead of being refused as busy.
     pub async fn submit_headers(&self, headers: Vec<Vec<u8>>) -> Result<TakenHeaders, Unavailable> {
         let mut taken = TakenHeaders { ids: Vec::new(), new: 0, refused: None };
-        let (mut left, mut most) = (headers.into_iter(), HEADERS_FIRST);
+        let mut left = headers.into_iter();
         loop {
-            let turn: Vec<Vec<u8>> = left.by_ref().take(most).collect();
-            most = (most * HEADERS_GROWTH).min(HEADERS_PER_TURN);
+            let turn: Vec<Vec<u8>> = left.by_ref().take(HEADERS_PER_TURN).collect();
             if turn.is_empty() || taken.refused.is_some() {
                 return Ok(taken);
             }
