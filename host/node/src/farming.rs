@@ -238,9 +238,10 @@ impl Task {
     /// Takes a template, and asks the farm where its challenge is another than the one at hand.
     fn take_work(&mut self, work: Work) -> Result<(), MiningFailure> {
         let Some(space) = &work.space else {
-            return match (&*self.source, &work.template) {
-                (WorkSource::Own { .. }, _) => Err(MiningFailure::NotSpace),
-                _ => {
+            return match &*self.source {
+                WorkSource::Own { .. } => Err(MiningFailure::NotSpace),
+                // Another node may still ask for something.
+                WorkSource::Nodes { .. } | WorkSource::Pools(_) => {
                     tracing::warn!("a template that asks farmers for nothing is left alone");
                     Ok(())
                 }
