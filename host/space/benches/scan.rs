@@ -93,6 +93,7 @@ fn ask(farm: &Farm, hash: ScoreHash, round: u64, answers: &Receiver<Answer>) {
             registered_by: None,
             registrations_max: 0,
         },
+        shares: None,
         keys: [Hash256([1; 32])].into(),
         scoring: Scoring::Native(hash),
         registered: [].into(),

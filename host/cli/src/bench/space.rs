@@ -228,6 +228,7 @@ fn ask(farm: &Farm, answers: &Receiver<Answer>, hash: ScoreHash, challenge: [u8;
             registered_by: None,
             registrations_max: 0,
         },
+        shares: None,
         keys: [Hash256([1; 32])].into(),
         scoring: Scoring::Native(hash),
         registered: [].into(),

@@ -16,11 +16,13 @@ pub enum Answer {
     Problem(Arc<PlotError>),
     /// A lower score than what was said of this challenge before.
     Best(Best),
+    /// A score that a pool counts. Said once for each place, under one question; it may be the lowest too.
+    Share(Best),
     /// All that there was time for is scanned, or another question came.
     Finished(Finished),
 }
 
-/// The lowest score under a challenge so far.
+/// A score under a challenge: the lowest so far, or one that a pool counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Best {
     /// The challenge that it answers.

@@ -25,6 +25,9 @@ use std::time::{Duration, Instant};
 /// Questions that are over and owe a proof.
 const OWED_MAX: usize = 16;
 
+/// Scores that a pool counts and that have no proof yet. Beyond them they are lost: the pool asks for lower ones before that.
+const SHARES_MAX: usize = 4_096;
+
 /// The most answers that wait. Where nobody listens, the oldest are lost.
 const UNTOLD_MAX: usize = 65_536;
 
@@ -46,6 +49,8 @@ pub enum Step {
     Tell(Vec<Answer>),
     /// Make the proof for the lowest score.
     Prove(Arc<Asked>, Leader),
+    /// Make the proof for a score that a pool counts.
+    ProveShare(Arc<Asked>, Leader),
     /// Wait until something changes, or until then.
     Wait(Option<Instant>),
 }
@@ -82,6 +87,8 @@ pub struct Barn {
     proven: Option<Proven>,
     /// What won under questions that are over and was not proved in time: whoever signs it has a block all the same.
     owed: VecDeque<(Arc<Asked>, Leader)>,
+    /// What a pool counts, before it is proved.
+    shares: Vec<(Arc<Asked>, Leader)>,
     challenges: u64,
     proofs: u64,
     wins: u64,
@@ -120,6 +127,7 @@ impl Barn {
             told: None,
             proven: None,
             owed: VecDeque::new(),
+            shares: Vec::new(),
             challenges: 0,
             proofs: 0,
             wins: 0,
@@ -246,6 +254,16 @@ impl Barn {
         self.round_of(job.asked.number).is_some_and(|round| round.note(job.part.field, scored))
     }
 
+    /// Notes scores that a pool counts.
+    pub fn owe_shares(&mut self, job: &Job, shares: Vec<Scored>) {
+        let (asked, entrant, field) = (&job.asked, &job.entrant, job.part.field);
+        for scored in shares {
+            if self.shares.len() < SHARES_MAX {
+                self.shares.push((Arc::clone(asked), Leader { entrant: entrant.clone(), field, scored }));
+            }
+        }
+    }
+
     /// Notes that a thread is done with its part.
     pub fn done(&mut self, job: &Job, seen: Result<Seen, Problem>) {
         self.busy.remove(&job.entrant.disk);
@@ -314,6 +332,12 @@ impl Barn {
         if let Some((asked, leader)) = self.owed.pop_front() {
             return Step::Prove(asked, leader);
         }
+        // A block waits for no share.
+        let lowest = self.shares.iter().enumerate().min_by_key(|(_, (_, share))| share.scored.score);
+        if let Some((place, _)) = lowest {
+            let (asked, share) = self.shares.swap_remove(place);
+            return Step::ProveShare(asked, share);
+        }
         let Some(round) = &self.round else { return Step::Wait(None) };
         let leader = round.leader();
         let is_over = now >= round.asked.deadline || self.is_known && round.is_through();
@@ -362,6 +386,21 @@ impl Barn {
                 }
                 self.proven = Some(Proven { scored: leader.scored, field: leader.field, place });
             }
+        }
+    }
+
+    /// Notes how it went with the proof of a score that a pool counts.
+    pub fn proved_share(&mut self, asked: &Asked, share: &Leader, place: Result<PlotPlace, Problem>) {
+        match place {
+            Ok(place) => {
+                self.proofs += 1;
+                self.say(Answer::Share(share.best(&asked.question.challenge, Some(place))));
+            }
+            // Under another question it fails again, or it was a matter of the moment.
+            Err(problem) if self.round_of(asked.number).is_some() => {
+                self.fail(share.field, &share.entrant.path, problem);
+            }
+            Err(_) => {}
         }
     }
 

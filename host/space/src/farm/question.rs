@@ -3,7 +3,7 @@
 use adit_primitives::contract::space::{Challenge, Registration};
 use adit_primitives::engine::{Fault, HashEngine};
 use adit_primitives::space::{ScoreHash, account};
-use adit_primitives::{Hash256, Height};
+use adit_primitives::{Hash256, Height, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub enum Scoring {
 #[derive(Debug, Clone)]
 pub struct Question {
     pub challenge: Challenge,
+    /// The score up to which every leaf and nonce is told besides, with its proof: what a pool counts as shares. `None` where the lowest alone is wanted.
+    pub shares: Option<Target>,
     /// The public keys that blocks can be signed with here. Plots of others are named and not scanned.
     pub keys: BTreeSet<Hash256>,
     pub scoring: Scoring,

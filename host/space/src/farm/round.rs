@@ -269,7 +269,7 @@ mod tests {
         let (begun, scoring) = (Instant::now(), Scoring::Native(ScoreHash::Sha256));
         let deadline = begun + Duration::from_secs(seconds);
         let (keys, registered) = ([Hash256([1; 32])].into(), BTreeMap::new());
-        let question = Question { challenge, keys, scoring, registered, deadline };
+        let question = Question { challenge, shares: None, keys, scoring, registered, deadline };
         let (scanned, instances) = (AtomicU64::new(0), Mutex::new(Vec::new()));
         Round::new(Asked { number: 1, question, begun, deadline, scanned, instances })
     }

@@ -45,6 +45,20 @@ impl Scorer<'_> {
         Ok(found.map(|(place, score)| Scored { entry: first + place, score }))
     }
 
+    /// Returns every entry whose score is at most `most`, in no set order. They are looked for by what remains on both sides of the best one: so few are
+    /// wanted that this costs little.
+    pub fn up_to(&self, most: U256, plot: &Plot, first: u64, bytes: &[u8]) -> Result<Vec<Scored>, Problem> {
+        let each = usize::try_from(plot.each()).expect("a few bytes");
+        let (mut found, mut open) = (Vec::new(), vec![(first, bytes)]);
+        while let Some((first, bytes)) = open.pop() {
+            let Some(best) = self.best(plot, first, bytes)?.filter(|best| best.score <= most) else { continue };
+            let at = usize::try_from(best.entry - first).expect("it is among them") * each;
+            found.push(best);
+            open.extend([(first, &bytes[..at]), (best.entry + 1, &bytes[at + each..])]);
+        }
+        Ok(found)
+    }
+
     fn by_plugin(
         &self,
         factory: &EngineFactory,

@@ -2,11 +2,11 @@
 
 use super::answer::Answer;
 use super::barn::{Barn, Seen, Step};
-use super::round::{Disk, Job};
+use super::round::{Asked, Disk, Job, Leader};
 use super::score::{Scored, Scorer};
 use crate::collection::{Collection, Plot};
 use crate::error::Problem;
-use adit_primitives::contract::space::scoop_of;
+use adit_primitives::contract::space::{PlotPlace, scoop_of};
 use adit_primitives::space::SpaceEngine;
 use std::io;
 use std::ops::ControlFlow;
@@ -121,15 +121,26 @@ pub fn desk(shared: &Shared, mut tell: impl FnMut(Answer)) {
             }
             Step::Prove(asked, leader) => {
                 drop(barn);
-                let scorer = Scorer { engine: &*shared.engine, question: &asked.question, instances: &asked.instances };
-                let prove = || scorer.prove(&leader.entrant.plot, leader.scored, leader.entrant.registered);
-                let place = catch_unwind(AssertUnwindSafe(prove)).unwrap_or(Err(Problem::Panic));
+                let place = prove(shared, &asked, &leader);
                 barn = shared.lock();
                 barn.proved(&asked, &leader, place);
                 shared.wake();
             }
+            Step::ProveShare(asked, share) => {
+                drop(barn);
+                let place = prove(shared, &asked, &share);
+                barn = shared.lock();
+                barn.proved_share(&asked, &share, place);
+                shared.wake();
+            }
         }
     }
+}
+
+fn prove(shared: &Shared, asked: &Asked, leader: &Leader) -> Result<PlotPlace, Problem> {
+    let scorer = Scorer { engine: &*shared.engine, question: &asked.question, instances: &asked.instances };
+    let prove = || scorer.prove(&leader.entrant.plot, leader.scored, leader.entrant.registered);
+    catch_unwind(AssertUnwindSafe(prove)).unwrap_or(Err(Problem::Panic))
 }
 
 /// Reads and scores parts of plots, one after the other, for as long as so many scanners are wanted.
@@ -164,13 +175,19 @@ fn scan(shared: &Shared, job: &Job) -> Result<Seen, Problem> {
         let scored = scorer.best(plot, first, bytes)?;
         entries.fetch_add(bytes.len() as u64 / plot.each(), Ordering::Relaxed);
         asked.scanned.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let check = |scored: &Scored| {
+            let each = usize::try_from(plot.each()).expect("a few bytes");
+            let at = usize::try_from(scored.entry - first).expect("it is among them") * each;
+            scorer.check_leaf(plot, scored.entry, &bytes[at..][..each])
+        };
+        if let Some(most) = asked.question.shares.filter(|most| scored.is_some_and(|best| best.score <= most.0)) {
+            let shares = scorer.up_to(most.0, plot, first, bytes)?;
+            shares.iter().try_for_each(check)?;
+            shared.lock().owe_shares(job, shares);
+            shared.wake();
+        }
         if let Some(scored) = scored.filter(|scored| lowers(&lowest, scored)) {
-            let at = usize::try_from((scored.entry - first) * plot.each()).expect("it is among them");
-            scorer.check_leaf(
-                plot,
-                scored.entry,
-                &bytes[at..][..usize::try_from(plot.each()).expect("a few bytes")],
-            )?;
+            check(&scored)?;
             if shared.lock().note(job, scored) {
                 shared.wake();
             }

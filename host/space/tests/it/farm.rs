@@ -90,7 +90,7 @@ impl World {
                 Answer::Best(best) => bests.push(best),
                 Answer::Problem(problem) => problems.push(problem),
                 Answer::Finished(finished) => return (bests, problems, finished),
-                Answer::Plots { .. } => {}
+                Answer::Plots { .. } | Answer::Share(_) => {}
             }
         }
     }
@@ -118,6 +118,7 @@ fn question(plots: PlotKind, challenge: [u8; 32]) -> Question {
     };
     Question {
         challenge,
+        shares: None,
         keys: KEYS.map(Hash256).into(),
         scoring: Scoring::Native(ScoreHash::Sha256),
         registered: BTreeMap::new(),
@@ -224,6 +225,72 @@ fn the_best_of_a_farm_is_the_lowest_of_all_plain_plots_that_count() {
     assert_eq!(figures.challenges, 48);
     assert!(figures.proofs >= figures.wins && figures.wins > 0, "{figures:?}");
     assert!(figures.plots.iter().all(|plot| plot.answered > 0 && plot.bytes_per_second.is_some() && plot.failed == 0));
+}
+
+/// The places of the leaves or scoops that score so low, by looking at each.
+fn up_to(most: U256, scores: impl Iterator<Item = U256>) -> BTreeSet<u64> {
+    scores.zip(0..).filter(|(score, _)| *score <= most).map(|(_, place)| place).collect()
+}
+
+#[test]
+fn every_score_that_a_pool_counts_is_told_once_with_its_proof() {
+    let mut world = World::new(2);
+    let plots = [world.plain(0, KEYS[0], 1, 5), world.plain(1, KEYS[0], 2, 3)];
+    world.start(world.settings());
+    for (number, hash) in [(1, ScoreHash::Sha256), (2, ScoreHash::Blake3), (3, ScoreHash::Sha256)] {
+        // One leaf of 64, of 512, and none that wins.
+        let most = U256::MAX >> (3 * usize::from(number) + 3);
+        let mut asked = question(PlotKind::Plain, [number; 32]);
+        (asked.shares, asked.scoring) = (Some(Target(most)), Scoring::Native(hash));
+        asked.challenge.target = Target(U256::ZERO);
+        world.farm().ask(asked.clone());
+        let (mut told, mut is_over) = (BTreeMap::<PathBuf, BTreeSet<u64>>::new(), false);
+        let want: BTreeMap<PathBuf, BTreeSet<u64>> = plots
+            .iter()
+            .map(|path| {
+                let space = usize::try_from(Plot::Plain(PlainPlot::finished(path).unwrap()).space()).unwrap();
+                let bytes = std::fs::read(path).unwrap();
+                let (leaves, _) = bytes[HEADER_BYTES..][..space].as_chunks::<32>();
+                let score = |leaf: &[u8; 32]| {
+                    U256::from_le_bytes(engine().best_leaf(hash, &[number; 32], leaf).unwrap().score)
+                };
+                (path.clone(), up_to(most, leaves.iter().map(score)))
+            })
+            .filter(|(_, places)| !places.is_empty())
+            .collect();
+        while !is_over || told.values().map(BTreeSet::len).sum::<usize>() < want.values().map(BTreeSet::len).sum() {
+            match world.next() {
+                Answer::Share(share) => {
+                    assert!(share.score <= most && !share.wins);
+                    check_plain(&share);
+                    let Some(PlotPlace::Plain { index, .. }) = &share.place else { panic!("{share:?}") };
+                    assert!(told.entry(share.plot.clone()).or_default().insert(*index), "told twice");
+                }
+                Answer::Best(best) => assert!(!best.wins),
+                Answer::Finished(_) => is_over = true,
+                other => drop(other),
+            }
+        }
+        assert_eq!(told, want);
+        assert!(number > 1 || want.values().all(|places| places.len() > 20), "{want:?}");
+    }
+}
+
+#[test]
+fn shares_of_hard_plots_are_made_again_too() {
+    let mut world = World::new(1);
+    let plot = world.hard(0, KEYS[0], 7);
+    world.start(world.settings());
+    let mut asked = question(PlotKind::Hard, [9; 32]);
+    asked.shares = Some(Target(best_hard(&plot, &[9; 32])));
+    world.farm().ask(asked);
+    let share = loop {
+        if let Answer::Share(share) = world.next() {
+            break share;
+        }
+    };
+    let Some(PlotPlace::Hard { nonce }) = share.place else { panic!("{share:?}") };
+    assert!((7..7 + engine().lanes() as u64).contains(&nonce) && share.wins, "the target lets everything win");
 }
 
 /// The words of a number, the lowest first.
