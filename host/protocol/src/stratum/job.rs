@@ -83,8 +83,10 @@ fn swap_words(bytes: &[u8; 32]) -> [u8; 32] {
 #[derive(Debug, Clone)]
 pub struct Announcement {
     id: JobId,
-    /// From the end of the job id to the comma after the time.
+    /// From the end of the job id to the comma before the time.
     line: Arc<[u8]>,
+    /// Seconds since the epoch.
+    time: u32,
 }
 
 impl Announcement {
@@ -103,11 +105,11 @@ impl Announcement {
             message::write_hex(branch, &mut line);
         }
         line.extend_from_slice(b"],");
-        for number in [job.version, job.bits, job.time] {
+        for number in [job.version, job.bits] {
             message::write_hex(&number.to_be_bytes(), &mut line);
             line.push(b',');
         }
-        Self { id, line: line.into() }
+        Self { id, line: line.into(), time: job.time }
     }
 
     /// Returns the pool's number of the job.
@@ -115,16 +117,24 @@ impl Announcement {
         self.id
     }
 
-    /// Appends the line under the job id of one session.
-    pub(super) fn write(&self, wire_id: u64, clean: bool, out: &mut Vec<u8>) {
-        let tail: &[u8] = if clean { b"true]}\n" } else { b"false]}\n" };
-        out.reserve(NOTIFY.len() + 16 + self.line.len() + tail.len());
+    /// Appends the line under the job id of one session, as it is sent for the `turn`-th time, counted from 0.
+    ///
+    /// Each turn's time is a second later. A miner begins anew with every job id, at extranonce2 0 and nonce 0: with the time of the
+    /// turn before it would hash the same headers again, and what it finds would be refused as seen.
+    pub(super) fn write(&self, wire_id: u64, turn: u8, clean: bool, out: &mut Vec<u8>) {
+        let tail: &[u8] = if clean { b",true]}\n" } else { b",false]}\n" };
+        out.reserve(NOTIFY.len() + 16 + self.line.len() + TIME_BYTES + tail.len());
         out.extend_from_slice(NOTIFY);
         hex::write_number(wire_id, out);
         out.extend_from_slice(&self.line);
+        // Past the year 2106 no header has a time.
+        message::write_hex(&self.time.saturating_add(turn.into()).to_be_bytes(), out);
         out.extend_from_slice(tail);
     }
 }
+
+/// A time with its quotation marks.
+const TIME_BYTES: usize = 10;
 
 const NOTIFY: &[u8] = b"{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"";
 

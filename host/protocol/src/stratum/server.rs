@@ -185,7 +185,7 @@ impl Session {
 
     /// Sends a job, with the difficulty and the extranonce that are due before it. `clean` tells the miner that work on earlier jobs
     /// is worth nothing any more. Before the subscription is answered the newest job waits. The same job may be sent again: it goes
-    /// out under another name, with what is due by then.
+    /// out under another name and with a later time, so that it is other work, and with what is due by then.
     pub fn job(&mut self, job: &Announcement, clean: bool, out: &mut Vec<u8>) {
         if self.closed {
             return;
@@ -204,7 +204,7 @@ impl Session {
             message::write_request(&Id::Null, "mining.set_difficulty", out, |out| base.write(self.difficulty, out));
         }
         let sent = self.remember(job.id(), space);
-        job.write(sent.wire_id(), clean, out);
+        job.write(sent.wire_id(), sent.turn, clean, out);
     }
 
     fn remember(&mut self, id: JobId, space: NonceSpace) -> SentJob {

@@ -7,6 +7,7 @@ use adit_protocol::stratum::client::{Assignment, Client, Dialect, Event, ShareId
 use adit_protocol::stratum::difficulty::share_target;
 use adit_protocol::stratum::job::{Announcement, Choice, JobId};
 use adit_protocol::stratum::server::{Effect, Session, Submission};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp::from_millis(0);
@@ -99,4 +100,23 @@ fn a_share_with_a_rolled_version_is_the_same_on_both_sides() {
 #[test]
 fn a_share_of_the_plain_dialect_is_the_same_on_both_sides() {
     check(Dialect::Plain, 0x2000_0000);
+}
+
+#[test]
+fn a_job_sent_again_is_other_work() {
+    let mut pair = Pair::new(Dialect::Full);
+    // A miner begins each job at extranonce2 0 and nonce 0, with the time that the pool said.
+    let first_header = |work: &Assignment| {
+        let job = &work.notify.job;
+        work.header(&[0; 4], Choice { version: job.version, time: job.time, nonce: 0 })
+    };
+    let mut headers = BTreeSet::from([first_header(&pair.work())]);
+    for log2 in 7..20 {
+        pair.session.set_difficulty(ShareDifficulty::from_log2_hashes(log2));
+        pair.session.job(&Announcement::new(JobId(7), &sessions::job()), false, &mut pair.to_miner);
+        pair.settle();
+        let work = pair.work();
+        assert_eq!(work.target, share_target(ShareDifficulty::from_log2_hashes(log2)));
+        assert!(headers.insert(first_header(&work)), "what was sent at 2^{log2} is the same work again");
+    }
 }
