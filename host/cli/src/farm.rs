@@ -6,11 +6,13 @@ use crate::plot::folders;
 use crate::plugin::NoWork;
 use crate::run::{Opened, clock, entropy, key_file, node_parts, nodes, runtime, signal};
 use crate::terminal::{LogFormat, LogLevel, StatusLine};
-use crate::{key, sandbox};
+use crate::{key, pool, sandbox};
 use adit_chain::{HeaderChain, SecretKey};
 use adit_kernels::space::Backend;
+use adit_node::client::{FARM, NodeClient};
 use adit_node::farming::{Farming, FarmingParts};
 use adit_node::mining::{MinerReport, WorkSource};
+use adit_node::pool::hosting::{HostingParts, Prepared};
 use adit_node::run::{Node, run_both};
 use adit_node::settings::farm::FarmSettings;
 use adit_node::settings::pool::PoolMode;
@@ -91,21 +93,21 @@ impl FarmChoice {
     }
 }
 
-/// Runs node and farmer in one process.
-pub fn up(opened: &Opened, choice: FarmChoice, level: LogLevel, log: &LogFormat) -> Result<ExitCode> {
-    let chain = &opened.chain;
-    ensure!(
-        chain.settings.pool.mode == PoolMode::Solo,
-        "pool.mode: on a chain whose blocks are won by plots, `adit up` farms for itself (`solo`)"
-    );
+/// Runs node and farmer in one process, and a pool where the mode says so.
+pub fn up(opened: Opened, choice: FarmChoice, level: LogLevel, log: &LogFormat) -> Result<ExitCode> {
     let (report, reports) = watch::channel(Arc::new(MinerReport::default()));
-    let farm = Choice::of(chain)?;
-    let pay_to = crate::run::pay_to(chain)?;
-    let parts = node_parts(opened, level, reports.clone())?;
+    let farm = Choice::of(&opened.chain)?;
+    let pay_to = crate::run::pay_to(&opened.chain)?;
+    let mut parts = node_parts(&opened, level, reports.clone())?;
+    let mode = opened.chain.settings.pool.mode;
+    let hosting = Prepared::new(mode, pool::token(&opened.chain)?);
+    parts.pool = hosting.router.clone();
+    let opened = Arc::new(opened);
     runtime()?.block_on(async {
         let node = Node::start(parts).await?;
         let status = StatusLine::start(&node, reports, log);
-        let source = WorkSource::Own { chain: node.chain().clone(), pay_to, clock: clock() };
+        let own = Arc::new(WorkSource::Own { chain: node.chain().clone(), pay_to, clock: clock() });
+        let source = source_of(mode, &opened.chain, &own)?;
         let changes = crate::run::changes(&node, move |settings| {
             let mut farm = settings.farm.clone();
             if let Err(error) = choice.over(&mut farm) {
@@ -113,8 +115,26 @@ pub fn up(opened: &Opened, choice: FarmChoice, level: LogLevel, log: &LogFormat)
             }
             farm
         });
-        let farming = Farming::start(farm.parts(chain, source, report, Some(changes)))?;
-        let ended = run_both(node, |signal| farming.run_until(signal), signal()).await;
+        let farming = Farming::start(farm.parts(&opened.chain, source, report, Some(changes)))?;
+        let (switch, joins) = (farming.switch(), Arc::clone(&opened));
+        let chain = node.chain().clone();
+        let hosting = hosting.start(HostingParts {
+            make: Arc::new(move || {
+                pool::parts(&opened, Some(chain.clone()), None).map_err(|error| format!("{error:#}"))
+            }),
+            miner: Some(Box::new(move |mode| {
+                switch.set(source_of(mode, &joins.chain, &own).map_err(|error| format!("{error:#}"))?);
+                Ok(())
+            })),
+            clock: clock(),
+        });
+        let hosting = hosting.await?;
+        let ended = run_both(node, |signal| farming.run_until(signal), async {
+            signal().await;
+            // Blocks of the pool still reach the chain, and its shares the log.
+            hosting.end().await;
+        });
+        let ended = ended.await;
         status.end();
         ended?;
         anyhow::Ok(())
@@ -122,9 +142,33 @@ pub fn up(opened: &Opened, choice: FarmChoice, level: LogLevel, log: &LogFormat)
     Ok(ExitCode::SUCCESS)
 }
 
-/// Farms for other nodes.
-pub fn miner(chain: &ResolvedChain, log: &LogFormat) -> Result<ExitCode> {
-    let source = nodes(chain)?;
+/// Returns what the process's own plots are farmed for. Whoever hosts a pool farms beside it, as every mode but `join` does, for itself.
+fn source_of(mode: PoolMode, chain: &ResolvedChain, own: &Arc<WorkSource>) -> Result<Arc<WorkSource>> {
+    match mode {
+        PoolMode::Solo | PoolMode::Host => Ok(Arc::clone(own)),
+        PoolMode::Join => Ok(Arc::new(pools(chain)?)),
+    }
+}
+
+/// The pools that `[pool.join]` names, as farmers reach them.
+fn pools(chain: &ResolvedChain) -> Result<WorkSource> {
+    let join = &chain.settings.pool.join;
+    ensure!(!join.pools.is_empty(), "no pool to farm for: --pool URL, or pool.join.pools in chain.toml");
+    let address = match &join.user {
+        Some(user) => user.clone(),
+        None => chain.prefix.address(crate::run::pay_to(chain)?).to_string(),
+    };
+    let places: Vec<_> = join.pools.iter().map(|pool| pool.clone().below(FARM)).collect();
+    let miner = &chain.settings.miner;
+    let ca_file = miner.ca_file.as_deref();
+    let client = NodeClient::with_turns(&places, &miner.failover, ca_file, chain.rules.clone(), entropy());
+    let client = client.context("farmers reach a pool by its API: http://host:port, or https://")?;
+    Ok(WorkSource::Nodes { client, address: format!("{address}.{}", join.worker) })
+}
+
+/// Farms for other nodes, or for pools.
+pub fn miner(chain: &ResolvedChain, joins: bool, log: &LogFormat) -> Result<ExitCode> {
+    let source = Arc::new(if joins { pools(chain)? } else { nodes(chain)? });
     let farm = Choice::of(chain)?;
     let (report, reports) = watch::channel(Arc::new(MinerReport::default()));
     runtime()?.block_on(async {
@@ -163,12 +207,12 @@ impl Choice {
     fn parts(
         self,
         chain: &ResolvedChain,
-        source: WorkSource,
+        source: Arc<WorkSource>,
         report: watch::Sender<Arc<MinerReport>>,
         changes: Option<watch::Receiver<FarmSettings>>,
     ) -> FarmingParts {
         FarmingParts {
-            source: Arc::new(source),
+            source,
             key: self.key,
             genesis: chain.rules.genesis,
             miner: chain.settings.miner.clone(),

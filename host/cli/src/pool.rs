@@ -5,6 +5,7 @@ pub mod shared;
 
 use crate::config::ResolvedChain;
 use crate::engine;
+use crate::farm;
 use crate::key;
 use crate::run::{Opened, clock, entropy, open, runtime, signal};
 use crate::sandbox::random;
@@ -15,6 +16,7 @@ use adit_node::api::origin::Names;
 use adit_node::chain::ChainHandle;
 use adit_node::client::NodeClient;
 use adit_node::pool::api::{self, Guard};
+use adit_node::pool::farmers::SpaceParts;
 use adit_node::pool::hosting::{HostingParts, Prepared};
 use adit_node::pool::shared::SharedPool;
 use adit_node::pool::solved::Notes;
@@ -155,7 +157,8 @@ pub fn parts(opened: &Opened, own: Option<ChainHandle>, shared: Option<SharedPoo
     Ok(PoolParts {
         settings: pool_settings(chain),
         upstreams: upstreams(chain, &genesis, own, shared.as_ref())?,
-        checks: checks(chain, &folder)?,
+        checks: if farm::is_space(chain) { Vec::new() } else { checks(chain, &folder)? },
+        space: farm::is_space(chain).then(|| space(chain)).transpose()?,
         retargets: Box::new(chain.shares.plugin.shares(&chain.shares.config)?),
         scheme: Scheme { name, engine: Box::new(chain.payout.plugin.payout(&chain.payout.config)?) },
         notes,
@@ -236,6 +239,16 @@ fn bitcoin(
 ) -> Result<BitcoinNode> {
     let shape = CoinbaseShape { extranonce_bytes: EXTRANONCE_BYTES, tag: tag.to_vec() };
     Ok(BitcoinNode::new(upstream, genesis.id, settings.address.clone(), shape)?)
+}
+
+/// What farmers' proofs are checked with.
+fn space(chain: &ResolvedChain) -> Result<SpaceParts> {
+    Ok(SpaceParts {
+        rules: Arc::new(chain.consensus.plugin.rules(&chain.consensus.config)?),
+        hash: Box::new(chain.hash.plugin.hash(&chain.hash.config)?),
+        validator: Box::new(chain.shares.plugin.shares(&chain.shares.config)?),
+        identity: chain.rules.clone(),
+    })
 }
 
 /// What each thread that checks shares works with.

@@ -55,8 +55,8 @@ pub struct MinerArguments {
     /// A node to mine for; over `miner.nodes` of chain.toml. Several are tried in order.
     #[arg(long = "node", value_name = "URL", conflicts_with = "pools")]
     nodes: Vec<String>,
-    /// A Stratum pool to mine for (stratum+tcp://host:port, stratum+ssl://host:port), whatever chain it is on: chain.toml then only names the hash. Several are tried in
-    /// order; over `pool.join.pools` of chain.toml.
+    /// A Stratum pool to mine for (stratum+tcp://host:port, stratum+ssl://host:port), whatever chain it is on: chain.toml then only names the hash. Where plots win
+    /// blocks, the API of a pool of that chain (http://host:port, https://host:port). Several are tried in order; over `pool.join.pools` of chain.toml.
     #[arg(long = "pool", value_name = "URL")]
     pools: Vec<String>,
     #[command(flatten)]
@@ -253,7 +253,7 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
     opened.loaded.settings.miner = opened.chain.settings.miner.clone();
     if farm::is_space(&opened.chain) {
         arguments.farm.over(&mut opened.chain.settings.farm)?;
-        return farm::up(&opened, arguments.farm, level, log);
+        return farm::up(opened, arguments.farm, level, log);
     }
     let settings = opened.chain.settings.miner.clone();
     let key = pay_to(&opened.chain)?;
@@ -424,9 +424,8 @@ pub fn miner(arguments: MinerArguments, log: &LogFormat) -> Result<ExitCode> {
         chain.settings.miner.nodes = arguments.nodes.into_iter().map(UpstreamPlace::from).collect();
     }
     if farm::is_space(chain) {
-        anyhow::ensure!(!joins, "plots are farmed for nodes: --node URL, or miner.nodes in chain.toml");
         arguments.farm.over(&mut chain.settings.farm)?;
-        return farm::miner(chain, log);
+        return farm::miner(chain, joins, log);
     }
     let settings = chain.settings.miner.clone();
     let source = if joins { pools(chain)? } else { nodes(chain)? };

@@ -138,6 +138,11 @@ impl StatusLine {
         Self::show(log, move || {
             let report = miner.borrow().clone();
             let (blocks, shares) = (report.blocks_accepted, report.shares);
+            if let (Some(farm), Some(pool)) = (&report.farm, &report.pool) {
+                let Tally { accepted, stale, refused, lost } = shares;
+                let shares = format!("shares: {accepted} accepted · {stale} stale · {refused} refused · {lost} lost");
+                return format!("{} · {} · {shares}", farming(farm, farm.wins), pool.url);
+            }
             if let Some(farm) = &report.farm {
                 let (stale, refused) = (report.blocks_stale, report.blocks_refused);
                 return format!("{} · {stale} stale · {refused} refused", farming(farm, blocks));

@@ -17,6 +17,7 @@ pub mod control;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod dag;
 pub mod error;
+pub mod line;
 pub mod origin;
 pub mod pages;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]

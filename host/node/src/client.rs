@@ -6,7 +6,6 @@
 use crate::api::blocks::MineBlockResponse;
 use crate::api::error::ErrorBody;
 use crate::api::shapes::IdentityBody;
-use crate::api::status::StatusResponse;
 use crate::clock::{Entropy, random_u32, random_u64};
 use crate::retry::{self, Failure, Next};
 use crate::settings::failover::{FailoverSettings, UpstreamPlace};
@@ -34,6 +33,9 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// The most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Where a pool has a node's routes for farmers.
+pub const FARM: &str = "/pool/farm/";
 
 /// How long an idle connection is kept for the next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(90);
@@ -79,6 +81,12 @@ struct Node {
     url: Url,
     /// Whether its rules were compared with ours since the connection to it last failed.
     agreed: AtomicBool,
+}
+
+/// Of a node's status, what tells whether it has caught up.
+#[derive(serde::Deserialize)]
+struct Length {
+    blockchain_length: u64,
 }
 
 /// Which node answered.
@@ -251,7 +259,7 @@ impl Nodes {
     /// Asks a node whether it keeps our chain, and has the blocks that are mined on.
     async fn has_caught_up(&self, number: NodeNumber) -> Result<(), Failure> {
         self.agree(number, 0).await?;
-        let status: StatusResponse = self.send(number, "status", None::<&()>, 0).await?;
+        let status: Length = self.send(number, "status", None::<&()>, 0).await?;
         let (length, mined) = (status.blockchain_length, self.mined.load(Ordering::Relaxed));
         if length < mined { Err(Failure::Behind { length, mined }) } else { Ok(()) }
     }
@@ -307,7 +315,7 @@ impl Nodes {
         let tls = (url.scheme() == "https").then_some(&self.tls);
         let stream = connect(&bare, port, tls).await?;
         // The stream is encrypted already where it has to be: this URL only fills the request's head.
-        let request = format!("ws://{host}:{port}/template?miner_address={miner_address}");
+        let request = format!("ws://{host}:{port}{}template?miner_address={miner_address}", url.path());
         let config = WebSocketConfig::default().max_message_size(Some(ANSWER_BYTES_MAX));
         let opened = client_async_with_config(request, stream, Some(config)).await;
         opened.map(|(socket, _)| socket).map_err(|error| match error {
@@ -515,8 +523,8 @@ fn template(text: &str) -> Result<MineBlockResponse, Failure> {
 fn node(text: &str) -> Result<Node, ClientError> {
     let wrong = || ClientError::Url { url: text.to_owned() };
     let url: Url = text.parse().map_err(|_| wrong())?;
-    let sound =
-        matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" && url.query().is_none();
+    let path = matches!(url.path(), "/" | FARM);
+    let sound = matches!(url.scheme(), "http" | "https") && url.has_host() && path && url.query().is_none();
     if !sound {
         return Err(wrong());
     }

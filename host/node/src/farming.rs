@@ -3,6 +3,8 @@
 //! A feed brings templates with what farmers are asked, the farm of `adit-space` looks through the plots, and the [`Farming`] task stands between them: it asks,
 //! signs what wins, hands it in, and publishes what was done. It reads no file and judges nothing; the secret key stays here.
 //!
+//! For a pool, every score up to a share's target is signed and handed in, once, and counts as a share; the pool sees itself whether it is a block.
+//!
 //! A challenge stands over many templates: the mempool changes and the challenge does not. The farm is asked once for each challenge, and what it finds is
 //! signed into the newest template that answers it, and into the next one where it was not taken.
 
@@ -12,8 +14,8 @@ pub use report::{FarmReport, PlotReport};
 
 use crate::chain::Found;
 use crate::clock::Entropy;
-use crate::mining::feed::{Fed, Feed, Work};
-use crate::mining::{MinerReport, MiningFailure, Tally, WorkSource};
+use crate::mining::feed::{Fed, Feed, Work, Worth};
+use crate::mining::{MinerReport, MiningFailure, SourceSwitch, Tally, WorkSource};
 use crate::server::{FAREWELL, ended};
 use crate::settings::MinerSettings;
 use crate::settings::farm::FarmSettings;
@@ -21,7 +23,7 @@ use adit_chain::SecretKey;
 use adit_miner::Verdict;
 use adit_primitives::contract::space::{Challenge, PlotPlace, Registration, SpaceClaim, SpaceProof};
 use adit_primitives::space::SpaceEngine;
-use adit_primitives::{BlockId, Hash256, Height};
+use adit_primitives::{BlockId, Encode, Hash256, Height};
 use adit_space::farm::{Answer, Best, Farm, Finished, Question, Scoring, Standing};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -38,6 +40,9 @@ const ANSWERS: usize = 256;
 /// The longest time that a challenge is given, in milliseconds: ten days, as rules have it.
 const DEADLINE_MS_MAX: u64 = 864_000_000;
 
+/// How many shares may be on their way at once.
+const SHARES_MAX: usize = 256;
+
 /// How often figures are published.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -46,7 +51,7 @@ const REGISTER_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a farmer is started with.
 pub struct FarmingParts {
-    /// Where work comes from. A pool gives none.
+    /// Where work comes from. A Stratum pool gives none.
     pub source: Arc<WorkSource>,
     /// Signs what wins, and owns the plots.
     pub key: SecretKey,
@@ -69,6 +74,7 @@ pub struct FarmingParts {
 /// A running farmer.
 pub struct Farming {
     ending: watch::Sender<bool>,
+    switch: SourceSwitch,
     task: JoinHandle<Result<(), MiningFailure>>,
 }
 
@@ -82,11 +88,13 @@ impl Farming {
         let (ending, ending_receiver) = watch::channel(false);
         let (_, unchanging) = watch::channel(parts.settings.clone());
         let changes = parts.changes.unwrap_or(unchanging);
-        let feed = Feed::start(Arc::clone(&parts.source), &parts.miner, parts.entropy);
+        let (switch, sources) = SourceSwitch::new(Arc::clone(&parts.source));
         let key = Hash256(parts.key.public().0);
         let task = Task {
             farm,
             source: parts.source,
+            miner: parts.miner,
+            entropy: parts.entropy,
             signer: Arc::new(Signer { secret: parts.key, genesis: parts.genesis }),
             key,
             backend: parts.engine.name(),
@@ -97,12 +105,20 @@ impl Farming {
             registering: JoinSet::new(),
             submissions: JoinSet::new(),
             blocks: Tally::default(),
+            shares: JoinSet::new(),
+            shared: Tally::default(),
+            given: BTreeMap::new(),
             asked: None,
             wins: BTreeMap::new(),
             last: None,
         };
-        let task = tokio::spawn(task.run(feed, answers, changes, ending_receiver));
-        Ok(Self { ending, task })
+        let task = tokio::spawn(task.run(answers, changes, sources, ending_receiver));
+        Ok(Self { ending, switch, task })
+    }
+
+    /// Returns what changes where work comes from.
+    pub fn switch(&self) -> SourceSwitch {
+        self.switch.clone()
     }
 
     /// Runs until `signal` comes or no work can be had any more; then ends.
@@ -124,6 +140,8 @@ impl Farming {
 struct Task {
     farm: Farm,
     source: Arc<WorkSource>,
+    miner: MinerSettings,
+    entropy: Entropy,
     signer: Arc<Signer>,
     /// The signer's public key.
     key: Hash256,
@@ -137,6 +155,11 @@ struct Task {
     registering: JoinSet<Option<Registered>>,
     submissions: JoinSet<(Hash256, Verdict)>,
     blocks: Tally,
+    /// Shares on their way to a pool, and what became of others.
+    shares: JoinSet<Verdict>,
+    shared: Tally,
+    /// Places that were handed in as shares, by challenge: no more challenges than there are works.
+    given: BTreeMap<Hash256, BTreeSet<Vec<u8>>>,
     /// What the farm was asked last.
     asked: Option<Hash256>,
     /// What wins, by challenge: no more than there are works.
@@ -174,11 +197,12 @@ struct Signer {
 impl Task {
     async fn run(
         mut self,
-        mut feed: Feed,
         mut answers: mpsc::Receiver<Answer>,
         mut changes: watch::Receiver<FarmSettings>,
+        mut sources: watch::Receiver<Arc<WorkSource>>,
         mut ending: watch::Receiver<bool>,
     ) -> Result<(), MiningFailure> {
+        let mut feed = self.feed();
         let mut tick = tokio::time::interval(REPORT_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut register = tokio::time::interval(REGISTER_INTERVAL);
@@ -203,10 +227,17 @@ impl Task {
                         self.publish();
                     }
                 }
+                Some(done) = self.shares.join_next() => done.into_iter().for_each(|verdict| self.shared.count(verdict)),
                 Some(done) = self.registering.join_next() => {
                     if let Ok(Some(heights)) = done {
                         self.take_registered(heights);
                     }
+                }
+                Ok(()) = sources.changed() => {
+                    self.source = Arc::clone(&sources.borrow_and_update());
+                    feed.end();
+                    self.begin_anew();
+                    feed = self.feed();
                 }
                 Ok(()) = changes.changed() => {
                     let settings = changes.borrow_and_update().clone();
@@ -223,6 +254,9 @@ impl Task {
             while let Some(done) = self.submissions.join_next().await {
                 done.into_iter().for_each(|(_, verdict)| self.blocks.count(verdict));
             }
+            while let Some(done) = self.shares.join_next().await {
+                done.into_iter().for_each(|verdict| self.shared.count(verdict));
+            }
         };
         if tokio::time::timeout(FAREWELL, all).await.is_err() {
             tracing::warn!("proofs were still on their way at the end");
@@ -233,6 +267,18 @@ impl Task {
         let Self { farm, .. } = self;
         drop(tokio::task::spawn_blocking(move || drop(farm)).await);
         outcome
+    }
+
+    fn feed(&self) -> Feed {
+        Feed::start(Arc::clone(&self.source), &self.miner, Arc::clone(&self.entropy))
+    }
+
+    /// Forgets the work of another source. What is on its way goes on there.
+    fn begin_anew(&mut self) {
+        self.works.clear();
+        self.wins.clear();
+        self.given.clear();
+        (self.registered, self.asked) = (BTreeMap::new(), None);
     }
 
     /// Takes a template, and asks the farm where its challenge is another than the one at hand.
@@ -254,6 +300,7 @@ impl Task {
         self.works.push_back(Arc::new(work));
         if let Some(gone) = (self.works.len() > CHALLENGES).then(|| self.works.pop_front()).flatten() {
             self.wins.remove(&challenge_of(&gone));
+            self.given.remove(&challenge_of(&gone));
         }
         match self.wins.get(&id).map(|win| win.standing) {
             Some(WinStanding::Open) => self.hand_in(id),
@@ -268,7 +315,9 @@ impl Task {
     }
 
     fn ask(&mut self, challenge: Challenge) {
-        let Some(space) = self.works.back().and_then(|work| work.space.as_ref()) else { return };
+        let Some(work) = self.works.back() else { return };
+        let Some(space) = &work.space else { return };
+        let shares = (work.worth == Worth::Share).then_some(work.target);
         // By the clock of whoever made the template: this one's may go otherwise.
         let left = challenge.closes.to_millis().saturating_sub(space.time.to_millis());
         self.asked = Some(challenge.challenge);
@@ -277,6 +326,7 @@ impl Task {
         self.farm.ask(Question {
             deadline: Instant::now() + Duration::from_millis(left.min(DEADLINE_MS_MAX)),
             challenge,
+            shares,
             keys: BTreeSet::from([self.key]),
             scoring: self.scoring.clone(),
             registered,
@@ -293,6 +343,7 @@ impl Task {
             Answer::Problem(problem) => tracing::warn!(%problem, "not farmed"),
             Answer::Best(best) if best.wins => self.take_win(best),
             Answer::Best(_) => {}
+            Answer::Share(share) => self.take_share(share),
             Answer::Finished(finished) => {
                 let (plots, bytes, took) = (finished.plots, finished.bytes, finished.took);
                 tracing::debug!(plots, bytes, ?took, coverage = finished.coverage_permille, "scanned");
@@ -305,15 +356,42 @@ impl Task {
     fn take_win(&mut self, best: Best) {
         let id = best.challenge;
         tracing::info!(plot = %best.plot.display(), challenge = %id, "a proof wins");
+        if self.work_for(id).is_some_and(|work| work.worth == Worth::Share) {
+            // It goes to the pool with the other shares.
+            return;
+        }
         if self.wins.get(&id).is_none_or(|win| win.standing == WinStanding::Open) {
             self.wins.insert(id, Win { best, standing: WinStanding::Open });
             self.hand_in(id);
         }
     }
 
+    /// Signs a proof that a pool counts, and hands it in: once, however often the challenge is looked at again.
+    fn take_share(&mut self, share: Best) {
+        let id = share.challenge;
+        let Some(work) = self.work_for(id).cloned() else {
+            return tracing::warn!(challenge = %id, "a share is lost: its challenge was replaced too long ago");
+        };
+        let own = own_registration(&share, &work);
+        let others = self.registrations(&work, own);
+        let Some(claim) = share.claim(own.into_iter().chain(others).collect()) else { return };
+        if work.worth != Worth::Share || !self.given.entry(id).or_default().insert(claim.place.to_bytes()) {
+            return;
+        }
+        if self.shares.len() >= SHARES_MAX {
+            return self.shared.count(Verdict::Lost);
+        }
+        let (source, signer) = (Arc::clone(&self.source), Arc::clone(&self.signer));
+        self.shares.spawn(async move { source.submit(&work, signer.sign(&work, claim)).await });
+    }
+
+    fn work_for(&self, challenge: Hash256) -> Option<&Arc<Work>> {
+        self.works.iter().find(|work| challenge_of(work) == challenge)
+    }
+
     /// Signs a proof that wins into the newest template for its challenge, and hands it in.
     fn hand_in(&mut self, challenge: Hash256) {
-        let Some(work) = self.works.iter().find(|work| challenge_of(work) == challenge) else {
+        let Some(work) = self.work_for(challenge) else {
             tracing::warn!(%challenge, "a proof is lost: its challenge was replaced too long ago");
             self.wins.remove(&challenge);
             return;
@@ -389,7 +467,9 @@ impl Task {
 
     fn publish(&self) {
         let figures = self.farm.figures();
-        let target = self.works.back().map(|work| work.target);
+        // A block's target, also where a pool asks for less.
+        let work = self.works.back();
+        let target = work.and_then(|work| Some(work.space.as_ref()?.challenge.target));
         let farm = FarmReport::new(&figures, self.farm.progress().as_ref().or(self.last.as_ref()), target);
         let report = MinerReport {
             running: true,
@@ -398,6 +478,8 @@ impl Task {
             blocks_accepted: self.blocks.accepted,
             blocks_stale: self.blocks.stale,
             blocks_refused: self.blocks.refused,
+            shares: self.shared,
+            pool: work.and_then(|work| self.source.pool_of(work)),
             farm: Some(farm),
             ..MinerReport::default()
         };

@@ -79,6 +79,12 @@ pub enum MiningFailure {
 pub struct SourceSwitch(watch::Sender<Arc<WorkSource>>);
 
 impl SourceSwitch {
+    /// Begins with a source; the receiver hears of others.
+    pub fn new(source: Arc<WorkSource>) -> (Self, watch::Receiver<Arc<WorkSource>>) {
+        let (sender, sources) = watch::channel(source);
+        (Self(sender), sources)
+    }
+
     /// Returns where work comes from.
     pub fn source(&self) -> Arc<WorkSource> {
         Arc::clone(&self.0.borrow())
@@ -117,7 +123,7 @@ impl Mining {
         thread.map_err(|source| StartError::Thread { worker: 0, source })?;
         let (ending, ending_receiver) = watch::channel(false);
         let (_, unchanging) = watch::channel(settings.clone());
-        let (switch, sources) = watch::channel(Arc::clone(&parts.source));
+        let (switch, sources) = SourceSwitch::new(Arc::clone(&parts.source));
         let report = parts.report.subscribe();
         let task = Task {
             miner: Arc::new(miner),
@@ -134,7 +140,7 @@ impl Mining {
         };
         let changes = parts.changes.unwrap_or(unchanging);
         let task = tokio::spawn(task.run(event_receiver, changes, sources, ending_receiver));
-        Ok(Self { ending, switch: SourceSwitch(switch), task, report })
+        Ok(Self { ending, switch, task, report })
     }
 
     /// Returns what changes where work comes from.

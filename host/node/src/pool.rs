@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`Pool`] puts the parts together. [`upstreams`] and [`upstream`] are the nodes behind, [`jobs`] what miners are given to do,
 //! [`front`], [`connection`] and [`connections`] where they are, [`web`] how those are who speak
-//! HTTP, [`members`] who they are, [`shared`] how several nodes are one pool, [`checking`] what becomes of their shares, [`bookkeeping`]
+//! HTTP, [`farmers`] those who prove space, [`members`] who they are, [`shared`] how several nodes are one pool, [`checking`] what becomes of their shares, [`bookkeeping`]
 //! and [`solved`] of blocks and money, [`metrics`] what is counted; [`hosting`] starts
 //! and stops it all while the process runs, and [`api`] shows it.
 
@@ -14,6 +14,7 @@ pub mod bookkeeping;
 pub mod checking;
 pub mod connection;
 pub mod connections;
+pub mod farmers;
 pub mod front;
 pub mod hosting;
 pub mod jobs;
@@ -35,21 +36,24 @@ use adit_pool::money::schemes::{self, SwitchError};
 use adit_pool::work::bans::{BanRules, Bans};
 use adit_pool::work::check::{Checker, CheckerParts};
 use adit_pool::work::extranonce::{ExtranonceRules, Extranonces};
+use adit_pool::work::farm::{SpaceBook, SpaceJob};
 use adit_pool::work::job::{JobBook, JobRules};
 use adit_pool::work::limits::{ConnectionLimits, Connections as OpenConnections};
 use adit_pool::work::log::{ShareLog, ShareLogError};
+use adit_pool::work::partial::{PartialChecker, PartialParts};
 use adit_pool::work::retarget::{RetargetRules, Retargets};
 use adit_pool::work::workers::{WorkerRules, Workers};
 use adit_primitives::Amount;
-use adit_primitives::accounts::{Accounts, AccountsError, Era};
+use adit_primitives::accounts::{Accounts, AccountsError, Ban, Era};
 use adit_primitives::contract::payout::Economics;
 use adit_primitives::engine::{Fault, HashEngine, PayoutEngine, ShareEngine};
 use adit_primitives::storage::Storage;
 use adit_protocol::stratum::difficulty::{Base, Decimal};
 use adit_protocol::stratum::server::Settings as SessionSettings;
 use bookkeeping::{Bookkeeping, BooksFailure, Terms, Waits};
-use checking::{Checking, CheckingParts, CheckingThreads};
+use checking::{Checking, CheckingParts, CheckingThreads, Solved, Warden};
 use connections::Connections;
+use farmers::{Farmers, FarmersChecking, FarmersThread, SpaceParts};
 use front::{Difficulties, Front, Port};
 use jobs::{Current, Following};
 use members::Members;
@@ -101,6 +105,9 @@ const BANS_MAX: usize = 100_000;
 /// How long a slice of a connection's past is, after how many shares it is looked at, and how long without any.
 const RETARGET: RetargetRules = RetargetRules { slice_ms: 5_000, shares_due: 12, quiet_ms: 5_000 };
 
+/// The same for farmers: their shares come together with each challenge, and nothing between.
+const FARM_RETARGET: RetargetRules = RetargetRules { slice_ms: 30_000, shares_due: 60, quiet_ms: 60_000 };
+
 /// Connections whose proxy has yet to say who they are, at once.
 const INTRODUCTIONS_MAX: usize = 4_096;
 
@@ -133,8 +140,10 @@ pub struct PoolParts {
     pub settings: PoolSettings,
     /// In order of preference. At least one.
     pub upstreams: Vec<Upstream>,
-    /// One for each thread that checks shares. At least one.
+    /// One for each thread that checks hashed shares. None where plots win blocks.
     pub checks: Vec<CheckEngines>,
+    /// Where plots win blocks: what their farmers' proofs are checked with. No Stratum miner is listened for then.
+    pub space: Option<SpaceParts>,
     /// The share validator that sets difficulties.
     pub retargets: Box<dyn ShareEngine>,
     pub scheme: Scheme,
@@ -184,14 +193,16 @@ pub enum PoolStartError {
 pub struct Running {
     pub name: String,
     pub scheme: String,
-    /// Where Stratum miners connect.
-    pub stratum: SocketAddr,
+    /// Where Stratum miners connect. `None` where plots win blocks.
+    pub stratum: Option<SocketAddr>,
     pub front: Arc<Front>,
     pub upstreams: Arc<Upstreams>,
     pub books: Arc<dyn Accounts>,
     pub metrics: Arc<PoolMetrics>,
     pub terms: Arc<Mutex<Terms>>,
     pub web: Arc<WebMiners>,
+    /// Where plots win blocks.
+    pub farmers: Option<Arc<Farmers>>,
     /// The other nodes, in a peer-to-peer pool.
     pub shared: Option<SharedPool>,
     pub started: Instant,
@@ -203,6 +214,7 @@ pub struct Pool {
     ending: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     threads: CheckingThreads,
+    farming: Option<FarmersThread>,
     retargeting: std::thread::JoinHandle<()>,
     books: JoinHandle<()>,
 }
@@ -223,6 +235,9 @@ struct Shared {
     pool: Option<SharedPool>,
     /// The job that miners have.
     current: watch::Sender<Option<Arc<Current>>>,
+    /// The same for farmers.
+    space_jobs: Arc<SpaceBook>,
+    space: watch::Sender<Option<Arc<SpaceJob>>>,
     /// What shares are worth, before fees.
     economics: watch::Sender<Option<Economics>>,
     /// Turns true when the pool ends.
@@ -233,8 +248,8 @@ impl Pool {
     /// Opens log and books, takes up what a crash left, and listens.
     pub async fn start(parts: PoolParts) -> Result<Self, PoolStartError> {
         let PoolParts { settings, upstreams, checks, retargets, mut scheme, notes, storage, books, .. } = parts;
-        let ports = ports(&settings).await?;
-        let stratum = ports[0].listener.local_addr().unwrap_or(settings.stratum);
+        let ports = if parts.space.is_some() { Vec::new() } else { ports(&settings).await? };
+        let stratum = ports.first().map(|port| port.listener.local_addr().unwrap_or(settings.stratum));
         let now = (parts.clock)();
         let seed = random_u64(&parts.entropy);
         let upstreams = Arc::new(Upstreams::new(upstreams, &settings, seed, Arc::clone(&parts.clock)));
@@ -245,10 +260,15 @@ impl Pool {
             bans: Arc::new(Mutex::new(Bans::new(ban_rules(&settings), books.bans(now)?, now))),
             jobs: Arc::new(JobBook::new(job_rules(&settings), random_u32(&parts.entropy) >> 1)),
             workers: Arc::new(Workers::new(worker_rules(&settings))),
-            connections: Arc::new(Connections::new(Retargets::new(RETARGET))),
+            connections: Arc::new(Connections::new(Retargets::new(match parts.space {
+                Some(_) => FARM_RETARGET,
+                None => RETARGET,
+            }))),
             terms: Arc::new(Mutex::new(terms(&settings.money, parts.shared.is_some())?)),
             pool: parts.shared,
             current: watch::channel(None).0,
+            space_jobs: Arc::new(SpaceBook::new(job_rules(&settings), random_u32(&parts.entropy) >> 1)),
+            space: watch::channel(None).0,
             economics: watch::channel(None).0,
             ending: watch::channel(false).0,
             clock: parts.clock,
@@ -261,32 +281,37 @@ impl Pool {
 
         let (solved, solved_receiver) = mpsc::unbounded_channel();
         let (banned, banned_receiver) = mpsc::unbounded_channel();
+        let warden = shared.warden(banned);
         let (checking, threads) = Checking::start(CheckingParts {
             checkers: checks.into_iter().map(|engines| shared.checker(engines)).collect(),
             log: Arc::clone(&shared.log),
-            connections: Arc::clone(&shared.connections),
-            bans: Arc::clone(&shared.bans),
             metrics: Arc::clone(&shared.metrics),
             clock: Arc::clone(&shared.clock),
-            solved,
-            banned,
+            solved: solved.clone(),
+            warden: warden.clone(),
             jobs: Arc::clone(&shared.jobs),
             shared: shared.pool.clone(),
         })
         .map_err(PoolStartError::Thread)?;
         let front = Arc::new(shared.front(&settings, parts.version_mask, checking)?);
+        let farmers = parts.space.map(|space| shared.farmers(space, &front, warden, solved)).transpose();
+        let (farmers, farming) = farmers.map_err(PoolStartError::Thread)?.unzip();
         let retargeting = retargeting(Arc::clone(&front), retargets).map_err(PoolStartError::Thread)?;
         let books = tokio::spawn(bookkeeping.run(solved_receiver, banned_receiver));
         let mut tasks = vec![tokio::spawn(shared.following(&settings).run())];
         for port in ports {
             tasks.push(tokio::spawn(Arc::clone(&front).listen(port)));
         }
-        tracing::info!(%stratum, name = settings.name, "the pool listens for miners");
+        match stratum {
+            Some(stratum) => tracing::info!(%stratum, name = settings.name, "the pool listens for miners"),
+            None => tracing::info!(name = settings.name, "the pool takes farmers' proofs over its API"),
+        }
         let running = Arc::new(Running {
             name: settings.name,
             scheme: scheme_name,
             stratum,
             web: Arc::new(WebMiners::new(Arc::clone(&front), parts.entropy)),
+            farmers: farmers.map(Arc::new),
             front,
             upstreams: shared.upstreams,
             books: shared.books,
@@ -295,7 +320,7 @@ impl Pool {
             shared: shared.pool,
             started: Instant::now(),
         });
-        Ok(Self { running, ending: shared.ending, tasks, threads, retargeting, books })
+        Ok(Self { running, ending: shared.ending, tasks, threads, farming, retargeting, books })
     }
 
     /// Returns what the API shows.
@@ -306,7 +331,7 @@ impl Pool {
     /// Ends in order: no new shares, those that came are kept and answered, blocks reach the upstream and the books.
     pub async fn end(self) {
         self.ending.send_replace(true);
-        let Self { running, tasks, threads, retargeting, books, .. } = self;
+        let Self { running, tasks, threads, farming, retargeting, books, .. } = self;
         // The checkers end when nobody can hand in a share any more, the books when nobody can find a block.
         drop(running);
         let all = async {
@@ -316,6 +341,7 @@ impl Pool {
             let joined = tokio::task::spawn_blocking(move || {
                 drop(retargeting.join());
                 threads.join();
+                farming.into_iter().for_each(FarmersThread::join);
             });
             drop(joined.await);
             drop(books.await);
@@ -358,6 +384,7 @@ impl Shared {
             workers: Arc::clone(&self.workers),
             bans: Arc::clone(&self.bans),
             current: self.current.subscribe(),
+            space: self.space.subscribe(),
             economics: self.economics.subscribe(),
             metrics: Arc::clone(&self.metrics),
             waits: Waits::default(),
@@ -370,6 +397,30 @@ impl Shared {
         let CheckEngines { native, sandbox, tree, validator } = engines;
         let (jobs, workers) = (Arc::clone(&self.jobs), Arc::clone(&self.workers));
         Checker::new(CheckerParts { jobs, workers, native, sandbox, tree, validator })
+    }
+
+    fn warden(&self, banned: mpsc::UnboundedSender<Ban>) -> Warden {
+        Warden {
+            connections: Arc::clone(&self.connections),
+            bans: Arc::clone(&self.bans),
+            metrics: Arc::clone(&self.metrics),
+            banned,
+        }
+    }
+
+    fn farmers(
+        &self,
+        space: SpaceParts,
+        front: &Arc<Front>,
+        warden: Warden,
+        solved: mpsc::UnboundedSender<Solved>,
+    ) -> std::io::Result<(Farmers, FarmersThread)> {
+        let SpaceParts { rules, hash, validator, identity } = space;
+        let checker = PartialChecker::new(PartialParts { workers: Arc::clone(&self.workers), rules, hash, validator });
+        let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
+        let (checking, thread) = farmers::start(FarmersChecking { checker, log, warden, clock, solved })?;
+        let (book, upstreams) = (Arc::clone(&self.space_jobs), Arc::clone(&self.upstreams));
+        Ok((Farmers::new(Arc::clone(front), book, upstreams, checking, identity), thread))
     }
 
     fn front(&self, settings: &PoolSettings, version_mask: u32, checking: Checking) -> Result<Front, PoolStartError> {
@@ -393,6 +444,7 @@ impl Shared {
             connections: Arc::clone(&self.connections),
             shared: self.pool.clone(),
             jobs: self.current.subscribe(),
+            space: self.space.subscribe(),
             checking,
             members: Members::new(books, upstreams, Arc::clone(&self.bans), Arc::clone(&self.clock)),
             workers: Arc::clone(&self.workers),
@@ -408,6 +460,8 @@ impl Shared {
             book: Arc::clone(&self.jobs),
             lifetime: settings.shares.job_time(),
             current: self.current.clone(),
+            space_book: Arc::clone(&self.space_jobs),
+            space: self.space.clone(),
             economics: self.economics.clone(),
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),

@@ -5,16 +5,18 @@
 //!
 //! Reading order: [`template`] is what is mined, [`bitcoin`] and [`adit`] make one of what a node says, [`job`] is a template as miners
 //! know it, [`extranonce`] keeps their work apart, [`share`] is what they send and what they are answered, [`check`] decides,
-//! [`log`](mod@log) keeps what counts. [`workers`], [`retarget`], [`limits`] and [`bans`] are what is known of those who send.
+//! [`log`](mod@log) keeps what counts. [`farm`] and [`partial`] are the same for farmers. [`workers`], [`retarget`], [`limits`] and [`bans`] are what is known of those who send.
 
 pub mod adit;
 pub mod bans;
 pub mod bitcoin;
 pub mod check;
 pub mod extranonce;
+pub mod farm;
 pub mod job;
 pub mod limits;
 pub mod log;
+pub mod partial;
 pub mod retarget;
 pub mod share;
 pub mod template;

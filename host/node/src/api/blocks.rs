@@ -90,6 +90,9 @@ pub struct BlockTemplate {
     /// Whether further finds of this template are blocks of their own, and no rivals of the first: the chain merges parallel blocks.
     #[serde(default)]
     pub parallel: bool,
+    /// Whether every find counts as a share, and `work` has the target of one: the template is a pool's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shares: bool,
     /// The header without its proof, as hex.
     #[schema(value_type = String)]
     pub header: Hex,
@@ -384,6 +387,7 @@ impl ApiState {
                 bits: requirements.bits,
                 merkle_root: template.body_root.to_string(),
                 parallel: self.chain.snapshot().dag.is_some(),
+                shares: false,
                 header: Hex(template.header.clone()),
                 work: WorkBody::new(&work),
                 space: template.challenge.as_ref().map(|challenge| {

@@ -81,21 +81,34 @@ pub async fn register(
     Extension(ClientAddress(from)): Extension<ClientAddress>,
     JsonBody(request): JsonBody<PlotsRequest>,
 ) -> Result<Json<PlotsResponse>, ApiError> {
-    if request.plots.len() > PLOTS_MAX {
-        let message = format!("plots has at most {PLOTS_MAX} entries, not {}", request.plots.len());
-        return Err(ApiError::bad_request("plots", message));
-    }
-    let plots: Vec<Registration> = request.plots.iter().map(PlotBody::read).collect::<Result<_, _>>()?;
+    let plots = request.read()?;
     let chain = api.chain.clone();
     let register = move || {
         let heights = chain.plots().register(Some(from.ip()), &plots).map_err(|error| match error {
             PlotsError::NotNeeded => ApiError::bad_request("no-plots", error.to_string()),
             PlotsError::Fault(_) | PlotsError::Storage(_) => ApiError::internal(&error),
         })?;
-        let plots = plots.iter().zip(heights).map(|(plot, height)| PlotBody::new(plot, height)).collect();
-        Ok(Json(PlotsResponse { plots }))
+        Ok(Json(PlotsResponse::new(&plots, &heights)))
     };
     api.reads.run(register).await
+}
+
+impl PlotsRequest {
+    /// Reads the plots.
+    pub fn read(&self) -> Result<Vec<Registration>, ApiError> {
+        if self.plots.len() > PLOTS_MAX {
+            let message = format!("plots has at most {PLOTS_MAX} entries, not {}", self.plots.len());
+            return Err(ApiError::bad_request("plots", message));
+        }
+        self.plots.iter().map(PlotBody::read).collect()
+    }
+}
+
+impl PlotsResponse {
+    /// Shows plots, and where each is registered.
+    pub fn new(plots: &[Registration], heights: &[Option<Height>]) -> Self {
+        Self { plots: plots.iter().zip(heights).map(|(plot, height)| PlotBody::new(plot, *height)).collect() }
+    }
 }
 
 impl SpaceBody {

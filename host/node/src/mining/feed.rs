@@ -4,6 +4,7 @@
 //! is in vain, before the next is there.
 
 use super::MiningFailure;
+use super::report::PoolReport;
 use super::stratum::{Follower, PoolWork, Pools, Unheard};
 use crate::api::blocks::{MineBlockRequest, MineBlockResponse, SubmitBlockRequest, SubmitBlockResponse, SubmitStatus};
 use crate::api::shapes::{Hex, time_of};
@@ -12,12 +13,13 @@ use crate::chain::{ChainHandle, Client, Found, Proof, Solved, SubmitError, Unava
 use crate::client::{NodeClient, NodeNumber, Patience};
 use crate::clock::{Clock, Entropy};
 use crate::freshness::Freshness;
+use crate::pool::api::farm::PartialResponse;
 use crate::retry::Failure;
 use crate::settings::MinerSettings;
 use adit_chain::{BlockError, PublicKey, TemplateRequest, WorkTemplate};
 use adit_miner::Verdict;
 use adit_primitives::contract::PowInput;
-use adit_primitives::contract::space::{Challenge, Registration};
+use adit_primitives::contract::space::{Challenge, Registration, SpaceProof};
 use adit_primitives::{Encode, Height, Target, Timestamp, U256};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -313,11 +315,27 @@ impl WorkSource {
     pub async fn submit(&self, work: &Work, found: Found) -> Verdict {
         match (self, &work.template, found) {
             (Self::Own { chain, .. }, Template::Own(template), found) => submit_own(chain, template, found).await,
+            (Self::Nodes { client, .. }, Template::Node { node, id }, Found::Space(proof))
+                if work.worth == Worth::Share =>
+            {
+                submit_share(client, *node, *id, &proof).await
+            }
             (Self::Nodes { client, .. }, Template::Node { node, id }, found) => {
                 submit_to(client, *node, *id, found).await
             }
             (Self::Pools(_), Template::Pool(work), Found::Work(proof)) => work.submit(proof.nonce, proof.rolled).await,
             _ => Verdict::Rejected,
+        }
+    }
+
+    /// Names the pool whose work it is: `None` for work of a node.
+    pub fn pool_of(&self, work: &Work) -> Option<PoolReport> {
+        match (self, &work.template) {
+            (Self::Nodes { client, .. }, Template::Node { node, .. }) if work.worth == Worth::Share => {
+                Some(PoolReport::new(client.url(*node), work.target))
+            }
+            (_, Template::Pool(pool)) => Some(PoolReport::new(&pool.pool, work.target)),
+            _ => None,
         }
     }
 
@@ -401,6 +419,23 @@ async fn submit_to(client: &NodeClient, node: NodeNumber, template: u64, found: 
     }
 }
 
+/// Hands a partial proof in.
+async fn submit_share(client: &NodeClient, node: NodeNumber, template: u64, proof: &SpaceProof) -> Verdict {
+    let space_proof = Some(Hex(proof.to_bytes()));
+    let request = SubmitBlockRequest { template_id: Some(template), space_proof, ..SubmitBlockRequest::default() };
+    let sent = client.ask_node::<_, PartialResponse>(node, "submit_block", Some(&request), SUBMIT_ATTEMPTS).await;
+    match sent {
+        Ok(_) => Verdict::Accepted,
+        // An answer that was lost on the way: the share is there.
+        Err(Failure::Rejected { code, .. }) if code == "duplicate" => Verdict::Accepted,
+        Err(Failure::Rejected { code, .. }) if matches!(&*code, "stale" | "unknown-template") => Verdict::Stale,
+        Err(failure) => {
+            tracing::warn!(%failure, "a share was refused");
+            Verdict::Rejected
+        }
+    }
+}
+
 fn work_of(response: &MineBlockResponse, node: NodeNumber) -> Result<Work, Failure> {
     let garbled = |detail: &str| Failure::Garbled { detail: detail.to_owned() };
     let template = &response.block_template;
@@ -424,7 +459,7 @@ fn work_of(response: &MineBlockResponse, node: NodeNumber) -> Result<Work, Failu
     }
     Ok(Work {
         template: Template::Node { node, id: template.template_id },
-        worth: Worth::block(template.parallel),
+        worth: if template.shares { Worth::Share } else { Worth::block(template.parallel) },
         height: Some(template.index),
         difficulty: template.target_difficulty.to_string(),
         pow,

@@ -5,6 +5,8 @@
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod control;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
+pub mod farm;
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod mining;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod reads;
@@ -73,6 +75,12 @@ pub fn router(api: Arc<PoolApi>) -> Router {
         .routes(routes!(mining::register))
         .routes(routes!(mining::job))
         .routes(routes!(mining::share))
+        .routes(routes!(farm::identity))
+        .routes(routes!(farm::status))
+        .routes(routes!(farm::mine_block))
+        .routes(routes!(farm::subscribe))
+        .routes(routes!(farm::submit_block))
+        .routes(routes!(farm::register))
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(control::set_mode))

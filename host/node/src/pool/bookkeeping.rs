@@ -3,9 +3,10 @@
 //! What is right is decided in `adit_pool::money`; here the upstream is asked, and steps are taken again after whatever failed.
 //!
 //! Reading order: [`Bookkeeping::run`] is what goes on at once; [`blocks`] is a block's way, [`others`] that of blocks which other nodes of the
-//! pool found, [`payments`] a payment's.
+//! pool found, [`payments`] a payment's, [`last_payment`] what books of yesterday are known by.
 
 mod blocks;
+mod last_payment;
 mod others;
 mod payments;
 
@@ -22,12 +23,14 @@ use adit_pool::money::rounds::{RoundSettings, Rounds, RoundsError};
 use adit_pool::money::schemes::Schemes;
 use adit_pool::money::settlement::{self, Settled};
 use adit_pool::work::bans::Bans;
+use adit_pool::work::farm::SpaceJob;
 use adit_pool::work::log::{ShareLog, ShareLogError};
 use adit_pool::work::workers::Workers;
 use adit_primitives::BlockId;
 use adit_primitives::accounts::{Accounts, AccountsError, Ban, Change};
 use adit_primitives::contract::payout::Economics;
 use adit_primitives::storage::StorageError;
+use last_payment::LastPaymentError;
 use others::Looked;
 use payments::Paying;
 use std::collections::BTreeMap;
@@ -63,6 +66,8 @@ pub struct Bookkeeping {
     pub workers: Arc<Workers>,
     pub bans: Arc<Mutex<Bans>>,
     pub current: watch::Receiver<Option<Arc<Current>>>,
+    /// The job that farmers have.
+    pub space: watch::Receiver<Option<Arc<SpaceJob>>>,
     pub economics: watch::Receiver<Option<Economics>>,
     pub metrics: Arc<PoolMetrics>,
     pub waits: Waits,
@@ -85,6 +90,8 @@ pub enum BooksFailure {
     Rounds(#[from] RoundsError),
     #[error(transparent)]
     Payment(#[from] PaymentError),
+    #[error(transparent)]
+    LastPayment(#[from] LastPaymentError),
     #[error(transparent)]
     Books(#[from] AccountsError),
     #[error("the notes of solved blocks: {0}")]
@@ -167,16 +174,19 @@ impl Bookkeeping {
             self.find_others(&mut looked).await;
             self.follow_blocks().await;
             self.split().await;
-            let now_tip = self.current.borrow().as_ref().map(|current| current.tip);
+            let hashed = self.current.borrow().as_ref().map(|current| current.tip);
+            let now_tip = hashed.or_else(|| self.space.borrow().as_ref().map(|job| job.template.previous));
             if now_tip != tip || settled.elapsed() >= SETTLE_INTERVAL {
                 (tip, settled) = (now_tip, tokio::time::Instant::now());
                 self.settle().await;
             }
-            if paid.elapsed() >= self.payment_interval {
-                paid = tokio::time::Instant::now();
-                self.plan_payment().await;
+            if self.may_pay(&mut paying).await {
+                if paid.elapsed() >= self.payment_interval {
+                    paid = tokio::time::Instant::now();
+                    self.plan_payment().await;
+                }
+                self.follow_payments(&mut paying).await;
             }
-            self.follow_payments(&mut paying).await;
             if kept.elapsed() >= HOUSEKEEPING_INTERVAL {
                 kept = tokio::time::Instant::now();
                 self.keep_house().await;

@@ -4,16 +4,17 @@
 //! in the log and would survive `kill -9`, not before; several checkers' shares go into the log together. A block leaves for the upstream
 //! the moment it is hashed. In a peer-to-peer pool shares go to the log that all its nodes keep, which says when they are certified.
 
-use super::connections::{Connections, Note};
+use super::connections::{self, Connections};
 use super::metrics::PoolMetrics;
 use super::shared::{MinerName, SharedPool};
+use super::solved::Note;
 use crate::clock::Clock;
 use adit_pool::work::bans::Bans;
 use adit_pool::work::check::{Checker, Trouble};
 use adit_pool::work::job::JobBook;
 use adit_pool::work::log::{NewShare, ShareLog};
 use adit_pool::work::retarget::ConnectionId;
-use adit_pool::work::share::{Outcome, Refusal, SolvedBlock, Submission};
+use adit_pool::work::share::{Outcome, Refusal, Submission};
 use adit_primitives::Timestamp;
 use adit_primitives::accounts::{Ban, ShareSequence};
 use adit_protocol::stratum::message;
@@ -56,7 +57,7 @@ pub struct Claimed {
 
 /// A block, with the place in the log that its window ends at, once that is known.
 pub struct Solved {
-    pub block: SolvedBlock,
+    pub note: Note,
     pub shares_end: oneshot::Receiver<ShareSequence>,
     /// When the checker had its hash.
     pub hashed: Instant,
@@ -67,14 +68,11 @@ pub struct CheckingParts {
     /// One for each thread.
     pub checkers: Vec<Checker>,
     pub log: Arc<ShareLog>,
-    pub connections: Arc<Connections>,
-    pub bans: Arc<Mutex<Bans>>,
     pub metrics: Arc<PoolMetrics>,
     pub clock: Clock,
     /// Where blocks go.
     pub solved: mpsc::UnboundedSender<Solved>,
-    /// Where new bans go, to be kept.
-    pub banned: mpsc::UnboundedSender<Ban>,
+    pub warden: Warden,
     pub jobs: Arc<JobBook>,
     /// The other nodes, in a peer-to-peer pool.
     pub shared: Option<SharedPool>,
@@ -101,15 +99,14 @@ struct Group {
 impl Checking {
     /// Starts the threads.
     pub fn start(parts: CheckingParts) -> std::io::Result<(Self, CheckingThreads)> {
-        let CheckingParts { checkers, log, connections, bans, metrics, clock, solved, banned, jobs, shared } = parts;
+        let CheckingParts { checkers, log, metrics, clock, solved, warden, jobs, shared } = parts;
         let (groups, group_receiver) = mpsc::channel(GROUPS_WAITING_MAX);
         let keeper = Keeper {
             log,
-            connections,
-            bans,
+            connections: Arc::clone(&warden.connections),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
-            banned,
+            warden,
             jobs,
             shared,
         };
@@ -174,8 +171,8 @@ impl CheckerThread {
 
     fn check(&mut self, parcels: Vec<Parcel>) -> Group {
         let shares: Vec<_> = parcels.iter().flat_map(|parcel| &parcel.shares).map(|share| share.submission).collect();
-        let (solved, mut blocks) = (&self.solved, Vec::new());
-        let checked = self.checker.check(&shares, (self.clock)(), &mut |block| {
+        let (solved, mut blocks, now) = (&self.solved, Vec::new(), (self.clock)());
+        let checked = self.checker.check(&shares, now, &mut |block| {
             let hashed = Instant::now();
             if block.job.template.coinbase.base.is_some_and(|base| base.round == 0) {
                 return tracing::info!(block = %block.id, "a block found before any share was credited is kept back: it would pay nobody");
@@ -183,7 +180,8 @@ impl CheckerThread {
             let (sender, shares_end) = oneshot::channel();
             blocks.push(sender);
             // Without anyone to take it the pool is at its end, and the find is in the checker's log line alone.
-            if solved.send(Solved { block, shares_end, hashed }).is_err() {
+            let note = Note::new(&block, now);
+            if solved.send(Solved { note, shares_end, hashed }).is_err() {
                 tracing::error!("a block was found while the pool ended");
             }
         });
@@ -199,14 +197,23 @@ impl CheckerThread {
     }
 }
 
+/// Bans whoever sends too much that is invalid.
+#[derive(Clone)]
+pub struct Warden {
+    pub connections: Arc<Connections>,
+    pub bans: Arc<Mutex<Bans>>,
+    pub metrics: Arc<PoolMetrics>,
+    /// Where new bans go, to be kept.
+    pub banned: mpsc::UnboundedSender<Ban>,
+}
+
 /// Owns the log.
 struct Keeper {
     log: Arc<ShareLog>,
     connections: Arc<Connections>,
-    bans: Arc<Mutex<Bans>>,
     metrics: Arc<PoolMetrics>,
     clock: Clock,
-    banned: mpsc::UnboundedSender<Ban>,
+    warden: Warden,
     jobs: Arc<JobBook>,
     shared: Option<SharedPool>,
 }
@@ -312,7 +319,14 @@ impl Keeper {
             answers.push((share.ticket, verdict));
         }
         self.connections.credit(connection, &credits, now);
-        self.connections.tell(connection, Note::Judged(answers));
+        self.connections.tell(connection, connections::Note::Judged(answers));
+        self.warden.note(origin, &tallies, now);
+    }
+}
+
+impl Warden {
+    /// Notes how many of the shares that somebody there sent under each name were invalid, and bans whom that is enough of.
+    pub fn note(&self, origin: IpAddr, tallies: &[(Arc<str>, u64, u64)], now: Timestamp) {
         let mut bans = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
         let new: Vec<Ban> = tallies
             .iter()

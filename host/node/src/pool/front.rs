@@ -10,6 +10,7 @@ use super::shared::SharedPool;
 use crate::clock::Clock;
 use crate::server::{Unstalled, ended};
 use adit_pool::work::extranonce::{Extranonce, Extranonces};
+use adit_pool::work::farm::SpaceJob;
 use adit_pool::work::limits::Connections as OpenConnections;
 use adit_pool::work::retarget::DifficultyBounds;
 use adit_pool::work::workers::Workers;
@@ -50,6 +51,8 @@ pub struct Front {
     /// The other nodes, in a peer-to-peer pool.
     pub shared: Option<SharedPool>,
     pub jobs: watch::Receiver<Option<Arc<Current>>>,
+    /// The job that farmers have.
+    pub space: watch::Receiver<Option<Arc<SpaceJob>>>,
     pub checking: Checking,
     pub members: Members,
     pub workers: Arc<Workers>,
@@ -75,7 +78,9 @@ pub struct Port {
 impl Front {
     /// Returns within which difficulties lie now.
     pub fn bounds(&self) -> DifficultyBounds {
-        let block = self.jobs.borrow().as_ref().map(|current| target_difficulty(current.target));
+        let hashed = self.jobs.borrow().as_ref().map(|current| current.target);
+        let target = hashed.or_else(|| self.space.borrow().as_ref().map(|job| job.template.challenge.target));
+        let block = target.map(target_difficulty);
         DifficultyBounds { least: self.difficulties.least, greatest: block.unwrap_or(ShareDifficulty::MAX) }
     }
 

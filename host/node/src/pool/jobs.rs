@@ -1,14 +1,15 @@
 //! From the upstreams' templates to the job that every miner has: fetched when the tip moves or the job is old, told to all at once.
 
 use super::metrics::PoolMetrics;
-use super::upstream::{Fetched, Mark};
+use super::upstream::{Fetched, Mark, Wanted};
 use super::upstreams::Upstreams;
 use crate::clock::Clock;
 use crate::server::ended;
+use adit_pool::work::farm::{SpaceBook, SpaceJob, SpaceTemplate};
 use adit_pool::work::job::{Job, JobBook};
 use adit_pool::work::template::{BlockTemplate, Commitment};
 use adit_primitives::contract::payout::Economics;
-use adit_primitives::{BlockId, Target};
+use adit_primitives::{Amount, BlockId, Height, Target, Timestamp};
 use adit_protocol::stratum::job as wire;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use tokio::sync::watch;
 
 /// The longest time without a job: there are miners that give a silent pool up after two minutes.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// The shortest time between two templates.
+const PATIENCE_MIN: Duration = Duration::from_millis(50);
 
 /// Blocks over which fees are averaged.
 const FEES_BLOCKS: usize = 144;
@@ -39,6 +43,9 @@ pub struct Following {
     pub book: Arc<JobBook>,
     pub lifetime: Duration,
     pub current: watch::Sender<Option<Arc<Current>>>,
+    /// The same two for farmers.
+    pub space_book: Arc<SpaceBook>,
+    pub space: watch::Sender<Option<Arc<SpaceJob>>>,
     pub economics: watch::Sender<Option<Economics>>,
     pub metrics: Arc<PoolMetrics>,
     pub clock: Clock,
@@ -77,26 +84,68 @@ impl Following {
         }
     }
 
-    /// How long the current job may go on.
+    /// How long the current job may go on: farmers' no longer than its challenge.
     fn patience(&self) -> Duration {
-        let age = self.book.newest().map(|job| (self.clock)().to_millis().saturating_sub(job.made.to_millis()));
-        age.map_or(Duration::ZERO, |age| self.lifetime.saturating_sub(Duration::from_millis(age)))
-            .max(Duration::from_millis(50))
+        let now = (self.clock)().to_millis();
+        let left = |made: Timestamp, whole: Duration| {
+            whole.saturating_sub(Duration::from_millis(now.saturating_sub(made.to_millis())))
+        };
+        let hashed = self.book.newest().map(|job| left(job.made, self.lifetime));
+        let farmed = self.space_book.newest().map(|job| {
+            // By the clock of whoever made the template: this one's may go otherwise.
+            let SpaceTemplate { challenge, time, .. } = &job.template;
+            let stands = challenge.closes.to_millis().saturating_sub(time.to_millis());
+            left(job.made, self.lifetime.min(Duration::from_millis(stands)))
+        });
+        hashed.or(farmed).unwrap_or_default().max(PATIENCE_MIN)
     }
 
     /// Makes a template the job, where it is news. Returns what to wait for a newer one with.
     fn offer(&mut self, fetched: Fetched) -> Mark {
-        self.upstreams.mines_at(fetched.template.height);
+        self.upstreams.mines_at(fetched.template.height());
         self.metrics.templates.inc();
-        self.put_before(fetched.template);
+        match fetched.template {
+            Wanted::Work(template) => self.put_before(template),
+            Wanted::Space(template) => self.put_before_farmers(template),
+        }
         fetched.mark
     }
 
-    fn put_before(&mut self, template: BlockTemplate) {
-        self.fees.insert(template.height.0, template.fees.to_atoms());
+    fn put_before_farmers(&mut self, template: SpaceTemplate) {
+        self.note_fees(template.height, template.fees);
+        let offered = match self.space_book.offer(template, (self.clock)()) {
+            Ok(offered) => offered,
+            Err(error) => return tracing::error!(%error, "an upstream's template cannot be farmed"),
+        };
+        if !offered.is_new {
+            return;
+        }
+        let (job, SpaceTemplate { height, reward, fees, challenge, .. }) = (&offered.job, &offered.job.template);
+        self.tell_worth(*reward, *fees, challenge.target);
+        tracing::debug!(job = %job.id, height = height.0, challenge = %challenge.challenge, "new job for farmers");
+        self.metrics.jobs.inc();
+        self.metrics.height.set(i64::try_from(height.0).unwrap_or(i64::MAX));
+        self.space.send_replace(Some(offered.job));
+    }
+
+    fn note_fees(&mut self, height: Height, fees: Amount) {
+        self.fees.insert(height.0, fees.to_atoms());
         while self.fees.len() > FEES_BLOCKS {
             self.fees.pop_first();
         }
+    }
+
+    /// Says what shares of a block are worth.
+    fn tell_worth(&self, reward: Amount, fees: Amount, target: Target) {
+        self.economics.send_replace(Some(Economics {
+            subsidy: reward.to_atoms().saturating_sub(fees.to_atoms()),
+            mean_fees: self.fees.values().sum::<u64>() / u64::try_from(self.fees.len()).unwrap_or(1).max(1),
+            work: target.work(),
+        }));
+    }
+
+    fn put_before(&mut self, template: BlockTemplate) {
+        self.note_fees(template.height, template.fees);
         let offered = match self.book.offer(template, (self.clock)()) {
             Ok(offered) => offered,
             Err(error) => return tracing::error!(%error, "an upstream's template cannot be mined"),
@@ -106,11 +155,7 @@ impl Following {
         }
         let job = offered.job;
         let template = &job.template;
-        self.economics.send_replace(Some(Economics {
-            subsidy: template.reward.to_atoms().saturating_sub(template.fees.to_atoms()),
-            mean_fees: self.fees.values().sum::<u64>() / u64::try_from(self.fees.len()).unwrap_or(1).max(1),
-            work: template.target.work(),
-        }));
+        self.tell_worth(template.reward, template.fees, template.target);
         tracing::debug!(job = %job.id, height = template.height.0, clean = offered.clean, "new job");
         self.metrics.jobs.inc();
         self.metrics.height.set(i64::try_from(template.height.0).unwrap_or(i64::MAX));

@@ -4,6 +4,7 @@
 //! What a loss of power needs, [`Written::sync`], is done while the block is on its way. A file is never believed by its name: it ends
 //! with a digest of the rest.
 
+use adit_pool::work::partial::SolvedSpace;
 use adit_pool::work::share::SolvedBlock;
 use adit_primitives::accounts::{Block, BlockState, ShareSequence, WorkerId};
 use adit_primitives::contract::payout::AccountId;
@@ -58,6 +59,27 @@ impl Note {
             found: found.to_millis(),
             bytes: solved.block.clone(),
         }
+    }
+
+    /// Takes down a block that plots won.
+    pub fn of_space(solved: &SolvedSpace, found: Timestamp) -> Self {
+        let template = &solved.job.template;
+        Self {
+            id: solved.id,
+            height: template.height.0,
+            reward: template.reward.to_atoms(),
+            fees: template.fees.to_atoms(),
+            work: template.challenge.target.work().0,
+            finder: solved.account.0,
+            worker: solved.worker.0,
+            found: found.to_millis(),
+            bytes: solved.block.clone(),
+        }
+    }
+
+    /// Returns the height of the block, when it was found, and its bytes.
+    pub fn parts(&self) -> (Height, Timestamp, &[u8]) {
+        (Height(self.height), Timestamp::from_millis(self.found), &self.bytes)
     }
 
     /// Returns the block's id.

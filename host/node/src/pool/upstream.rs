@@ -14,13 +14,17 @@ pub mod shared;
 use adit::AditNode;
 use adit_pool::money::payments::Sighting;
 use adit_pool::money::rounds::Standing;
+use adit_pool::work::farm::SpaceTemplate;
 use adit_pool::work::template::{BlockTemplate, TemplateError};
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
+use adit_primitives::contract::payout::Economics;
+use adit_primitives::contract::space::Registration;
 use adit_primitives::{BlockId, Height, TxId};
 use bitcoin::BitcoinNode;
 use remote::RemoteNode;
 use rpc::RpcError;
 use shared::SharedNode;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Why an upstream gave no answer that can be used.
@@ -60,8 +64,45 @@ pub enum Submitted {
 
 /// A template, and what to wait for a newer one with.
 pub struct Fetched {
-    pub template: BlockTemplate,
+    pub template: Wanted,
     pub mark: Mark,
+}
+
+/// What a node wants done for its next block.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// Headers hashed.
+    Work(BlockTemplate),
+    /// Plots looked through.
+    Space(SpaceTemplate),
+}
+
+impl Wanted {
+    /// Refuses what no pool could mine or farm.
+    pub fn check(&self) -> Result<(), TemplateError> {
+        match self {
+            Self::Work(template) => template.check(),
+            Self::Space(template) => template.check(),
+        }
+    }
+
+    /// Returns the height of the block.
+    pub const fn height(&self) -> Height {
+        match self {
+            Self::Work(template) => template.height,
+            Self::Space(template) => template.height,
+        }
+    }
+
+    /// Returns what the block is worth, with the fees of its own payments for those of others.
+    pub fn economics(&self) -> Economics {
+        let (reward, fees, target) = match self {
+            Self::Work(template) => (template.reward, template.fees, template.target),
+            Self::Space(template) => (template.reward, template.fees, template.challenge.target),
+        };
+        let subsidy = reward.to_atoms().saturating_sub(fees.to_atoms());
+        Economics { subsidy, mean_fees: fees.to_atoms(), work: target.work() }
+    }
 }
 
 /// The state of the chain at which a template was made.
@@ -131,6 +172,21 @@ impl Upstream {
             Self::Shared(node) => Ok(node.standing(id, height)),
             Self::Remote(node) => node.standing(id, height).await,
             Self::Bitcoin(node) => node.standing(id, height).await,
+        }
+    }
+
+    /// Has plots registered, for somebody from there, and returns the height at which the chain has each.
+    pub async fn register(
+        &self,
+        source: IpAddr,
+        plots: Vec<Registration>,
+    ) -> Result<Vec<Option<Height>>, UpstreamError> {
+        match self {
+            Self::Adit(node) => node.register(source, plots).await,
+            Self::Remote(node) => node.register(&plots).await,
+            Self::Shared(_) | Self::Bitcoin(_) => {
+                Err(UpstreamError::Chain { detail: "its chain registers no plots".to_owned() })
+            }
         }
     }
 

@@ -9,9 +9,11 @@ use adit_pool::money::payments::Sighting;
 use adit_pool::money::rounds::Standing;
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
 use adit_primitives::contract::payout::Economics;
+use adit_primitives::contract::space::Registration;
 use adit_primitives::{BlockId, Height, Timestamp, TxId};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -155,7 +157,7 @@ impl Upstreams {
         let question = self.turns.ask(node);
         let fetched = self.fetch(node, since, patience).await;
         let mined = Height(self.mined.load(Ordering::Relaxed));
-        let fetched = fetched.and_then(|fetched| match fetched.template.height {
+        let fetched = fetched.and_then(|fetched| match fetched.template.height() {
             height if caught_up && height < mined => Err(UpstreamError::Behind { height, mined }),
             _ => Ok(fetched),
         });
@@ -182,9 +184,7 @@ impl Upstreams {
     pub async fn economics(&self) -> Option<Economics> {
         for node in 0..self.nodes.len() {
             if let Ok(fetched) = self.template(node, None, Duration::ZERO).await {
-                let (reward, fees) = (fetched.template.reward.to_atoms(), fetched.template.fees.to_atoms());
-                let subsidy = reward.saturating_sub(fees);
-                return Some(Economics { subsidy, mean_fees: fees, work: fetched.template.target.work() });
+                return Some(fetched.template.economics());
             }
         }
         None
@@ -226,6 +226,15 @@ impl Upstreams {
     /// See [`Upstream::standing`].
     pub async fn standing(&self, id: BlockId, height: Height) -> Result<Option<Standing>, UpstreamError> {
         self.asked().standing(id, height).await
+    }
+
+    /// See [`Upstream::register`].
+    pub async fn register(
+        &self,
+        source: IpAddr,
+        plots: Vec<Registration>,
+    ) -> Result<Vec<Option<Height>>, UpstreamError> {
+        self.asked().register(source, plots).await
     }
 
     /// See [`Upstream::address`].

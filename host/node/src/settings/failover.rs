@@ -86,6 +86,13 @@ impl FailoverSettings {
 }
 
 impl UpstreamPlace {
+    /// Returns the same place with a path behind its address.
+    pub fn below(mut self, path: &str) -> Self {
+        let (Self::Address(url) | Self::Described(DescribedPlace { url, .. })) = &mut self;
+        *url = format!("{}{path}", url.trim_end_matches('/'));
+        self
+    }
+
     /// Returns the address.
     pub fn url(&self) -> &str {
         match self {

@@ -242,7 +242,7 @@ pub struct PoolLimits {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default = "JoinSettings::unset")]
 pub struct JoinSettings {
-    /// Stratum pools, in order of preference: `stratum+tcp://pool.example:3333`, or `stratum+ssl://` for TLS.
+    /// Stratum pools, in order of preference: `stratum+tcp://pool.example:3333`, or `stratum+ssl://` for TLS. Where plots win blocks, the APIs of pools: `https://pool.example:8646`.
     #[schemars(length(max = 16))]
     pub pools: Vec<UpstreamPlace>,
     /// Who is paid there. Without it, the miner's own address.

@@ -65,6 +65,9 @@ pub enum Trouble {
     ValidatorFault(Fault),
     #[error("the native engine for merkle trees is dropped: {0}")]
     TreeFault(Fault),
+    /// Partial proofs could not be read.
+    #[error("the rules gave no answer on partial proofs: {0}")]
+    RulesFault(Fault),
 }
 
 impl Checker {
@@ -88,7 +91,8 @@ impl Checker {
         let refused = prepared.refused.iter().map(|refusal| refusal.map_or(UNJUDGED, Outcome::Refused));
         let mut outcomes: Vec<_> = refused.collect();
         prepared.shares.iter().zip(judged).for_each(|(share, outcome)| outcomes[share.index] = outcome);
-        self.parts.workers.note(batch, &outcomes, now);
+        let seen = batch.iter().zip(&outcomes).map(|(share, outcome)| (share.worker, share.difficulty, *outcome));
+        self.parts.workers.note(seen, now);
         Checked { outcomes, troubles }
     }
 
@@ -110,7 +114,7 @@ impl Checker {
 
 const UNJUDGED: Outcome = Outcome::Refused(Refusal::Unjudged);
 
-fn short(function: &str, answers: usize, questions: usize) -> Fault {
+pub(crate) fn short(function: &str, answers: usize, questions: usize) -> Fault {
     Fault {
         class: FaultClass::Plugin,
         plugin: String::new(),

@@ -4,28 +4,34 @@ use adit_primitives::Timestamp;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Thousandths of a share.
-const MILLI: u64 = 1000;
+/// Milliseconds of a second.
+const SECOND_MS: u64 = 1000;
 
-/// A token bucket: it fills at a rate and holds what comes in one second. Starts full.
+/// A token bucket: it holds what comes back over some time, and fills evenly. Starts full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bucket {
-    /// Thousandths that were taken and have not come back yet.
+    /// What was taken and has not come back yet, each token in as many parts as its time has milliseconds.
     taken: u64,
     /// The last time it was asked.
     last: Timestamp,
 }
 
 impl Bucket {
-    /// Takes one where there is one. `rate` is how many come back in a second.
+    /// Takes one where there is one. `rate` is how many it holds, and how many come back in a second.
     pub fn take(&mut self, rate: u32, now: Timestamp) -> bool {
+        self.take_of(rate, SECOND_MS, now)
+    }
+
+    /// Takes one where there is one. `count` is how many it holds, and how many come back in `over_ms` milliseconds. Both are the same in every
+    /// call.
+    pub fn take_of(&mut self, count: u32, over_ms: u64, now: Timestamp) -> bool {
         let passed_ms = now.to_millis().saturating_sub(self.last.to_millis());
         // A clock that is set back gives nothing and takes nothing.
         self.last = self.last.max(now);
-        self.taken = self.taken.saturating_sub(passed_ms.saturating_mul(rate.into()));
-        let fits = self.taken + MILLI <= u64::from(rate) * MILLI;
+        self.taken = self.taken.saturating_sub(passed_ms.saturating_mul(count.into()));
+        let fits = self.taken.saturating_add(over_ms) <= over_ms.saturating_mul(count.into());
         if fits {
-            self.taken += MILLI;
+            self.taken += over_ms;
         }
         fits
     }
@@ -112,6 +118,18 @@ mod tests {
         let start = 1_000_000;
         let granted = (0..10_000).filter(|milli| bucket.take(100, Timestamp::from_millis(start + milli))).count();
         assert_eq!(granted, 100 + 999, "a second's worth at once, and 100 in each of ten seconds");
+    }
+
+    #[test]
+    fn a_bucket_of_an_hour_gives_an_hours_worth_at_once_and_then_one_after_another() {
+        const HOUR_MS: u64 = 3_600_000;
+        let mut bucket = Bucket::default();
+        let mut take = |second| bucket.take_of(360, HOUR_MS, Timestamp::from_secs(1_000_000 + second));
+        assert_eq!((0..1000).filter(|_| take(0)).count(), 360);
+        assert!(!take(9));
+        assert!(take(10), "one in ten seconds");
+        assert!(!take(19));
+        assert_eq!((0..1000).filter(|_| take(1_000_000)).count(), 360, "no more is saved up");
     }
 
     #[test]

@@ -60,6 +60,10 @@ pub enum Refusal {
     Version,
     /// The extranonce has not the length that the job has room for.
     Extranonce,
+    /// A farmer's proof does not hold: signature, path, plot or challenge is another.
+    Proof,
+    /// A farmer's plot is not registered, or not for long enough.
+    Unregistered,
     /// The share validator's own policy.
     Policy,
     /// So many shares came for the job that no more can be remembered.
@@ -110,7 +114,7 @@ impl ShareKey {
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::UnknownJob,
         Self::Stale,
         Self::Duplicate,
@@ -118,6 +122,8 @@ impl Refusal {
         Self::Time,
         Self::Version,
         Self::Extranonce,
+        Self::Proof,
+        Self::Unregistered,
         Self::Policy,
         Self::Full,
         Self::Unjudged,
@@ -129,7 +135,8 @@ impl Refusal {
             Self::UnknownJob | Self::Stale => 21,
             Self::Duplicate => 22,
             Self::LowDifficulty => 23,
-            Self::Time | Self::Version | Self::Extranonce | Self::Policy | Self::Full | Self::Unjudged => 20,
+            Self::Time | Self::Version | Self::Extranonce | Self::Proof | Self::Unregistered => 20,
+            Self::Policy | Self::Full | Self::Unjudged => 20,
         }
     }
 
@@ -143,6 +150,8 @@ impl Refusal {
             Self::Time => "time out of range",
             Self::Version => "version bits outside of the mask",
             Self::Extranonce => "extranonce2 of the wrong length",
+            Self::Proof => "the proof does not hold",
+            Self::Unregistered => "the plot is not registered, or not for long enough",
             Self::Policy => "refused by the pool's policy",
             Self::Full => "too many shares for this job",
             Self::Unjudged => "share could not be judged",
@@ -159,6 +168,8 @@ impl Refusal {
             Self::Time => "time",
             Self::Version => "version",
             Self::Extranonce => "extranonce",
+            Self::Proof => "proof",
+            Self::Unregistered => "unregistered",
             Self::Policy => "policy",
             Self::Full => "full",
             Self::Unjudged => "unjudged",
@@ -169,8 +180,9 @@ impl Refusal {
     /// refuses bad records must not make them worse.
     pub const fn is_invalid(self) -> bool {
         match self {
-            Self::Duplicate | Self::LowDifficulty | Self::Time | Self::Version | Self::Extranonce => true,
-            Self::UnknownJob | Self::Stale | Self::Policy | Self::Full | Self::Unjudged => false,
+            Self::Duplicate | Self::LowDifficulty | Self::Time | Self::Version | Self::Extranonce | Self::Proof => true,
+            // A farmer may know of a registration, or of the end of one, before the pool does.
+            Self::UnknownJob | Self::Stale | Self::Unregistered | Self::Policy | Self::Full | Self::Unjudged => false,
         }
     }
 
@@ -220,6 +232,6 @@ mod tests {
     #[test]
     fn codes_are_those_that_miners_know() {
         let codes = Refusal::ALL.map(Refusal::code);
-        assert_eq!(codes, [21, 21, 22, 23, 20, 20, 20, 20, 20, 20]);
+        assert_eq!(codes, [21, 21, 22, 23, 20, 20, 20, 20, 20, 20, 20, 20]);
     }
 }

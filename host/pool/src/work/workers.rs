@@ -3,10 +3,10 @@
 //! A worker that was silent for long is forgotten, and so is the one silent for longest where there are too many. Nothing here is money.
 
 use crate::work::limits::Bucket;
-use crate::work::share::{Outcome, Submission};
+use crate::work::share::Outcome;
 use adit_primitives::Timestamp;
 use adit_primitives::accounts::WorkerId;
-use adit_primitives::contract::shares::WorkerRecord;
+use adit_primitives::contract::shares::{ShareDifficulty, WorkerRecord};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -79,14 +79,14 @@ impl Workers {
     }
 
     /// Notes what became of a batch.
-    pub fn note(&self, batch: &[Submission], outcomes: &[Outcome], now: Timestamp) {
+    pub fn note(&self, batch: impl IntoIterator<Item = (WorkerId, ShareDifficulty, Outcome)>, now: Timestamp) {
         let mut known = self.lock();
-        for (submission, outcome) in batch.iter().zip(outcomes) {
-            let worker = known.seen(&self.rules, submission.worker, now);
+        for (worker, difficulty, outcome) in batch {
+            let worker = known.seen(&self.rules, worker, now);
             match outcome {
                 Outcome::Accepted { .. } => {
                     worker.valid += 1;
-                    worker.speed.add(submission.difficulty.work(), now);
+                    worker.speed.add(difficulty.work(), now);
                 }
                 Outcome::Refused(refusal) if refusal.is_invalid() => worker.invalid += 1,
                 Outcome::Refused(refusal) if refusal.is_late() => worker.stale += 1,
@@ -239,11 +239,7 @@ fn place(slice: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::work::extranonce::Extranonce;
-    use crate::work::job::JobId;
     use crate::work::share::Refusal;
-    use adit_primitives::contract::payout::AccountId;
-    use adit_primitives::contract::shares::ShareDifficulty;
 
     const RULES: WorkerRules = WorkerRules { workers_max: 3, idle_ms: 3_600_000, shares_per_second: 100 };
     const ACCEPTED: Outcome = Outcome::Accepted { is_block: false };
@@ -253,20 +249,7 @@ mod tests {
     }
 
     fn note(workers: &Workers, worker: u32, outcome: Outcome, now: Timestamp) {
-        let submission = Submission {
-            account: AccountId(1),
-            worker: WorkerId(worker),
-            job: JobId(0),
-            difficulty: ShareDifficulty::from_log2_hashes(20),
-            extranonce1: Extranonce::default(),
-            extranonce2: Extranonce::default(),
-            time: 0,
-            nonce: 0,
-            version_bits: None,
-            version_mask: 0,
-            commitment: None,
-        };
-        workers.note(&[submission], &[outcome], now);
+        workers.note([(WorkerId(worker), ShareDifficulty::from_log2_hashes(20), outcome)], now);
     }
 
     #[test]
@@ -276,7 +259,7 @@ mod tests {
             note(&workers, 1, outcome, at(0));
         }
         let status = workers.status(WorkerId(1), at(2)).unwrap();
-        assert_eq!(status.record, WorkerRecord { valid: 2, invalid: 5, known_ms: 2000 });
+        assert_eq!(status.record, WorkerRecord { valid: 2, invalid: 6, known_ms: 2000 });
         assert_eq!((status.stale, status.last_seen), (2, at(0)));
         assert_eq!(workers.records([WorkerId(2), WorkerId(1)], at(2)), [WorkerRecord::default(), status.record]);
         assert!(workers.status(WorkerId(2), at(2)).is_none(), "who is asked after is not remembered for it");

@@ -170,7 +170,9 @@ pub async fn stats(State(api): State<Arc<PoolApi>>) -> Result<Json<StatsResponse
     let readout = api.readout();
     let (valid, invalid) = api.metrics.shares();
     let rate = |part: u64, other: u64| if part == 0 { 0.0 } else { part as f64 / (part + other) as f64 };
-    let height = api.front.jobs.borrow().as_ref().map_or(0, |current| current.job.template.height.0);
+    let hashed = api.front.jobs.borrow().as_ref().map(|current| current.job.template.height.0);
+    let farmed = || api.front.space.borrow().as_ref().map(|job| job.template.height.0);
+    let height = hashed.or_else(farmed).unwrap_or(0);
     Ok(Json(StatsResponse {
         name: api.name.clone(),
         scheme: api.scheme.clone(),
@@ -276,7 +278,7 @@ pub async fn metrics(State(api): State<Arc<PoolApi>>) -> Result<Response, ApiErr
 ))]
 pub async fn ready(State(api): State<Arc<PoolApi>>) -> Result<&'static str, ApiError> {
     let pool = api.running()?;
-    let has_job = pool.front.jobs.borrow().is_some();
+    let has_job = pool.front.jobs.borrow().is_some() || pool.front.space.borrow().is_some();
     if has_job && pool.upstreams.are_ready(READY_WITHIN) {
         return Ok("ready");
     }

@@ -71,12 +71,11 @@ impl Bookkeeping {
 
     /// Notes a block, then brings it to the upstreams and into the books, both at once.
     pub(super) async fn take(self: Arc<Self>, solved: Solved) {
-        let Solved { block, shares_end, hashed } = solved;
-        let (id, height, found) = (block.id, block.job.template.height, (self.clock)());
-        let note = Note::new(&block, found);
+        let Solved { note, shares_end, hashed } = solved;
         let written = self.write(note.clone()).await;
         let waited = hashed.elapsed();
-        let bytes: Arc<[u8]> = block.block.into();
+        let (id, (height, found, bytes)) = (note.id(), note.parts());
+        let bytes: Arc<[u8]> = bytes.into();
         let (answer, ()) = tokio::join!(self.upstreams.submit(&bytes), async {
             self.metrics.block_found(waited);
             tracing::info!(block = %id, height = height.0, ?waited, "the pool found a block");

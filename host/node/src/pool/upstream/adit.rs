@@ -1,6 +1,6 @@
 //! The chain of this process as the pool's upstream: templates pushed by its snapshots, blocks and payments by its mailbox.
 
-use super::{Fetched, Mark, Submitted, UpstreamError, WalletError};
+use super::{Fetched, Mark, Submitted, UpstreamError, WalletError, Wanted};
 use crate::chain::{ChainHandle, Client, SubmitError, Unavailable};
 use adit_chain::{
     AddressPrefix, Block, BlockError, MempoolError, OutPoint, Output, Payment, SecretKey, TemplateRequest, Transaction,
@@ -9,10 +9,14 @@ use adit_chain::{
 use adit_pool::money::payments::Sighting;
 use adit_pool::money::rounds::Standing;
 use adit_pool::work::adit::{self, AditWork};
+use adit_pool::work::farm::SpaceTemplate;
 use adit_pool::work::template::{BlockTemplate, JOB_BYTES, TemplateError};
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
+use adit_primitives::contract::space::{Challenge, Registration};
 use adit_primitives::{Amount, BlockId, Decode, Encode, Hash256, Height, TxId};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many of the pool's outputs are looked at for a payment.
@@ -95,13 +99,45 @@ impl AditNode {
             match self.chain.template(Client::Own, request.clone()).await {
                 Ok(Ok(template)) => {
                     let mark = Mark::State(template.state_version);
-                    return Ok(Fetched { template: block_template(&template, purse.extranonce_bytes)?, mark });
+                    let template = match &template.challenge {
+                        Some(challenge) => Wanted::Space(self.space_template(&template, challenge)),
+                        None => Wanted::Work(block_template(&template, purse.extranonce_bytes)?),
+                    };
+                    return Ok(Fetched { template, mark });
                 }
                 Ok(Err(error)) => return Err(UpstreamError::Chain { detail: error.to_string() }),
                 Err(Unavailable::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
                 Err(Unavailable::Stopped) => return Err(stopped()),
             }
         }
+    }
+
+    fn space_template(&self, template: &WorkTemplate, challenge: &Challenge) -> SpaceTemplate {
+        let most = usize::try_from(challenge.registrations_max).unwrap_or(usize::MAX);
+        SpaceTemplate {
+            height: template.requirements.height,
+            previous: template.requirements.parents.first().copied().unwrap_or_default(),
+            header: template.header.clone(),
+            challenge: challenge.clone(),
+            time: template.time,
+            bits: template.requirements.bits,
+            body_root: template.body_root,
+            register: self.chain.plots().waiting_first(most),
+            transactions: transactions(template),
+            reward: template.coinbase.output_sum().unwrap_or(Amount::ZERO),
+            fees: template.fees,
+        }
+    }
+
+    pub async fn register(
+        &self,
+        source: IpAddr,
+        plots: Vec<Registration>,
+    ) -> Result<Vec<Option<Height>>, UpstreamError> {
+        let failed = |detail: String| UpstreamError::Chain { detail };
+        let known = Arc::clone(self.chain.plots());
+        let heights = tokio::task::spawn_blocking(move || known.register(Some(source), &plots)).await;
+        heights.map_err(|_| failed("looking for plots panicked".to_owned()))?.map_err(|error| failed(error.to_string()))
     }
 
     pub async fn submit(&self, block: &[u8]) -> Result<Submitted, UpstreamError> {
@@ -207,6 +243,12 @@ pub(super) fn stopped() -> UpstreamError {
 
 fn read(raw: &[u8]) -> Result<Transaction, UpstreamError> {
     Transaction::from_bytes(raw).map_err(|error| UpstreamError::Chain { detail: error.to_string() })
+}
+
+/// Returns coinbase and payments in canonical bytes.
+fn transactions(template: &WorkTemplate) -> Vec<Vec<u8>> {
+    let payments = template.transactions.iter().map(|pending| pending.transaction.to_bytes());
+    std::iter::once(template.coinbase.to_bytes()).chain(payments).collect()
 }
 
 /// Makes a template for miners of what the chain's own miners get: possible where headers are Bitcoin's 80 bytes.

@@ -3,7 +3,7 @@
 //! What is relied on was tried with Litecoin Core 0.21. A node's errors are read by their codes, never by their texts.
 
 use super::rpc::{Rpc, RpcError, RpcSettingsError};
-use super::{Fetched, Mark, Submitted, UpstreamError, WalletError};
+use super::{Fetched, Mark, Submitted, UpstreamError, WalletError, Wanted};
 use crate::api::shapes::Hex;
 use crate::settings::pool::UpstreamSettings;
 use adit_pool::money::payments::Sighting;
@@ -178,7 +178,7 @@ impl BitcoinNode {
         let request =
             CoinbaseRequest { pay_to: &script, tag: &self.shape.tag, extranonce_bytes: self.shape.extranonce_bytes };
         let template = bitcoin::template(&answer, &request)?;
-        Ok(Fetched { template, mark: Mark::LongPoll(answer.longpollid) })
+        Ok(Fetched { template: Wanted::Work(template), mark: Mark::LongPoll(answer.longpollid) })
     }
 
     /// Returns a template when there is news, or after `patience`.

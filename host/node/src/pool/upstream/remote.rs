@@ -1,10 +1,11 @@
 //! Another Adit node as the pool's upstream: templates pushed over its WebSocket, blocks and payments by its API.
 
 use super::adit::Purse;
-use super::{Fetched, Mark, Submitted, UpstreamError, WalletError};
+use super::{Fetched, Mark, Submitted, UpstreamError, WalletError, Wanted};
 use crate::api::block::{BlockDetail, OfferedBlock};
 use crate::api::blocks::{MineBlockRequest, MineBlockResponse, SubmitBlockResponse};
 use crate::api::shapes::{self, Hex, TransactionBody};
+use crate::api::space::{PLOTS_MAX, PlotBody, PlotsRequest, PlotsResponse};
 use crate::api::status::StatusResponse;
 use crate::api::transactions::{HoldingsResponse, LocatedBody, TransactionResponse};
 use crate::client::{NodeClient, Patience, Subscription};
@@ -13,9 +14,11 @@ use adit_chain::{OutPoint, Output, Transaction, Unspent};
 use adit_pool::money::payments::Sighting;
 use adit_pool::money::rounds::Standing;
 use adit_pool::work::adit::{self, AditWork};
-use adit_pool::work::template::{BlockTemplate, TemplateError};
+use adit_pool::work::farm::SpaceTemplate;
+use adit_pool::work::template::TemplateError;
 use adit_primitives::accounts::{PaymentOutput, SignedPayment};
 use adit_primitives::contract::PowInput;
+use adit_primitives::contract::space::Registration;
 use adit_primitives::{Amount, BlockId, Decode, Encode, Height, Target, Timestamp, TxId, U256};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -64,7 +67,7 @@ impl RemoteNode {
         let (_, response): (_, MineBlockResponse) =
             self.client.ask("mine_block", Some(&request), ONCE).await.map_err(failed)?;
         let mark = Mark::State(response.block_template.state_version);
-        Ok(Fetched { template: self.block_template(response)?, mark })
+        Ok(Fetched { template: self.wanted(response)?, mark })
     }
 
     /// Waits until the node pushes a template of another state, for so long at most.
@@ -110,6 +113,20 @@ impl RemoteNode {
         };
         let by: Option<BlockDetail> = self.known(&format!("block/{by}")).await?;
         Ok(by.map(|by| Standing::OnChain { confirmations: from(by.block.index) }))
+    }
+
+    pub async fn register(&self, plots: &[Registration]) -> Result<Vec<Option<Height>>, UpstreamError> {
+        let mut heights = Vec::with_capacity(plots.len());
+        for part in plots.chunks(PLOTS_MAX) {
+            let request = PlotsRequest { plots: part.iter().map(|plot| PlotBody::new(plot, None)).collect() };
+            let (_, answer): (_, PlotsResponse) =
+                self.client.ask("plots", Some(&request), ONCE).await.map_err(failed)?;
+            if answer.plots.len() != part.len() {
+                return Err(garbled("it is about other plots".to_owned()));
+            }
+            heights.extend(answer.plots.iter().map(|plot| plot.registered.map(Height)));
+        }
+        Ok(heights)
     }
 
     pub fn address(&self, text: &str) -> Option<String> {
@@ -190,20 +207,39 @@ impl RemoteNode {
         .collect()
     }
 
-    fn block_template(&self, response: MineBlockResponse) -> Result<BlockTemplate, UpstreamError> {
+    fn wanted(&self, response: MineBlockResponse) -> Result<Wanted, UpstreamError> {
         let template = response.block_template;
         let read = |body: TransactionBody| body.read(&self.purse.prefix).map_err(|error| garbled(error.message));
         let mut transactions = template.transactions.unwrap_or_default().into_iter().map(read);
         let coinbase = transactions.next().ok_or_else(|| garbled("it has no coinbase".to_owned()))??;
         let others = transactions.map(|transaction| transaction.map(|transaction| transaction.to_bytes()));
         let others = others.collect::<Result<Vec<_>, _>>()?;
+        let bytes = coinbase.to_bytes();
+        let (reward, height) = (coinbase.output_sum().unwrap_or(Amount::ZERO), Height(template.index));
+        let fees = Amount::from_atoms(response.mining_metadata.total_fees_atoms);
+        let time = shapes::time_of("timestamp", template.timestamp).map_err(|error| garbled(error.message))?;
+        if let Some(space) = template.space {
+            let (challenge, register) = space.read().ok_or_else(|| garbled("what farmers are asked".to_owned()))?;
+            let (previous, body_root) = (&template.previous_hash, &template.merkle_root);
+            return Ok(Wanted::Space(SpaceTemplate {
+                height,
+                previous: shapes::parse("previous_hash", previous).map_err(|error| garbled(error.message))?,
+                header: template.header.0,
+                challenge,
+                time,
+                bits: template.bits,
+                body_root: shapes::parse("merkle_root", body_root).map_err(|error| garbled(error.message))?,
+                register,
+                transactions: std::iter::once(bytes).chain(others).collect(),
+                reward,
+                fees,
+            }));
+        }
         let target = U256::from_str_radix(&template.work.target, 16);
         let target = target.map_err(|_| TemplateError::Missing { field: "target" })?;
-        let bytes = coinbase.to_bytes();
         let extra = coinbase.coinbase_data().map_or(0, |data| data.extra.len());
-        let earliest = shapes::time_of("timestamp", template.timestamp).map_err(|error| garbled(error.message))?;
-        Ok(adit::template(&AditWork {
-            height: Height(template.index),
+        Ok(Wanted::Work(adit::template(&AditWork {
+            height,
             header: template.header.0,
             pow: PowInput {
                 bytes: template.work.bytes.0,
@@ -214,14 +250,14 @@ impl RemoteNode {
             },
             target: Target(target),
             // The node says no earliest time of its own: its template's, in the whole seconds of such headers, is one that holds.
-            earliest: Timestamp::from_secs(earliest.to_secs()),
+            earliest: Timestamp::from_secs(time.to_secs()),
             extranonce_offset: bytes.len() - extra,
             extranonce_bytes: self.purse.extranonce_bytes,
-            reward: coinbase.output_sum().unwrap_or(Amount::ZERO),
-            fees: Amount::from_atoms(response.mining_metadata.total_fees_atoms),
+            reward,
+            fees,
             coinbase: bytes,
             transactions: others,
-        })?)
+        })?))
     }
 }
 

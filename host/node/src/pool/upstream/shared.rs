@@ -1,6 +1,6 @@
 //! The chain of this process as the upstream of a peer-to-peer pool: its coinbases pay miners, and nobody here holds a key.
 
-use super::{Fetched, Mark, Submitted, UpstreamError, WalletError, adit};
+use super::{Fetched, Mark, Submitted, UpstreamError, WalletError, Wanted, adit};
 use crate::chain::{ChainHandle, Client, Unavailable};
 use crate::pool::shared::Payouts;
 use adit_chain::{PublicKey, TemplateRequest, WorkTemplate};
@@ -49,7 +49,7 @@ impl SharedNode {
                     let state = template.state_version;
                     let template = self.work(template).await?;
                     let round = template.coinbase.base.map_or(0, |base| base.round);
-                    return Ok(Fetched { template, mark: Mark::Shared { state, round } });
+                    return Ok(Fetched { template: Wanted::Work(template), mark: Mark::Shared { state, round } });
                 }
                 Ok(Err(error)) => return Err(UpstreamError::Chain { detail: error.to_string() }),
                 Err(Unavailable::Busy) => tokio::time::sleep(adit::BUSY_PAUSE).await,

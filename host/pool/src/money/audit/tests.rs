@@ -62,6 +62,7 @@ impl Accounts for Tampered<'_> {
         commit(changes: &[Change]) -> Committed;
         account_of(address: &str, now: Timestamp) -> AccountId;
         worker_of(account: AccountId, name: &str, now: Timestamp) -> WorkerId;
+        find_worker(address: &str, name: &str) -> Option<(AccountId, WorkerId)>;
         account(id: AccountId) -> Option<Account>;
         payable(at_least: Amount, max: usize) -> Vec<Account>;
         workers(after: Option<WorkerId>, max: usize) -> Vec<Worker>;
