@@ -5,7 +5,7 @@
 //! nothing between instances.
 //!
 //! Reading order: [`hash`], [`consensus`], [`payout`] and [`shares`] are what an author writes, [`config`] how a plugin is configured, [`judge`] how a
-//! batch of headers is judged, [`common`] what many plugins share, [`testing`] how all are tested natively. `glue` meets the WIT contract and exists in components
+//! batch of headers is judged, [`common`] what many plugins share, [`simd`] vectors of words for those that hash, [`testing`] how all are tested natively. `glue` meets the WIT contract and exists in components
 //! alone; `build` and `scaffold` belong to hosts and exist behind features.
 //!
 //! # Fixed order
@@ -19,6 +19,7 @@ pub mod hash;
 pub mod judge;
 pub mod payout;
 pub mod shares;
+pub mod simd;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 

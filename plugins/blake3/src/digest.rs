@@ -1,7 +1,7 @@
 //! Whole inputs: any length one at a time, up to one chunk four at a time.
 
 use crate::compress::{CHUNK_END, CHUNK_START, IV, PARENT, Place, ROOT, Word, compress};
-use crate::vector::Words;
+use adit_plugin_sdk::simd::Words;
 
 /// The bytes of a chunk; longer inputs are trees of chunks.
 pub const CHUNK: usize = 1024;

@@ -2,15 +2,13 @@
 //!
 //! This is the reference that native kernels are compared with, so it shares no code with them. It keeps nothing between calls.
 //!
-//! Reading order: [`Blake3`]; `compress` (the rounds), `vector` (four words at once, in the sandbox's vector instructions), `digest`
-//! (whole inputs), `search` (what need not be computed for each nonce).
+//! Reading order: [`Blake3`]; `compress` (the rounds, on one input or four), `digest` (whole inputs), `search` (what need not be computed for each nonce).
 
 mod compress;
 mod digest;
 mod search;
 #[cfg(test)]
 mod tests;
-mod vector;
 
 use adit_plugin_sdk::{ConfigError, Hash256, HashAlgorithm, NoConfig, Scan, SearchJob};
 

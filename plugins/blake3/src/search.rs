@@ -6,7 +6,7 @@
 
 use crate::compress::{CHUNK_END, CHUNK_START, IV, Place, ROOT, Word, compress, diagonals, later_rounds, mix, state};
 use crate::digest::{BLOCK, CHUNK, digest, digest_four, length_of, to_bytes, words};
-use crate::vector::Words;
+use adit_plugin_sdk::simd::Words;
 use adit_plugin_sdk::{Found, Scan, SearchJob};
 
 /// A search ends early with this many finds: an easy target must not fill the memory.

@@ -1,6 +1,6 @@
 //! Keccak-f[1600] (FIPS 202), on one state or on two side by side.
 
-use crate::vector::Pair;
+use adit_plugin_sdk::simd::Pair;
 
 const CONSTANTS: [u64; 24] = [
     0x0000_0000_0000_0001,

@@ -6,16 +6,16 @@
 //!
 //! This is the reference that native kernels are compared with, so it shares no code with them. It keeps nothing between calls.
 //!
-//! Reading order: [`KHeavyHash`]; `keccak` (the permutation), `vector` (two words at once, in the sandbox's vector instructions),
-//! `sponge` (cSHAKE256), `matrix` (its seed, its rank, the product), `search` (what need not be computed for each nonce).
+//! Reading order: [`KHeavyHash`]; `keccak` (the permutation, of one state or two), `sponge` (cSHAKE256), `matrix` (its seed and rank),
+//! `products` (its product), `search` (what need not be computed for each nonce).
 
 mod keccak;
 mod matrix;
+mod products;
 mod search;
 mod sponge;
 #[cfg(test)]
 mod tests;
-mod vector;
 
 use adit_plugin_sdk::{ConfigError, Hash256, HashAlgorithm, NoConfig, Scan, SearchJob};
 use matrix::Matrix;

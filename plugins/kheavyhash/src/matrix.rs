@@ -1,6 +1,6 @@
 //! The matrix: 64 rows of 64 nibbles, by a seed.
 
-use crate::vector::Products;
+use crate::products::Products;
 
 const SIDE: usize = 64;
 

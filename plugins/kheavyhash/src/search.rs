@@ -7,7 +7,7 @@ use crate::KHeavyHash;
 use crate::keccak::permute;
 use crate::matrix::{Matrix, seed};
 use crate::sponge::{self, RATE, digest};
-use crate::vector::Pair;
+use adit_plugin_sdk::simd::Pair;
 use adit_plugin_sdk::{Found, Scan, SearchJob};
 
 /// A search ends early with this many finds: an easy target must not fill the memory.

@@ -7,19 +7,18 @@
 //! A nonce is made anew for each input, which takes some hundred million steps: this is how a verifier judges one block, not how plots are made or
 //! scanned. It is the reference that native code is compared with, so it shares no code with it. It keeps nothing between calls.
 //!
-//! Reading order: [`Poc2`]; `nonce` (nonces and their scoops), `shabal` (the hash that they are made of), `word` (one nonce at a time or four), `vector`
-//! (four words at once, in the sandbox's vector instructions).
+//! Reading order: [`Poc2`]; `nonce` (nonces and their scoops), `shabal` (the hash that they are made of), `word` (one nonce at a time or four, in
+//! vectors).
 
 mod nonce;
 mod shabal;
 #[cfg(test)]
 mod tests;
-mod vector;
 mod word;
 
+use adit_plugin_sdk::simd::Words;
 use adit_plugin_sdk::{ConfigError, Found, Hash256, HashAlgorithm, NoConfig, Scan, SearchJob};
 use nonce::Question;
-use vector::Words;
 
 /// The algorithm.
 #[derive(Debug, Clone, Copy)]

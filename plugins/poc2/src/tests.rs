@@ -3,8 +3,8 @@
 use crate::Poc2;
 use crate::nonce::Nonces;
 use crate::shabal::Shabal;
-use crate::vector::Words;
 use adit_plugin_sdk::plot::{NONCE_BYTES, SCOOP_BYTES, SCOOPS};
+use adit_plugin_sdk::simd::Words;
 use adit_plugin_sdk::space::hard_score_input;
 use adit_plugin_sdk::{Found, Hash256, HashAlgorithm, SearchJob, Target, U256};
 use sha2::{Digest, Sha256};

@@ -1,6 +1,6 @@
 //! A word of one nonce, or of four side by side.
 
-use crate::vector::Words;
+use adit_plugin_sdk::simd::Words;
 
 /// A word of each of `LANES` nonces. Arithmetic wraps.
 pub trait Word<const LANES: usize>: Copy {

@@ -3,13 +3,12 @@
 //! This is the reference that native kernels are compared with, so it shares no code with them. It keeps nothing between calls but
 //! its working memory, which each hash overwrites before it reads.
 //!
-//! Reading order: [`Scrypt`]; `romix` (where the time goes), `vector` (four words at once), `pbkdf2` (what stands around ROMix).
+//! Reading order: [`Scrypt`]; `romix` (where the time goes), `pbkdf2` (what stands around ROMix).
 
 mod pbkdf2;
 mod romix;
 #[cfg(test)]
 mod tests;
-mod vector;
 
 use adit_plugin_sdk::{ConfigError, Found, Hash256, HashAlgorithm, NoConfig, Scan, SearchJob};
 use pbkdf2::Hmac;

@@ -1,6 +1,6 @@
 //! ROMix with N = 1024 and r = 1 on four hashes, one in each lane of vectors that hold one word of Salsa20's state each.
 
-use crate::vector::Words;
+use adit_plugin_sdk::simd::Words;
 
 /// How many rows a hash has: scrypt's N.
 const ROWS: usize = 1024;

@@ -2,12 +2,10 @@
 //!
 //! This is the reference that native kernels are compared with, so it shares no code with them. It keeps nothing between calls.
 //!
-//! Reading order: [`Sha256d`]; `vector` (four words at once, in the sandbox's vector instructions), `sha256` (its rounds on four
-//! messages), `search` (what need not be computed for each nonce).
+//! Reading order: [`Sha256d`]; `sha256` (its rounds on four messages), `search` (what need not be computed for each nonce).
 
 mod search;
 mod sha256;
-mod vector;
 
 use adit_plugin_sdk::{ConfigError, Hash256, HashAlgorithm, NoConfig, Scan, SearchJob};
 

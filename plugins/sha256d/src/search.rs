@@ -9,7 +9,7 @@ use crate::sha256::{
     INITIAL, K, choose, digest_four, each, eight_rounds, expand, majority, round, round_e, sigma_0, sigma_1,
     small_sigma_0, small_sigma_1,
 };
-use crate::vector::Words;
+use adit_plugin_sdk::simd::Words;
 use adit_plugin_sdk::{Found, Scan, SearchJob, sha256d};
 use sha2::block_api::compress256;
 
@@ -83,7 +83,7 @@ pub fn in_last_block(job: &SearchJob, first: u64, count: u64) -> Scan {
 /// Tries nonces that differ in their low 32 bits alone.
 fn scan_run(job: &SearchJob, first: u64, count: u64, scan: &mut Scan) {
     let parts = parts(job, first);
-    let top = u32::try_from(job.target.0 >> 224).expect("32 bits are left");
+    let top = Words::splat(u32::try_from(job.target.0 >> 224).expect("32 bits are left"));
     let mut steps = 0;
     while steps < count && scan.found.len() < FOUND_MAX {
         let wanted = (count - steps).min(4);
@@ -92,7 +92,7 @@ fn scan_run(job: &SearchJob, first: u64, count: u64, scan: &mut Scan) {
         for part in &parts {
             let wk = part.schedule(nonces);
             for start in &part.starts {
-                let lanes = second_last_word(part.first(start, nonces, &wk)).swap_bytes().not_above(top);
+                let lanes = second_last_word(part.first(start, nonces, &wk)).swap_bytes().at_most(top);
                 if lanes != 0 {
                     let hits = (0..wanted).filter(|lane| lanes >> lane & 1 == 1).map(|lane| nonce + lane);
                     confirm(job, start.number, hits, &mut scan.found);

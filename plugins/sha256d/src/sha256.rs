@@ -1,7 +1,7 @@
 //! SHA-256 (FIPS 180-4) of four messages at once, one in each lane.
 
-use crate::vector::Words;
 use adit_plugin_sdk::Hash256;
+use adit_plugin_sdk::simd::Words;
 
 /// The state that a message begins with.
 pub const INITIAL: [u32; 8] =
