@@ -1,9 +1,10 @@
 //! A payment's way: planned, signed, sent, followed until it is final, each step booked before the next is taken.
 //!
 //! What a wallet or a node does not do now is tried again after pauses that double, and told once. Nothing is given back for that: the sum is
-//! still owed, and who is paid by it is decided.
+//! still owed, and who is paid by it is decided. Books that do not have the payment which was sent last make none.
 
 use super::super::upstream::WalletError;
+use super::last_payment::LastPayment;
 use super::{Bookkeeping, BooksFailure};
 use adit_pool::money::payments::{self, Sighting, Step};
 use adit_primitives::accounts::{OperatorChange, Payment, PaymentNumber};
@@ -20,6 +21,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Paying {
     put_off: BTreeMap<PaymentNumber, PutOff>,
+    /// Whether the books have the payment that was sent last: they are asked until they do, and nobody exchanges books that are open.
+    may_pay: bool,
+    /// Why they may not pay, as far as the operator was told.
+    refusal: Option<String>,
 }
 
 /// A payment whose next step came to nothing.
@@ -45,6 +50,28 @@ impl Paying {
 }
 
 impl Bookkeeping {
+    /// Tells whether payments may be made by these books.
+    pub(super) async fn may_pay(self: &Arc<Self>, paying: &mut Paying) -> bool {
+        if paying.may_pay {
+            return true;
+        }
+        match self.step(|keeper| Ok(keeper.last_payment().check(&*keeper.books)?)).await {
+            Ok(()) => paying.may_pay = true,
+            Err(error) => {
+                let refusal = Some(error.to_string());
+                if paying.refusal != refusal {
+                    tracing::error!(%error, "no payment is made");
+                    paying.refusal = refusal;
+                }
+            }
+        }
+        paying.may_pay
+    }
+
+    fn last_payment(&self) -> LastPayment {
+        LastPayment::beside(self.notes.folder())
+    }
+
     pub(super) async fn plan_payment(self: &Arc<Self>) {
         let now = (self.clock)();
         match self.step(move |keeper| Ok(payments::plan(&*keeper.books, &keeper.terms().payments, now)?)).await {
@@ -112,6 +139,7 @@ impl Bookkeeping {
                     }
                 },
                 Step::Send { id, raw } => {
+                    self.step(move |keeper| Ok(keeper.last_payment().note(number, id)?)).await?;
                     if let Err(error) = self.upstreams.send(&raw).await
                         && paying.put_off(number, error.to_string())
                     {
