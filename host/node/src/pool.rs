@@ -198,6 +198,7 @@ pub struct Running {
     pub front: Arc<Front>,
     pub upstreams: Arc<Upstreams>,
     pub books: Arc<dyn Accounts>,
+    pub log: Arc<ShareLog>,
     pub metrics: Arc<PoolMetrics>,
     pub terms: Arc<Mutex<Terms>>,
     pub web: Arc<WebMiners>,
@@ -315,6 +316,7 @@ impl Pool {
             front,
             upstreams: shared.upstreams,
             books: shared.books,
+            log: shared.log,
             metrics: shared.metrics,
             terms: shared.terms,
             shared: shared.pool,
@@ -430,6 +432,7 @@ impl Shared {
             per_address_max: settings.limits.connections_per_address as usize,
         };
         let (books, upstreams) = (Arc::clone(&self.books), Arc::clone(&self.upstreams));
+        let (bans, clock, names) = (Arc::clone(&self.bans), Arc::clone(&self.clock), settings.limits.names_per_hour);
         Ok(Front {
             session: Arc::new(session_settings(settings, version_mask)),
             difficulties: difficulties(settings, self.pool.as_ref())?,
@@ -446,7 +449,7 @@ impl Shared {
             jobs: self.current.subscribe(),
             space: self.space.subscribe(),
             checking,
-            members: Members::new(books, upstreams, Arc::clone(&self.bans), Arc::clone(&self.clock)),
+            members: Members::new(books, upstreams, bans, names, clock),
             workers: Arc::clone(&self.workers),
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),
@@ -516,7 +519,10 @@ fn terms(money: &MoneySettings, pays_miners: bool) -> Result<Terms, FeeError> {
             threshold: Amount::from_atoms(money.payment_min),
             outputs_max: money.outputs_max as usize,
             confirmations: money.confirmations,
-            fee_bearer: FeeBearer::Operator,
+            fee_bearer: match money.output_fee {
+                0 => FeeBearer::Operator,
+                atoms => FeeBearer::Payees { each: Amount::from_atoms(atoms) },
+            },
             operator: money.pool_address.clone(),
             foundation: money.foundation_address.clone(),
             unpayable: BTreeSet::new(),

@@ -118,6 +118,9 @@ pub trait Accounts: Send + Sync {
     /// Returns the number of a worker of an account, and gives it one where it has none.
     fn worker_of(&self, account: AccountId, name: &str, now: Timestamp) -> Result<WorkerId, AccountsError>;
 
+    /// Returns account and worker of a name that both were given for before. Makes nothing.
+    fn find_worker(&self, address: &str, name: &str) -> Result<Option<(AccountId, WorkerId)>, AccountsError>;
+
     /// Returns an account.
     fn account(&self, id: AccountId) -> Result<Option<Account>, AccountsError>;
 

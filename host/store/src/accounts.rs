@@ -101,6 +101,12 @@ impl Accounts for Books {
         self.write(|connection| Ok((write::worker_of(connection, account, name, now)?, true)))
     }
 
+    fn find_worker(&self, address: &str, name: &str) -> Result<Option<(AccountId, WorkerId)>, AccountsError> {
+        let reader = self.reader();
+        let Some(account) = read::account_of(&reader, address)? else { return Ok(None) };
+        Ok(read::worker_of(&reader, account, name)?.map(|worker| (account, worker)))
+    }
+
     fn account(&self, id: AccountId) -> Result<Option<Account>, AccountsError> {
         read::account(&self.reader(), id)
     }

@@ -44,6 +44,12 @@ const READ_BYTES: usize = 16 * 1024;
 /// More capacity than that is given back after a write.
 const OUTPUT_KEPT: usize = 512;
 
+/// How long a miner has to take what it is told at the end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What the owner of a banned miner is shown.
+const BANNED: &str = "banned for a while: too many invalid shares";
+
 const TOO_FAST: Refusal = Refusal::other("too many shares a second");
 const ONE_WORKER: Refusal = Refusal::other("in a peer-to-peer pool each worker has a connection of its own");
 const LONG_NAME: Refusal = Refusal::other("the worker's name is longer than 64 bytes");
@@ -68,10 +74,14 @@ pub struct Connection<S> {
     extranonce: Option<Extranonce>,
     /// Who sends shares here. Nearly always one.
     members: Vec<(Arc<str>, Member)>,
+    /// When those shares were handed in that wait for their answer, the oldest first.
+    waiting: VecDeque<Instant>,
     /// The tip of the job that was sent last.
     tip: Option<BlockId>,
     /// What the miner wants at least.
     least: ShareDifficulty,
+    /// Whether the miner has yet to be asked for its name and version: it did not say them when it subscribed.
+    nameless: bool,
     /// In a peer-to-peer pool: whom its work pays, from the first login on.
     own: Option<Own>,
 }
@@ -109,8 +119,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             effects: Vec::new(),
             extranonce: None,
             members: Vec::new(),
+            waiting: VecDeque::new(),
             tip: None,
             least: ShareDifficulty::MIN,
+            nameless: false,
             own: None,
             front,
         };
@@ -162,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     Err(error) => return End::Broken(error),
                 },
                 note = self.notes.recv() => match note {
-                    Some(note) => if !self.hear(note) { return End::Here },
+                    Some(note) => if !self.hear(note) { return self.part().await },
                     None => return End::Here,
                 },
                 changed = self.jobs.changed() => {
@@ -175,7 +187,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     tick.as_mut().reset(Instant::now() + TICK);
                     self.session.tick((self.front.clock)(), &mut self.effects);
                 }
-                () = &mut end => return End::Here,
+                () = &mut end => {
+                    // Miners that would give a lost pool up come back to one that says so.
+                    self.session.reconnect(None, 0, &mut self.out);
+                    return self.part().await;
+                }
             }
         }
     }
@@ -213,8 +229,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         if !shares.is_empty() {
             let name = self.own.as_ref().map(|own| Arc::clone(&own.name));
             let parcel = Parcel { connection: self.id, origin: self.origin, shares, name };
+            self.waiting.push_back(Instant::now());
             open &= self.front.checking.hand_in(parcel).await;
         }
+        self.write().await?;
+        Ok(open)
+    }
+
+    /// Writes what is to be said.
+    async fn write(&mut self) -> io::Result<()> {
         if !self.out.is_empty() {
             self.stream.write_all(&self.out).await?;
             self.stream.flush().await?;
@@ -223,7 +246,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 self.out = Vec::new();
             }
         }
-        Ok(open)
+        Ok(())
+    }
+
+    /// Writes what is to be said at the end. A miner that takes nothing keeps nobody waiting.
+    async fn part(&mut self) -> End {
+        match tokio::time::timeout(FAREWELL, self.write()).await {
+            Ok(Err(error)) => End::Broken(error),
+            Ok(Ok(())) | Err(_) => End::Here,
+        }
     }
 
     /// Takes in what the rest of the pool says, together with all that has come meanwhile. `false`: it is to go.
@@ -232,12 +263,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         while let Some(note) = next {
             match note {
                 Note::Judged(answers) => {
+                    if let Some(handed_in) = self.waiting.pop_front() {
+                        self.front.metrics.shares_answered(handed_in.elapsed());
+                    }
                     for (ticket, verdict) in answers {
                         self.session.judged(&ticket, verdict, &mut self.out);
                     }
                 }
                 Note::Difficulty(difficulty) => self.set_difficulty(difficulty.max(self.least)),
-                Note::Leave => return false,
+                Note::Leave => {
+                    self.session.show_message(BANNED, &mut self.out);
+                    return false;
+                }
             }
             next = self.notes.try_recv().ok();
         }
@@ -256,6 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return false;
         };
         self.extranonce = Some(extranonce);
+        self.nameless = subscription.agent.is_empty();
         let wire = stratum::Extranonce::from_bytes(extranonce.as_bytes());
         let space = NonceSpace {
             extranonce1: wire.expect("both parts have at most eight bytes"),
@@ -280,6 +318,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         let (wish, is_in) = (login.difficulty.filter(|_| entered.is_ok()), entered.is_ok());
         self.session.authorized(login, entered.map(|_| ()), &mut self.out);
+        if is_in && std::mem::take(&mut self.nameless) {
+            self.session.ask_version(&mut self.out);
+        }
         if let Some(difficulty) = wish {
             self.wish(difficulty);
         }

@@ -29,7 +29,7 @@ pub enum Note {
     Judged(Vec<(Ticket, Result<(), Refusal>)>),
     /// Its next shares are to be that hard.
     Difficulty(ShareDifficulty),
-    /// It is to go.
+    /// It is banned, and is to go.
     Leave,
 }
 

@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Limits, in seconds, between which a block's wait is counted.
 const BLOCK_WAITS: [f64; 10] = [0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.1, 0.5, 1.0];
 
+/// Limits, in seconds, between which the wait for the answer to shares is counted.
+const SHARE_ANSWERS: [f64; 11] = [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0];
+
 /// Why a share does not count.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabels {
@@ -28,6 +31,7 @@ pub struct PoolMetrics {
     registry: Registry,
     shares_valid: Counter,
     shares_invalid: Family<ReasonLabels, Counter>,
+    share_answer: Histogram,
     turned_away: Family<ReasonLabels, Counter>,
     /// Shares that came too fast.
     pub limited: Counter,
@@ -67,6 +71,7 @@ impl PoolMetrics {
             registry: Registry::with_prefix("adit_pool"),
             shares_valid: Counter::default(),
             shares_invalid: Family::default(),
+            share_answer: Histogram::new(SHARE_ANSWERS),
             turned_away: Family::default(),
             limited: Counter::default(),
             troubles: Counter::default(),
@@ -90,6 +95,12 @@ impl PoolMetrics {
         turns.register(registry);
         registry.register("shares_valid", "Shares that count", metrics.shares_valid.clone());
         registry.register("shares_invalid", "Shares that do not count, by reason", metrics.shares_invalid.clone());
+        registry.register_with_unit(
+            "share_answer",
+            "From the shares that a miner sent at once to their answer: checked, and in the log",
+            Unit::Seconds,
+            metrics.share_answer.clone(),
+        );
         registry.register("connections_refused", "Connections turned away, by reason", metrics.turned_away.clone());
         registry.register("shares_limited", "Shares over a worker's rate", metrics.limited.clone());
         registry.register(
@@ -128,6 +139,11 @@ impl PoolMetrics {
     pub fn block_found(&self, waited: Duration) {
         self.blocks_found.inc();
         self.block_wait.observe(waited.as_secs_f64());
+    }
+
+    /// Counts an answer, and how long after its shares it came.
+    pub fn shares_answered(&self, waited: Duration) {
+        self.share_answer.observe(waited.as_secs_f64());
     }
 
     /// Counts a share.

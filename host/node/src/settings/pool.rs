@@ -200,6 +200,10 @@ pub struct MoneySettings {
     /// The fee of payments on an Adit chain, in atoms for each 1,000 bytes.
     #[schemars(range(max = 100_000_000_u64))]
     pub fee_rate: u64,
+    /// Atoms that each output of a payment gives towards what the network takes of it. What the network takes beyond that the operator bears, and what it
+    /// leaves is the operator's. At 0 the operator bears all.
+    #[schemars(range(max = 100_000_000_u64))]
+    pub output_fee: u64,
 }
 
 /// The `[pool.limits]` table.
@@ -215,6 +219,9 @@ pub struct PoolLimits {
     /// Shares a second that one worker may send over time.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub shares_per_second: u32,
+    /// Names that are not in the books yet which one address may bring in an hour: as many at once, and then one after another.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub names_per_hour: u32,
     /// Milliseconds that a connection has to log in.
     #[schemars(range(min = 1_000, max = 600_000))]
     pub login_ms: u64,
@@ -322,6 +329,7 @@ impl MoneySettings {
             outputs_max: 200,
             confirmations: 6,
             fee_rate: 1_000,
+            output_fee: 0,
         }
     }
 }
@@ -333,6 +341,7 @@ impl PoolLimits {
             connections: 65_536,
             connections_per_address: 4_096,
             shares_per_second: 100,
+            names_per_hour: 4_096,
             login_ms: 30_000,
             idle_ms: 600_000,
             stall_ms: 30_000,

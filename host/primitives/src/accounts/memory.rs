@@ -260,6 +260,13 @@ impl Accounts for MemoryAccounts {
         Ok(id)
     }
 
+    fn find_worker(&self, address: &str, name: &str) -> Result<Option<(AccountId, WorkerId)>, AccountsError> {
+        let books = self.books();
+        let account = books.accounts.values().find(|account| account.address == address).map(|account| account.id);
+        let is_it = |worker: &&Worker| Some(worker.account) == account && worker.name == name;
+        Ok(books.workers.values().find(is_it).map(|worker| (worker.account, worker.id)))
+    }
+
     fn account(&self, id: AccountId) -> Result<Option<Account>, AccountsError> {
         Ok(self.books().accounts.get(&id).cloned())
     }

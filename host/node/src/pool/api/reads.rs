@@ -61,6 +61,8 @@ pub struct StatsResponse {
     pub shares_valid: u64,
     pub shares_invalid: u64,
     pub shares_invalid_by_reason: BTreeMap<String, u64>,
+    /// Shares that counted in this run and in those before it. In a peer-to-peer pool 0: its nodes keep one log together.
+    pub shares_logged: u64,
     /// Parts of all shares, 0 to 1.
     pub invalid_rate: f64,
     pub blocks_found: u64,
@@ -186,6 +188,7 @@ pub async fn stats(State(api): State<Arc<PoolApi>>) -> Result<Json<StatsResponse
         shares_valid: valid,
         shares_invalid: invalid,
         shares_invalid_by_reason: api.metrics.refusals(),
+        shares_logged: api.log.next().0,
         invalid_rate: rate(invalid, valid),
         blocks_found: api.metrics.blocks_found.get(),
         templates_avoided: api.metrics.templates_avoided(),
