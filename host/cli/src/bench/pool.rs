@@ -7,8 +7,10 @@
 //! The limit of shares a second for each worker is lifted. Difficulty is as low as it gets, and miners stay on the first job that they were
 //! given for it: this measures the way of a share, not hashing.
 //!
-//! Reading order: [`run`], then [`process`] for the pool, [`crew`] for the threads of miners, [`miner`] for one of them.
+//! Reading order: [`run`], then [`process`] for the pool, [`crew`] for the threads of miners, [`miner`] for one of them, [`counts`] for what the
+//! pool says of itself.
 
+mod counts;
 mod crew;
 mod miner;
 mod process;
@@ -17,6 +19,7 @@ use super::figures::Figures;
 use super::grouped;
 use adit_node::clock::Clock;
 use anyhow::{Context, Result, ensure};
+use counts::Counts;
 use crew::{Crew, Pace, Tally};
 use miner::Host;
 pub use process::free_port;
@@ -33,6 +36,10 @@ const REST: Duration = Duration::from_secs(2);
 
 /// A new job while connections idle, at this pace.
 const IDLE_JOB: Duration = Duration::from_secs(5);
+
+/// A block takes 16 hashes to one of these powers: none is found, or one by each thousandth share.
+const BLOCK_DIGITS: u8 = 12;
+const BLOCK_DIGITS_FEW: u8 = 3;
 
 /// The time after which no job was asked for anew.
 const LONG_JOB: Duration = Duration::from_secs(600);
@@ -51,11 +58,14 @@ pub struct PoolBenchArguments {
     /// For how long, in seconds.
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
+    /// Has one share in about a thousand be a block, and tells how soon blocks are on their way to the node.
+    #[arg(long)]
+    blocks: bool,
     /// Instead: so many miners that log in and then only listen.
-    #[arg(long, value_name = "COUNT", conflicts_with_all = ["churn", "shares_per_second"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["churn", "shares_per_second", "blocks"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     idle: Option<u32>,
     /// Instead: so many miners at once that connect, log in, send one share and go, again and again.
-    #[arg(long, value_name = "COUNT", conflicts_with = "shares_per_second", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["shares_per_second", "blocks"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     churn: Option<u32>,
     /// Threads of miners.
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -67,7 +77,8 @@ pub fn run(arguments: &PoolBenchArguments) -> Result<ExitCode> {
     let miners = arguments.idle.or(arguments.churn).unwrap_or(arguments.connections);
     raise_descriptors(u64::from(miners) + DESCRIPTORS_BESIDES)?;
     let job = if arguments.idle.is_some() { IDLE_JOB } else { LONG_JOB };
-    let pool = PoolProcess::start(&PoolShape { connections: miners, job })?;
+    let block_digits = if arguments.blocks { BLOCK_DIGITS_FEW } else { BLOCK_DIGITS };
+    let pool = PoolProcess::start(&PoolShape { connections: miners, block_digits, job })?;
     let bench = Bench { pool, arguments, clock: crate::run::clock() };
     match (arguments.idle, arguments.churn) {
         (Some(count), _) => bench.idle(count),
@@ -98,6 +109,7 @@ impl Bench<'_> {
         println!("  a second                  {:>12}", rate(accepted, seconds));
         println!("  a CPU second of the pool  {:>12}", rate(accepted, run.spent.cpu.as_secs_f64()));
         run.tally.print_answers();
+        Counts::read(&self.pool.metrics()?).print(self.arguments.blocks);
         run.print_costs();
         Ok(())
     }

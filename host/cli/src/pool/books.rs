@@ -9,6 +9,7 @@ use adit_primitives::Amount;
 use adit_primitives::accounts::{Accounts, Block, Payment};
 use adit_store::Books;
 use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,12 +17,15 @@ use std::process::ExitCode;
 /// Rows that are shown without a wish.
 const ROWS: usize = 50;
 
+/// The most workers that a pool tells at once.
+const WORKERS_AT_ONCE: usize = 1_000;
+
 #[derive(clap::Subcommand)]
 pub enum BooksCommand {
     /// Show the workers of a running pool: speed, shares, what they are owed.
-    Workers(Choice),
-    /// Show the shares of a running pool: how many count, and why others do not.
-    Shares(Choice),
+    Workers(Question),
+    /// Show the shares of a running pool since its start: how many count, and why others do not.
+    Shares(Question),
     /// Show the blocks that the pool found, the newest first.
     Blocks(Choice),
     /// Show the payments, the newest first.
@@ -39,11 +43,23 @@ pub struct Choice {
     rows: usize,
 }
 
+#[derive(clap::Args)]
+pub struct Question {
+    #[command(flatten)]
+    choice: Choice,
+    /// Where the pool is asked. Without it at `pool.api`, or at `node.api` where the chain has no `pool.upstreams` and its pool runs by `adit up`.
+    #[arg(long, value_name = "URL")]
+    pool: Option<String>,
+    /// A PEM file of authorities that sign the pool's certificate. Without it, the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
 /// Shows what was asked for.
 pub fn show(command: &BooksCommand, json: bool) -> Result<ExitCode> {
     match command {
-        BooksCommand::Workers(choice) => workers(choice, json),
-        BooksCommand::Shares(choice) => shares(choice, json),
+        BooksCommand::Workers(question) => workers(question, json),
+        BooksCommand::Shares(question) => shares(question, json),
         BooksCommand::Blocks(choice) => {
             let blocks = open(choice)?.blocks(0, choice.rows)?;
             table(json, &BLOCKS, blocks.iter().map(block_row).collect());
@@ -69,14 +85,32 @@ fn open(choice: &Choice) -> Result<Books> {
     Books::open_to_read(&path).with_context(|| format!("failed to read the books in {}", path.display()))
 }
 
-/// Returns where the pool of a chain is asked.
-fn url(choice: &Choice) -> Result<String> {
-    let chain = config::read(&choice.chain, &sandbox::open()?)?.into_chain()?;
-    Ok(format!("http://{}", chain.settings.pool.api))
+impl Question {
+    /// Returns where the pool is asked.
+    fn url(&self) -> Result<String> {
+        if let Some(url) = &self.pool {
+            return Ok(url.clone());
+        }
+        let settings = config::read(&self.choice.chain, &sandbox::open()?)?.into_chain()?.settings;
+        let is_embedded = settings.pool.upstreams.is_empty();
+        Ok(if is_embedded { stats::url_of(&settings.node) } else { format!("http://{}", settings.pool.api) })
+    }
+
+    fn ask<A: DeserializeOwned>(&self, url: &str, path: &str) -> Result<A> {
+        stats::ask(url, self.ca_file.as_deref(), path)
+    }
 }
 
-fn workers(choice: &Choice, json: bool) -> Result<ExitCode> {
-    let answer: WorkersResponse = stats::ask(&url(choice)?, None, &format!("pool/workers?limit={}", choice.rows))?;
+fn workers(question: &Question, json: bool) -> Result<ExitCode> {
+    let (url, wanted) = (question.url()?, question.choice.rows);
+    let (mut workers, mut after) = (Vec::new(), String::new());
+    while workers.len() < wanted {
+        let limit = (wanted - workers.len()).min(WORKERS_AT_ONCE);
+        let answer: WorkersResponse = question.ask(&url, &format!("pool/workers?limit={limit}{after}"))?;
+        workers.extend(answer.workers);
+        let Some(next) = answer.next else { break };
+        after = format!("&after={next}");
+    }
     let row = |worker: &WorkerBody| {
         vec![
             worker.worker.clone(),
@@ -87,14 +121,15 @@ fn workers(choice: &Choice, json: bool) -> Result<ExitCode> {
             worker.balance.clone(),
         ]
     };
-    table(json, &WORKERS, answer.workers.iter().map(row).collect());
+    table(json, &WORKERS, workers.iter().map(row).collect());
     Ok(ExitCode::SUCCESS)
 }
 
-fn shares(choice: &Choice, json: bool) -> Result<ExitCode> {
-    let answer: StatsResponse = stats::ask(&url(choice)?, None, "pool/stats")?;
+fn shares(question: &Question, json: bool) -> Result<ExitCode> {
+    let answer: StatsResponse = question.ask(&question.url()?, "pool/stats")?;
     let mut rows = vec![vec!["valid".to_owned(), answer.shares_valid.to_string()]];
     rows.extend(answer.shares_invalid_by_reason.iter().map(|(reason, count)| vec![reason.clone(), count.to_string()]));
+    rows.push(vec!["valid, with earlier runs".to_owned(), answer.shares_logged.to_string()]);
     table(json, &SHARES, rows);
     Ok(ExitCode::SUCCESS)
 }

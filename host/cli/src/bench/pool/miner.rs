@@ -1,6 +1,7 @@
 //! One miner: a connection, the shares that it finds, and how long their answers take.
 
 use super::crew::Tally;
+use super::process::CONNECTIONS_PER_ADDRESS;
 use adit_node::clock::Clock;
 use adit_primitives::sha256d;
 use adit_protocol::line::LineBuffer;
@@ -10,7 +11,7 @@ use adit_protocol::stratum::job::Choice;
 use anyhow::{Result, bail};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,7 +23,8 @@ const PATIENCE_MS: u64 = 120_000;
 
 /// Where miners connect, and who is paid.
 pub struct Host {
-    pub address: SocketAddr,
+    /// At the addresses of this machine.
+    pub port: u16,
     pub payee: String,
     pub clock: Clock,
 }
@@ -44,7 +46,8 @@ pub struct Miner {
 impl Miner {
     /// Connects, and begins to log in.
     pub fn connect(host: Arc<Host>, number: u32) -> Result<Self> {
-        let stream = TcpStream::connect(host.address)?;
+        let address = Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number / CONNECTIONS_PER_ADDRESS);
+        let stream = TcpStream::connect((address, host.port))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let settings = Settings {

@@ -6,7 +6,8 @@ use adit_chain::{AddressPrefix, SecretKey};
 use adit_node::clock::Clock;
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,9 +15,14 @@ use std::time::{Duration, Instant};
 /// How long the pool may take until it listens.
 const START_TIME: Duration = Duration::from_secs(60);
 
+/// How many connections go to one address of this machine: the system has some 28,000 ports for each.
+pub const CONNECTIONS_PER_ADDRESS: u32 = 20_000;
+
 /// What a pool is made for.
 pub struct PoolShape {
     pub connections: u32,
+    /// A block takes 16 hashes to this power.
+    pub block_digits: u8,
     /// After how long there is a new job.
     pub job: Duration,
 }
@@ -26,6 +32,7 @@ pub struct PoolProcess {
     child: Child,
     folder: PathBuf,
     port: u16,
+    node: u16,
 }
 
 impl PoolProcess {
@@ -44,7 +51,7 @@ impl PoolProcess {
             .stdout(Stdio::null())
             .spawn()
             .context("the pool does not start")?;
-        let mut pool = Self { child, folder, port };
+        let mut pool = Self { child, folder, port, node };
         pool.wait()?;
         Ok(pool)
     }
@@ -67,7 +74,18 @@ impl PoolProcess {
     pub fn host(&self, clock: Clock) -> Result<Host> {
         let key = SecretKey::from_bytes([7; 32])?;
         let payee = AddressPrefix::new("bench")?.address(key.public()).to_string();
-        Ok(Host { address: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)), payee, clock })
+        Ok(Host { port: self.port, payee, clock })
+    }
+
+    /// Reads what the pool counts: Prometheus' text.
+    pub fn metrics(&self) -> Result<String> {
+        let mut stream =
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.node)).context("the pool's API does not answer")?;
+        write!(stream, "GET /pool/metrics HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("the pool's API says nothing")?;
+        Ok(body.to_owned())
     }
 
     /// Reads what the process has taken.
@@ -91,9 +109,11 @@ pub fn free_port() -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-/// A chain on which these miners find no block: one takes 2^48 hashes.
+/// A chain of its own for the pool.
 fn chain_toml(shape: &PoolShape, port: u16, node: u16, api: u16) -> String {
-    let PoolShape { connections, job } = shape;
+    let PoolShape { connections, block_digits, job } = shape;
+    // Nobody but this machine is listened to, unless its miners need more than one address.
+    let host = if *connections > CONNECTIONS_PER_ADDRESS { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     // One that comes again may be there before the pool has seen it go.
     let connections = 2 * connections;
     let job_ms = job.as_millis();
@@ -111,13 +131,13 @@ header = "bitcoin"
 
 [consensus.config.genesis]
 time-seconds = 1763683200
-difficulty = 12
+difficulty = {block_digits}
 message = "bench"
 
 [consensus.config.retarget]
 rule = "interval"
 enabled = false
-difficulty = 12
+difficulty = {block_digits}
 spacing-seconds = 30
 
 [consensus.config.subsidy]
@@ -145,7 +165,7 @@ api = "127.0.0.1:{node}"
 [pool]
 mode = "host"
 name = "bench"
-stratum = "127.0.0.1:{port}"
+stratum = "{host}:{port}"
 api = "127.0.0.1:{api}"
 
 [pool.shares]
@@ -157,6 +177,7 @@ job-ms = {job_ms}
 connections = {connections}
 connections-per-address = {connections}
 shares-per-second = 1_000_000
+names-per-hour = 1_000_000
 "#
     )
 }
