@@ -2,9 +2,12 @@
 //!
 //! Prints what it measured and nothing else: no figure here is an aim. One file for each section.
 
+mod caches;
 mod dag;
 #[cfg(target_os = "linux")]
 mod figures;
+#[cfg(target_os = "linux")]
+mod flood;
 mod hashes;
 mod headers;
 #[cfg(target_os = "linux")]
@@ -45,6 +48,8 @@ enum BenchCommand {
     Pool(pool::PoolBenchArguments),
     /// Nodes among others: small messages, shares that reach every node, a node that was away.
     Net(net::NetBenchArguments),
+    /// A node that is offered more blocks than it can take.
+    Flood(flood::FloodArguments),
     /// Proof of space: plots made and scanned, and what an attacker without them would need.
     Space(space::SpaceBenchArguments),
     /// One of the nodes that `net` starts.
@@ -64,6 +69,8 @@ enum Section {
     Dag,
     /// Templates from a full mempool.
     Template,
+    /// What is kept so that it need not be made again.
+    Caches,
 }
 
 /// Measures the sections asked for.
@@ -72,6 +79,7 @@ pub fn run(arguments: &BenchArguments) -> Result<ExitCode> {
     match &arguments.command {
         Some(BenchCommand::Pool(arguments)) => return pool::run(arguments),
         Some(BenchCommand::Net(arguments)) => return net::run(arguments),
+        Some(BenchCommand::Flood(arguments)) => return flood::run(arguments),
         Some(BenchCommand::Space(arguments)) => return space::run(arguments),
         Some(BenchCommand::NetNode(arguments)) => return net::node::run(arguments),
         None => {}
@@ -93,6 +101,9 @@ pub fn run(arguments: &BenchArguments) -> Result<ExitCode> {
     }
     if wanted(Section::Template) {
         template::print(arguments, &sandbox)?;
+    }
+    if wanted(Section::Caches) {
+        caches::print(arguments, &sandbox)?;
     }
     Ok(ExitCode::SUCCESS)
 }

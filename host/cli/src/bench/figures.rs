@@ -12,6 +12,8 @@ pub struct Figures {
     /// By the threads' names, those that differ in a number together.
     pub threads: BTreeMap<String, Duration>,
     pub memory_bytes: u64,
+    /// The most that it had since its start.
+    pub memory_peak_bytes: u64,
     pub descriptors: usize,
 }
 
@@ -27,12 +29,16 @@ impl Figures {
             *threads.entry(name).or_default() += cpu;
         }
         let status = fs::read_to_string(process.join("status"))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = resident.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+        let bytes = |name| {
+            let text = status.lines().find_map(|line| line.strip_prefix(name));
+            let kilobytes = text.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+            Ok::<_, anyhow::Error>(kilobytes.context("/proc tells no memory")? * 1024)
+        };
         Ok(Self {
             cpu: threads.values().sum(),
             threads,
-            memory_bytes: kilobytes.context("/proc tells no memory")? * 1024,
+            memory_bytes: bytes("VmRSS:")?,
+            memory_peak_bytes: bytes("VmHWM:")?,
             descriptors: fs::read_dir(process.join("fd"))?.count(),
         })
     }

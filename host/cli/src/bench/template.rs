@@ -17,7 +17,8 @@ use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-const PENDING: u32 = 10_000;
+/// Transactions that wait.
+pub const PENDING: u32 = 10_000;
 const IDENTITY: Hash256 = Hash256([9; 32]);
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -29,35 +30,45 @@ const BESIDE: u8 = 2;
 const DAG: &str = r#"{"difficulty":{"min":20,"rule":"window","size":240,"target-ms":1000},"genesis":{"bits":504365056,"message":"bench","time-ms":1699990000000},"k":18,"median-time":{"sample-rate":10,"size":27},"merge-depth":3600,"subsidy":{"initial-atoms":5000000000}}"#;
 
 /// A chain on which templates are made.
-struct Bench {
-    chain: Chain,
-    rules: Arc<dyn RulesEngine>,
+pub struct Bench {
+    pub chain: Chain,
+    pub rules: Arc<dyn RulesEngine>,
     key: SecretKey,
-    now: Timestamp,
+    pub now: Timestamp,
 }
 
 /// Prints a row for each case.
 pub fn print(arguments: &BenchArguments, sandbox: &Arc<Sandbox>) -> Result<()> {
-    let rules = |name: &str, config: &str| -> Result<Arc<dyn RulesEngine>> {
-        Ok(Arc::new(sandbox.load(&source(name)?)?.rules(config)?))
-    };
     println!("\ntemplate, {PENDING} transactions waiting");
-    let mut longest = Bench::open(rules("longest-chain", RULES)?, Conflicts::RefuseBlock)?;
-    longest.measure("longest chain", arguments)?;
-    let mut dag = Bench::open(rules("ghostdag", DAG)?, Conflicts::SkipTransaction)?;
-    for _ in 0..ROUNDS {
-        dag.mine(BESIDE)?;
-    }
-    dag.measure(&format!("DAG, {} recent blocks", ROUNDS * u64::from(BESIDE)), arguments)
+    Bench::on_longest_chain(sandbox)?.measure("longest chain", arguments)?;
+    Bench::on_dag(sandbox)?.measure(&format!("DAG, {} recent blocks", ROUNDS * u64::from(BESIDE)), arguments)
 }
 
-fn time<T, E: Into<anyhow::Error>>(work: impl FnOnce() -> Result<T, E>) -> Result<Duration> {
+/// Returns the CPU time that something takes.
+pub fn time<T, E: Into<anyhow::Error>>(work: impl FnOnce() -> Result<T, E>) -> Result<Duration> {
     let start = cpu_time();
     work().map_err(Into::into)?;
     Ok(cpu_time().saturating_sub(start))
 }
 
+fn rules(sandbox: &Arc<Sandbox>, name: &str, config: &str) -> Result<Arc<dyn RulesEngine>> {
+    Ok(Arc::new(sandbox.load(&source(name)?)?.rules(config)?))
+}
+
 impl Bench {
+    fn on_longest_chain(sandbox: &Arc<Sandbox>) -> Result<Self> {
+        Self::open(rules(sandbox, "longest-chain", RULES)?, Conflicts::RefuseBlock)
+    }
+
+    /// Opens a DAG with its recent blocks.
+    pub fn on_dag(sandbox: &Arc<Sandbox>) -> Result<Self> {
+        let mut dag = Self::open(rules(sandbox, "ghostdag", DAG)?, Conflicts::SkipTransaction)?;
+        for _ in 0..ROUNDS {
+            dag.mine(BESIDE)?;
+        }
+        Ok(dag)
+    }
+
     fn open(rules: Arc<dyn RulesEngine>, conflicts: Conflicts) -> Result<Self> {
         let storage = Arc::new(MemoryStorage::default());
         let chain = Chain::open(config(conflicts), storage, Arc::clone(&rules), Box::new(NoWork))?;
@@ -68,7 +79,7 @@ impl Bench {
     fn measure(&mut self, name: &str, arguments: &BenchArguments) -> Result<()> {
         let rounds = u32::from(arguments.rounds);
         let mut late = self.fill(rounds)?.into_iter();
-        let request = self.request(0);
+        let request = self.request(vec![0]);
         let (mut rebuilt, mut reused, mut moved) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             self.chain.submit_transaction(self.now, late.next().context("one transaction for each round")?)?;
@@ -87,13 +98,13 @@ impl Bench {
     }
 
     /// Fills the mempool, and returns as many payments more as `late` says.
-    fn fill(&mut self, late: u32) -> Result<Vec<Transaction>> {
+    pub fn fill(&mut self, late: u32) -> Result<Vec<Transaction>> {
         let (reward, spent) = self.mine(1)?;
         self.mine(1)?;
         let count = PENDING + late;
         let share = Amount::from_atoms(spent.amount.to_atoms() / u64::from(count) - 1_000);
         let outputs = vec![Output { amount: share, key: self.key.public() }; count as usize];
-        let fan = spend(reward, spent, outputs, &self.key);
+        let fan = spend(&IDENTITY, reward, spent, outputs, &self.key);
         let id = fan.id();
         self.chain.submit_transaction(self.now, fan)?;
         self.mine(1)?;
@@ -101,7 +112,8 @@ impl Bench {
             // Fees differ, so that there is something to sort.
             let left = Amount::from_atoms(share.to_atoms() - 1_000 - u64::from(index % 500));
             let (from, to) = (Output { amount: share, key: self.key.public() }, self.key.public());
-            spend(OutPoint { transaction: id, index }, from, vec![Output { amount: left, key: to }], &self.key)
+            let outputs = vec![Output { amount: left, key: to }];
+            spend(&IDENTITY, OutPoint { transaction: id, index }, from, outputs, &self.key)
         };
         let mut payments: Vec<Transaction> = (0..count).map(pay).collect();
         let late = payments.split_off(PENDING as usize);
@@ -114,8 +126,9 @@ impl Bench {
     /// Adds blocks found at once, and returns the reward of the first.
     fn mine(&mut self, blocks: u8) -> Result<(OutPoint, Output)> {
         self.now = Timestamp::from_millis(self.now.to_millis() + 1000);
-        let templates: Vec<Arc<WorkTemplate>> =
-            (0..blocks).map(|extra| self.chain.template(self.now, &self.request(extra))).collect::<Result<_, _>>()?;
+        let templates: Vec<Arc<WorkTemplate>> = (0..blocks)
+            .map(|extra| self.chain.template(self.now, &self.request(vec![extra])))
+            .collect::<Result<_, _>>()?;
         let mut first = None;
         for template in templates {
             let block = self.chain.assemble(&template, Solution::Nonce { nonce: 0, rolled: rolled(&template.pow) })?;
@@ -127,7 +140,7 @@ impl Bench {
     }
 
     /// Adds a block that takes nothing out of the mempool.
-    fn add_empty_block(&mut self) -> Result<()> {
+    pub fn add_empty_block(&mut self) -> Result<()> {
         self.now = Timestamp::from_millis(self.now.to_millis() + 1000);
         let next = self.chain.requirements(None)?;
         let reward = Output { amount: Amount::from_atoms(next.subsidy), key: self.key.public() };
@@ -141,15 +154,23 @@ impl Bench {
         Ok(())
     }
 
-    fn request(&self, extra: u8) -> TemplateRequest {
-        TemplateRequest { pay_to: self.key.public(), extra: vec![extra], difficulty: None }
+    /// Asks as a miner with its own bytes in the coinbase.
+    pub fn request(&self, extra: Vec<u8>) -> TemplateRequest {
+        TemplateRequest { pay_to: self.key.public(), extra, difficulty: None }
     }
 }
 
-fn spend(previous: OutPoint, spent: Output, outputs: Vec<Output>, key: &SecretKey) -> Transaction {
+/// Signs a transaction with one input.
+pub fn spend(
+    identity: &Hash256,
+    previous: OutPoint,
+    spent: Output,
+    outputs: Vec<Output>,
+    key: &SecretKey,
+) -> Transaction {
     let input = Input { previous, signature: Signature([0; 64]) };
     let mut transaction = Transaction { version: 1, inputs: vec![input], outputs, data: Vec::new() };
-    transaction.sign(&IDENTITY, &[spent], key);
+    transaction.sign(identity, &[spent], key);
     transaction
 }
 

@@ -1,0 +1,136 @@
+//! Sends blocks as fast as they are answered. A client of a few lines, so that it takes little of the cores.
+
+use crate::engine::cpu_time;
+use adit_chain::Block;
+use adit_node::api::block::OfferedBlock;
+use adit_node::api::shapes::Hex;
+use adit_primitives::Encode;
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long to wait where the node is busy.
+const BREATH: Duration = Duration::from_millis(2);
+
+/// What the node answered.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// Blocks that waited for a parent.
+    pub waited: u64,
+    /// Answers that the node is busy: the block was offered again.
+    pub busy: u64,
+    /// What sending took of the cores.
+    pub cpu: Duration,
+}
+
+/// Offers blocks in their order on so many connections, until the node has taken each of them.
+pub fn offer(port: u16, blocks: &[Block], connections: usize) -> Result<Answers> {
+    let write = |block: &Block| serde_json::to_string(&OfferedBlock { bytes: Hex(block.to_bytes()) });
+    let bodies: Vec<String> = blocks.iter().map(write).collect::<Result<_, _>>()?;
+    let next = AtomicUsize::new(0);
+    let parts = std::thread::scope(|scope| {
+        let sender = || send(port, &bodies, &next);
+        let senders: Vec<_> = (0..connections).map(|_| scope.spawn(sender)).collect();
+        senders.into_iter().map(|sender| sender.join().expect("a sender does not panic")).collect::<Result<Vec<_>>>()
+    })?;
+    let (mut all, mut waited) = (Answers::default(), Vec::new());
+    for (part, waits) in parts {
+        all.busy += part.busy;
+        all.cpu += part.cpu;
+        waited.extend(waits);
+    }
+    // What waited was taken after its parent, or pushed out by others that waited.
+    waited.sort_unstable();
+    all.waited = waited.len() as u64;
+    let mut connection = Connection::open(port)?;
+    for number in waited {
+        match connection.offer(&bodies[number], &mut all.busy)? {
+            200 | 409 => {}
+            status => bail!("block {number} was answered with status {status}, although its parents are there"),
+        }
+    }
+    Ok(all)
+}
+
+/// Asks for a page.
+pub fn get(port: u16, path: &str) -> Result<(u16, String)> {
+    Connection::open(port)?.exchange(&format!("GET {path}"), "")
+}
+
+/// Sends the next block until there is none. Returns which of them waited too.
+fn send(port: u16, bodies: &[String], next: &AtomicUsize) -> Result<(Answers, Vec<usize>)> {
+    let (mut answers, mut waited, start) = (Answers::default(), Vec::new(), cpu_time());
+    let mut connection = Connection::open(port)?;
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let Some(body) = bodies.get(number) else { break };
+        match connection.offer(body, &mut answers.busy)? {
+            200 => {}
+            202 => waited.push(number),
+            status => bail!("block {number} was answered with status {status}"),
+        }
+    }
+    answers.cpu = cpu_time().saturating_sub(start);
+    Ok((answers, waited))
+}
+
+/// An HTTP connection that is used again and again.
+struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    fn open(port: u16) -> Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("the node does not answer")?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// Offers a block until the node is not too busy to answer, and returns the status.
+    fn offer(&mut self, body: &str, busy: &mut u64) -> Result<u16> {
+        loop {
+            match self.exchange("POST /block", body)?.0 {
+                503 => {
+                    *busy += 1;
+                    std::thread::sleep(BREATH);
+                }
+                status => return Ok(status),
+            }
+        }
+    }
+
+    /// Sends a request and returns status and body of the answer.
+    fn exchange(&mut self, request: &str, body: &str) -> Result<(u16, String)> {
+        let length = body.len();
+        let head = format!(
+            "{request} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        );
+        self.0.get_mut().write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+        let status = self.line()?.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let mut length = 0;
+        loop {
+            let line = self.line()?.to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().context("an answer whose length is no number")?;
+            }
+        }
+        let mut answer = vec![0; length];
+        self.0.read_exact(&mut answer)?;
+        Ok((status.context("an answer without a status")?, String::from_utf8(answer)?))
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.0.read_line(&mut line)? == 0 {
+            bail!("the node closed the connection");
+        }
+        Ok(line.trim_end().to_owned())
+    }
+}
