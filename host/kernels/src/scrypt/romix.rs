@@ -4,7 +4,6 @@
 //! and has four independent chains; only the rows, each hash's own and in one piece, are turned on the way to memory and back.
 
 use crate::words::Words;
-use std::hint::black_box;
 
 /// How many rows a hash has: scrypt's N.
 pub(super) const ROWS: usize = 1024;
@@ -37,14 +36,11 @@ pub(super) fn romix<V: Words, const H: usize>(machine: V::Machine, states: &mut 
         mix(&mut low, &mut high);
     }
     for _ in 0..ROWS {
-        let mut numbers = Block([0; 16]);
-        high[0].store(&mut numbers.0);
-        // A block that has to lie in memory aligns the whole frame: else the vectors that registers have no room for would
-        // lie across two cache lines, or not, as the stack happens to begin.
-        let numbers = black_box(&numbers);
+        let mut numbers = [0; H];
+        high[0].store(&mut numbers);
         let mut rows = [&memory[0][0]; H];
         for (hash, row) in rows.iter_mut().enumerate() {
-            *row = &memory[numbers.0[hash] as usize % ROWS][hash];
+            *row = &memory[numbers[hash] as usize % ROWS][hash];
         }
         let mut mask = [zero; 16];
         load(machine, &rows, 0, &mut mask);
