@@ -1,9 +1,9 @@
 //! Files that are no plugins, or not for this host.
 
-use crate::guest::{HashGuest, cached, encode, load, sandbox, settings};
+use crate::guest::{HashGuest, cached, encode, load, sandbox, settings, with_world};
 use adit_plugin_host::{CacheSettings, Kind, LoadError, Origin, PluginSource, Sandbox, Settings};
 use adit_primitives::Hash256;
-use adit_primitives::engine::FaultClass;
+use adit_primitives::engine::{FaultClass, HashEngine};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
@@ -23,6 +23,21 @@ fn a_sound_plugin_says_what_it_is() {
     assert_eq!((info.digest, info.size), (Hash256(blake3::hash(&bytes).into()), bytes.len()));
     assert!(info.exports.contains(&"adit:plugin/hash@0.1.0".to_owned()), "{:?}", info.exports);
     assert_eq!(plugin.schema(), "{}");
+}
+
+/// With `UPDATE_EXPECT` set, the component is written anew.
+#[test]
+fn the_plugin_that_adit_bench_calls_is_what_its_text_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/src/bench/nothing");
+    let text = fs::read_to_string(format!("{path}.wat")).unwrap();
+    let component = encode(&with_world(&text, "hash-plugin"));
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(format!("{path}.wasm"), &component).unwrap();
+    }
+    assert!(fs::read(format!("{path}.wasm")).unwrap() == component, "the component is of another text");
+    let plugin = load(&sandbox(), component).unwrap();
+    assert_eq!((plugin.info().name.as_str(), plugin.info().version.as_str()), ("nothing", "0.0.1"));
+    assert_eq!(plugin.hash("{}").unwrap().digest(&[7; 80]).unwrap(), Hash256::default());
 }
 
 #[test]
@@ -220,7 +235,7 @@ fn the_cache_and_its_key_are_the_owners_alone() {
     }
 }
 
-fn entry(directory: &std::path::Path) -> std::path::PathBuf {
+pub fn entry(directory: &std::path::Path) -> std::path::PathBuf {
     let is_entry = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "aot");
     fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).find(is_entry).unwrap()
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy exempts test functions, but not their helpers")]
 
+mod anything;
 mod bundled;
 mod calls;
 mod guest;
