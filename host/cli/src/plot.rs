@@ -7,6 +7,7 @@ use crate::run::{runtime, signal};
 use crate::sandbox::random;
 use crate::{key, terminal};
 use adit_kernels::space::Backend;
+use adit_primitives::Hash256;
 use adit_primitives::space::{LEAF_BYTES, NONCE_BYTES, SpaceEngine};
 use adit_space::collection::Entry;
 use adit_space::error::Problem;
@@ -44,6 +45,9 @@ pub struct CreateArguments {
     /// The key file of its owner. Only its public part goes into the plot.
     #[arg(long, default_value = key::FILE, value_name = "FILE")]
     key: PathBuf,
+    /// The public key of its owner in the place of a key file: 64 hexadecimal digits. Such a plot is farmed for a pool whose key it is.
+    #[arg(long, value_parser = str::parse::<Hash256>, conflicts_with = "key", value_name = "KEY")]
+    owner: Option<Hash256>,
     /// How many threads make it: one for each core unless told otherwise.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -145,9 +149,12 @@ impl Progress for Shown {
 }
 
 fn create(arguments: &CreateArguments) -> Result<ExitCode> {
-    let owner = key::read(&arguments.key)
-        .with_context(|| format!("a plot belongs to a key; make one: adit key new {}", arguments.key.display()))?;
-    let (engine, owner) = (Backend::widest(), owner.public().0);
+    let own = || {
+        let key = key::read(&arguments.key);
+        key.with_context(|| format!("a plot belongs to a key; make one: adit key new {}", arguments.key.display()))
+    };
+    let owner = arguments.owner.map_or_else(|| own().map(|key| key.public().0), |Hash256(key)| Ok(key))?;
+    let engine = Backend::widest();
     let threads = threads(arguments.threads);
     let shown = Shown::start("plotting", arguments.size, &listen()?);
     let made = match arguments.leaf {

@@ -11,6 +11,7 @@ use crate::run::{Opened, clock, entropy, open, runtime, signal};
 use crate::sandbox::random;
 use crate::terminal::LogFormat;
 use adit_kernels::NativeEngine;
+use adit_chain::SecretKey;
 use adit_node::api::ApiState;
 use adit_node::api::origin::Names;
 use adit_node::chain::ChainHandle;
@@ -29,7 +30,7 @@ use adit_node::pool::{CheckEngines, EXTRANONCE_BYTES, PoolParts, Scheme};
 use adit_node::server::Server;
 use adit_node::settings::pool::{PoolMode, PoolSettings, UpstreamKind, UpstreamSettings};
 use adit_node::token::Token;
-use adit_primitives::Amount;
+use adit_primitives::{Amount, Hash256};
 use adit_primitives::accounts::Accounts;
 use adit_primitives::contract::HeaderView;
 use adit_primitives::engine::{HashEngine, RulesEngine, ShareEngine};
@@ -215,11 +216,16 @@ fn upstreams(
     Ok(nodes)
 }
 
-/// The key that an Adit chain's blocks pay, made at the first start.
+/// The key that an Adit chain's blocks pay and that payments are signed with, made at the first start.
+fn own_key(chain: &ResolvedChain) -> Result<SecretKey> {
+    let file = chain.settings.pool.key_file.clone();
+    key::read_or_create(&file.unwrap_or_else(|| chain.settings.node.data_dir.join("pool.key")))
+}
+
+/// Whom an Adit chain's blocks pay.
 fn purse(chain: &ResolvedChain, tag: &[u8]) -> Result<Purse> {
     let settings = &chain.settings.pool;
-    let file = settings.key_file.clone().unwrap_or_else(|| chain.settings.node.data_dir.join("pool.key"));
-    let key = key::read_or_create(&file)?;
+    let key = own_key(chain)?;
     tracing::info!(address = %chain.prefix.address(key.public()), "the pool's blocks pay this address");
     Ok(Purse {
         identity: chain.rules.identity(),
@@ -243,7 +249,11 @@ fn bitcoin(
 
 /// What farmers' proofs are checked with.
 fn space(chain: &ResolvedChain) -> Result<SpaceParts> {
+    let signer = own_key(chain)?;
+    let key = Hash256(signer.public().0);
+    tracing::info!(%key, "the pool signs for plots of this key: adit plot create --owner makes some");
     Ok(SpaceParts {
+        signer,
         rules: Arc::new(chain.consensus.plugin.rules(&chain.consensus.config)?),
         hash: Box::new(chain.hash.plugin.hash(&chain.hash.config)?),
         validator: Box::new(chain.shares.plugin.shares(&chain.shares.config)?),

@@ -318,6 +318,7 @@ impl Task {
         let Some(work) = self.works.back() else { return };
         let Some(space) = &work.space else { return };
         let shares = (work.worth == Worth::Share).then_some(work.target);
+        let keys = BTreeSet::from_iter([Some(self.key), space.signer].into_iter().flatten());
         // By the clock of whoever made the template: this one's may go otherwise.
         let left = challenge.closes.to_millis().saturating_sub(space.time.to_millis());
         self.asked = Some(challenge.challenge);
@@ -327,7 +328,7 @@ impl Task {
             deadline: Instant::now() + Duration::from_millis(left.min(DEADLINE_MS_MAX)),
             challenge,
             shares,
-            keys: BTreeSet::from([self.key]),
+            keys,
             scoring: self.scoring.clone(),
             registered,
         });
@@ -382,7 +383,13 @@ impl Task {
             return self.shared.count(Verdict::Lost);
         }
         let (source, signer) = (Arc::clone(&self.source), Arc::clone(&self.signer));
-        self.shares.spawn(async move { source.submit(&work, signer.sign(&work, claim)).await });
+        let proof = if claim.key == self.key {
+            signer.sign(&work, claim)
+        } else {
+            // A plot of the pool's own key: the pool signs.
+            SpaceProof { claim, signature: [0; 64] }.into()
+        };
+        self.shares.spawn(async move { source.submit(&work, proof).await });
     }
 
     fn work_for(&self, challenge: Hash256) -> Option<&Arc<Work>> {
@@ -445,7 +452,9 @@ impl Task {
             return;
         }
         let plots = self.farm.registrations().into_iter();
-        let plots: Vec<Registration> = plots.filter(|plot| plot.key == self.key).collect();
+        let signer = needed.and_then(|space| space.signer);
+        let plots: Vec<Registration> =
+            plots.filter(|plot| plot.key == self.key || Some(plot.key) == signer).collect();
         if plots.is_empty() {
             return;
         }

@@ -417,12 +417,12 @@ impl Shared {
         warden: Warden,
         solved: mpsc::UnboundedSender<Solved>,
     ) -> std::io::Result<(Farmers, FarmersThread)> {
-        let SpaceParts { rules, hash, validator, identity } = space;
+        let SpaceParts { rules, hash, validator, identity, signer } = space;
         let checker = PartialChecker::new(PartialParts { workers: Arc::clone(&self.workers), rules, hash, validator });
         let (log, clock) = (Arc::clone(&self.log), Arc::clone(&self.clock));
         let (checking, thread) = farmers::start(FarmersChecking { checker, log, warden, clock, solved })?;
         let (book, upstreams) = (Arc::clone(&self.space_jobs), Arc::clone(&self.upstreams));
-        Ok((Farmers::new(Arc::clone(front), book, upstreams, checking, identity), thread))
+        Ok((Farmers::new(Arc::clone(front), book, upstreams, checking, (identity, signer)), thread))
     }
 
     fn front(&self, settings: &PoolSettings, version_mask: u32, checking: Checking) -> Result<Front, PoolStartError> {

@@ -1,5 +1,7 @@
 //! Blocks won by plots: `adit up` and `adit miner` on chains of both kinds, with what goes wrong with disks and processes.
 
+mod pool;
+
 use crate::adit::{Place, Running, get, length, post, wait_for_length, wait_until};
 use crate::pool::counterparts::free_port;
 use serde_json::{Value, json};
@@ -224,7 +226,9 @@ fn what_cannot_be_farmed_is_said_at_the_start() {
         "poc2",
         "[pool]\nmode = \"join\"\n[pool.join]\npools = [\"stratum+tcp://127.0.0.1:9\"]\n",
     );
-    assert!(place.fail(&["up", "space.toml"]).contains("farms for itself"));
+    assert!(place.fail(&["up", "space.toml"]).contains("farmers reach a pool by its API"));
+    assert!(place.fail(&["miner", "space.toml"]).contains("farmers reach a pool by its API"));
+    chain(&place, "space", "hard", "poc2", "");
     assert!(place.fail(&["miner", "space.toml"]).contains("--node"));
     chain(&place, "other", "hard", "sha256", "");
     assert!(place.fail(&["chain", "check", "other.toml"]).contains("scored by `poc2`"));

@@ -40,6 +40,10 @@ pub struct SpaceBody {
     /// Plots that wait to be registered: whoever wins may put them into the claim.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub register: Vec<PlotBody>,
+    /// The public key that whoever gave this template signs with, as 64 hexadecimal digits: plots of that key are farmed without its secret, and their proofs
+    /// handed in with a signature of zeros. A pool's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
 }
 
 /// A plain plot.
@@ -123,6 +127,7 @@ impl SpaceBody {
             registered_by: challenge.registered_by.map(|height| height.0),
             registrations_max: challenge.registrations_max,
             register: register.iter().map(|plot| PlotBody::new(plot, None)).collect(),
+            signer: None,
         }
     }
 

@@ -20,7 +20,7 @@ use adit_chain::{BlockError, PublicKey, TemplateRequest, WorkTemplate};
 use adit_miner::Verdict;
 use adit_primitives::contract::PowInput;
 use adit_primitives::contract::space::{Challenge, Registration, SpaceProof};
-use adit_primitives::{Encode, Height, Target, Timestamp, U256};
+use adit_primitives::{Encode, Hash256, Height, Target, Timestamp, U256};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
@@ -74,6 +74,8 @@ pub struct SpaceWork {
     pub time: Timestamp,
     /// Plots that wait to be registered.
     pub register: Vec<Registration>,
+    /// The key that whoever gave the template signs with.
+    pub signer: Option<Hash256>,
 }
 
 /// What a find is worth.
@@ -369,7 +371,8 @@ async fn register_at(client: &NodeClient, plots: &[Registration]) -> Option<Vec<
 fn space_work(chain: &ChainHandle, template: &WorkTemplate, challenge: &Challenge) -> SpaceWork {
     let most = usize::try_from(challenge.registrations_max).unwrap_or(usize::MAX);
     let register = chain.plots().waiting_first(most);
-    SpaceWork { header: template.header.clone(), challenge: challenge.clone(), time: template.time, register }
+    let (header, challenge) = (template.header.clone(), challenge.clone());
+    SpaceWork { header, challenge, time: template.time, register, signer: None }
 }
 
 async fn submit_own(chain: &ChainHandle, template: &Arc<WorkTemplate>, found: Found) -> Verdict {
@@ -451,7 +454,9 @@ fn work_of(response: &MineBlockResponse, node: NodeNumber) -> Result<Work, Failu
     let space = template.space.as_ref().map(|space| {
         let (challenge, register) = space.read().ok_or_else(|| garbled("what farmers are asked cannot be read"))?;
         let time = time_of("timestamp", template.timestamp).map_err(|error| garbled(&error.message))?;
-        Ok(Box::new(SpaceWork { header: template.header.0.clone(), challenge, time, register }))
+        let signer = space.signer.as_ref().map(|key| key.parse()).transpose();
+        let signer = signer.map_err(|_| garbled("the key of who signs cannot be read"))?;
+        Ok(Box::new(SpaceWork { header: template.header.0.clone(), challenge, time, register, signer }))
     });
     let space = space.transpose()?;
     if (pow.bytes.is_empty() && space.is_none()) || !pow.is_sound() {

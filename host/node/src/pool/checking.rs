@@ -125,11 +125,14 @@ impl Checking {
         Ok((Self { checkers: senders.into() }, CheckingThreads { threads }))
     }
 
-    /// Hands shares in; waits where too many wait already. `false`: the checkers have ended.
+    /// Hands shares in; waits where too many wait already. `false`: there are no checkers, or they have ended.
     pub async fn hand_in(&self, parcel: Parcel) -> bool {
         let count = u64::try_from(self.checkers.len()).unwrap_or(1).max(1);
         let place = usize::try_from(parcel.connection.0 % count).unwrap_or_default();
-        self.checkers[place].send(parcel).await.is_ok()
+        match self.checkers.get(place) {
+            Some(checker) => checker.send(parcel).await.is_ok(),
+            None => false,
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! To a farmer the pool looks like a node: it gives templates and takes proofs, and the routes that bring both here are those of [`super::api::farm`]. What
 //! differs is the score that it asks for. A partial proof is a block's in all but that: signed by the farmer over the pool's header, whose coinbase pays the pool.
 //!
+//! A plot of the pool's own key is farmed without the key's secret: its proofs come unsigned, and the pool signs them. Whoever farms such plots can win for nobody but the pool.
+//!
 //! A farmer is known by its name and where it comes from, for as long as it asks for work now and then. Its difficulty changes from one challenge to the
 //! next, never under one: what it was asked is what its proofs are worth. It counts as a connection of the pool, with the bounds and bans of one.
 
@@ -14,6 +16,7 @@ use super::connections::Note;
 use super::front::{Front, Place};
 use super::members::Member;
 use super::upstreams::Upstreams;
+use adit_chain::SecretKey;
 use adit_pool::work::farm::{SpaceBook, SpaceJob};
 use adit_pool::work::job::JobId;
 use adit_pool::work::partial::Partial;
@@ -38,6 +41,9 @@ const FARMERS_MAX: usize = 20_000;
 /// How long a farmer that asks for nothing is known.
 const SILENCE_MAX: Duration = Duration::from_secs(600);
 
+/// In the place of a signature that is the pool's to make.
+const UNSIGNED: [u8; 64] = [0; 64];
+
 /// Challenges whose difficulty is remembered for a farmer: its last proofs may come late.
 const GIVEN_MAX: usize = 8;
 
@@ -52,6 +58,8 @@ pub struct SpaceParts {
     pub validator: Box<dyn ShareEngine>,
     /// What farmers compare with their own rules.
     pub identity: Rules,
+    /// Signs for plots of the pool's own key.
+    pub signer: SecretKey,
 }
 
 /// Why a farmer has no work, or its proof does not count.
@@ -91,6 +99,7 @@ pub struct Farmers {
     upstreams: Arc<Upstreams>,
     checking: mpsc::Sender<Handed>,
     identity: Rules,
+    signer: SecretKey,
     known: Mutex<Known>,
     registered: Mutex<RegisteredPlots>,
 }
@@ -133,14 +142,19 @@ impl Farmers {
         book: Arc<SpaceBook>,
         upstreams: Arc<Upstreams>,
         checking: mpsc::Sender<Handed>,
-        identity: Rules,
+        (identity, signer): (Rules, SecretKey),
     ) -> Self {
-        Self { front, book, upstreams, checking, identity, known: Mutex::default(), registered: Mutex::default() }
+        Self { front, book, upstreams, checking, identity, signer, known: Mutex::default(), registered: Mutex::default() }
     }
 
     /// Returns the chain's rules, for farmers to compare.
     pub fn identity(&self) -> &Rules {
         &self.identity
+    }
+
+    /// Returns the public key of the plots that the pool signs for.
+    pub fn signer(&self) -> Hash256 {
+        Hash256(self.signer.public().0)
     }
 
     /// Returns the job that farmers have, and every later one.
@@ -183,10 +197,14 @@ impl Farmers {
     }
 
     /// Takes a partial proof. When this returns without an error it is kept, and counts.
-    pub async fn hand_in(&self, id: u64, proof: SpaceProof) -> Result<(), FarmerError> {
+    pub async fn hand_in(&self, id: u64, mut proof: SpaceProof) -> Result<(), FarmerError> {
         let unknown = FarmerError::UnknownTemplate { id };
         let (number, job) = parts_of(id);
         let job = self.book.job(job).ok_or(unknown.clone())?;
+        if proof.claim.key == self.signer() && proof.signature == UNSIGNED {
+            let message = proof.claim.message(&self.identity.genesis, &job.template.header);
+            proof.signature = self.signer.sign(&message).0;
+        }
         let mut handed = {
             let mut known = self.known();
             let farmer = known.farmers.get_mut(&number).ok_or(unknown.clone())?;

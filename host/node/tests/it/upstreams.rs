@@ -134,7 +134,7 @@ async fn a_node_that_is_well_gives_a_template_and_takes_a_block() {
     let (folder, scripted) = (tempfile::tempdir().unwrap(), Scripted::start(sound(9)).await);
     let upstreams = upstreams(&[&scripted.url], &folder);
     let fetched = upstreams.template(0, None, Duration::ZERO).await.unwrap();
-    assert_eq!(fetched.template.height.0, 9);
+    assert_eq!(fetched.template.height().0, 9);
     assert!(upstreams.are_ready(Duration::from_secs(3600)));
     assert_eq!(upstreams.submit(&block()).await.unwrap(), Verdict::Taken);
 }
@@ -264,13 +264,13 @@ async fn the_turn_goes_to_the_next_node_and_back_to_the_first_once_that_is_well_
     let upstreams = Arc::new(upstreams);
     let template = |node| upstreams.template(node, None, Duration::ZERO);
     assert_eq!(upstreams.next().await, 0);
-    let height = template(0).await.unwrap().template.height;
+    let height = template(0).await.unwrap().template.height();
     upstreams.mines_at(height);
 
     heights[0].store(0, Ordering::Relaxed);
     assert!(template(0).await.is_err());
     assert_eq!(upstreams.next().await, 1);
-    assert_eq!(template(1).await.unwrap().template.height, height);
+    assert_eq!(template(1).await.unwrap().template.height(), height);
 
     // It answers, and lags behind: it is tried, and not given the turn.
     heights[0].store(8, Ordering::Relaxed);
@@ -296,12 +296,12 @@ async fn a_node_that_lags_is_mined_on_where_no_other_is_well() {
     let heights = [9, 8].map(|height| Arc::new(AtomicUsize::new(height)));
     let nodes = [at_height(&heights[0]).await, at_height(&heights[1]).await];
     let upstreams = upstreams_by(quick(), nodes.iter().map(|node| settings(&node.url, &folder)).collect());
-    let height = upstreams.template(0, None, Duration::ZERO).await.unwrap().template.height;
+    let height = upstreams.template(0, None, Duration::ZERO).await.unwrap().template.height();
     upstreams.mines_at(height);
     assert!(matches!(upstreams.template(1, None, Duration::ZERO).await, Err(UpstreamError::Behind { .. })));
     heights[0].store(0, Ordering::Relaxed);
     assert!(upstreams.template(0, None, Duration::ZERO).await.is_err());
-    assert_eq!(upstreams.template(1, None, Duration::ZERO).await.unwrap().template.height.0, 8);
+    assert_eq!(upstreams.template(1, None, Duration::ZERO).await.unwrap().template.height().0, 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]

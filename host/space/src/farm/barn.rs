@@ -14,6 +14,7 @@ use crate::collection::{Collection, Plot};
 use crate::error::{PlotError, Problem};
 use adit_primitives::contract::space::{Challenge, PlotPlace, Registration};
 use adit_primitives::{Hash256, Height, U256};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::mem::Discriminant;
@@ -176,6 +177,12 @@ impl Barn {
     /// Takes a question. The one before ends.
     pub fn ask(&mut self, question: Question, number: u64, now: Instant) {
         self.owe();
+        // A pool counts nothing that comes late, but for a block.
+        let challenge = question.challenge.challenge;
+        self.shares.retain(|(asked, share)| {
+            let Challenge { challenge: before, target, .. } = &asked.question.challenge;
+            *before == challenge || share.scored.score <= target.0
+        });
         self.end(now);
         self.challenges += 1;
         let limit = self.settings.timeout.and_then(|timeout| now.checked_add(timeout));
@@ -332,9 +339,10 @@ impl Barn {
         if let Some((asked, leader)) = self.owed.pop_front() {
             return Step::Prove(asked, leader);
         }
-        // A block waits for no share.
-        let lowest = self.shares.iter().enumerate().min_by_key(|(_, (_, share))| share.scored.score);
-        if let Some((place, _)) = lowest {
+        // A block waits for no share, and what is asked now for nothing that was asked before.
+        let order = |(_, (asked, share)): &(usize, &(Arc<Asked>, Leader))| (Reverse(asked.number), share.scored.score);
+        let first = self.shares.iter().enumerate().min_by_key(order);
+        if let Some((place, _)) = first {
             let (asked, share) = self.shares.swap_remove(place);
             return Step::ProveShare(asked, share);
         }

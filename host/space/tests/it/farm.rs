@@ -251,9 +251,8 @@ fn every_score_that_a_pool_counts_is_told_once_with_its_proof() {
                 let space = usize::try_from(Plot::Plain(PlainPlot::finished(path).unwrap()).space()).unwrap();
                 let bytes = std::fs::read(path).unwrap();
                 let (leaves, _) = bytes[HEADER_BYTES..][..space].as_chunks::<32>();
-                let score = |leaf: &[u8; 32]| {
-                    U256::from_le_bytes(engine().best_leaf(hash, &[number; 32], leaf).unwrap().score)
-                };
+                let score =
+                    |leaf: &[u8; 32]| U256::from_le_bytes(engine().best_leaf(hash, &[number; 32], leaf).unwrap().score);
                 (path.clone(), up_to(most, leaves.iter().map(score)))
             })
             .filter(|(_, places)| !places.is_empty())

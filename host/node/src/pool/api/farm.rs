@@ -11,7 +11,7 @@ use crate::api::space::{PlotsRequest, PlotsResponse, SpaceBody};
 use crate::pool::farmers::{FarmerError, Farmers, Given};
 use crate::server::{ClientAddress, Place, ended};
 use adit_pool::work::share::target_of;
-use adit_primitives::Decode;
+use adit_primitives::{Amount, Decode, Hash256};
 use adit_primitives::contract::space::SpaceProof;
 use adit_primitives::contract::{PowInput, Template};
 use adit_protocol::stratum::server::USER_BYTES_MAX;
@@ -75,8 +75,9 @@ pub async fn mine_block(
     Extension(ClientAddress(from)): Extension<ClientAddress>,
     JsonBody(request): JsonBody<MineBlockRequest>,
 ) -> Result<Json<MineBlockResponse>, ApiError> {
-    let given = work(&*api.farmers()?, from.ip(), &request.miner_address).await?;
-    Ok(Json(template(&given)))
+    let farmers = api.farmers()?;
+    let given = work(&farmers, from.ip(), &request.miner_address).await?;
+    Ok(Json(template(&given, farmers.signer())))
 }
 
 /// Pushes each new template, as an answer to `/pool/farm/mine_block`, in a text message.
@@ -161,7 +162,7 @@ async fn push(farmers: &Farmers, origin: IpAddr, user: &str, mut line: Line) {
     loop {
         jobs.mark_unchanged();
         let text = match work(farmers, origin, user).await {
-            Ok(given) => serde_json::to_string(&template(&given)),
+            Ok(given) => serde_json::to_string(&template(&given, farmers.signer())),
             Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE => {
                 tokio::time::sleep(PAUSE).await;
                 continue;
@@ -185,7 +186,7 @@ async fn push(farmers: &Farmers, origin: IpAddr, user: &str, mut line: Line) {
     line.close().await;
 }
 
-fn template(given: &Given) -> MineBlockResponse {
+fn template(given: &Given, signer: Hash256) -> MineBlockResponse {
     let Given { id, job, difficulty } = given;
     let template = &job.template;
     let target_difficulty = difficulty_number(&difficulty.work().to_string());
@@ -208,14 +209,17 @@ fn template(given: &Given) -> MineBlockResponse {
             shares: true,
             header: Hex(template.header.clone()),
             work: WorkBody::new(&Template { header: Vec::new(), pow, target: target_of(*difficulty) }),
-            space: Some(SpaceBody::new(&template.challenge, &template.register)),
+            space: Some(SpaceBody {
+                signer: Some(signer.to_string()),
+                ..SpaceBody::new(&template.challenge, &template.register)
+            }),
         },
         target_difficulty,
         mining_metadata: MiningMetadata {
             transaction_count: template.transactions.len().saturating_sub(1),
             total_fees: decimal(template.fees),
             total_fees_atoms: template.fees.to_atoms(),
-            block_reward: decimal(adit_primitives::Amount::from_atoms(created)),
+            block_reward: decimal(Amount::from_atoms(created)),
             block_reward_atoms: created,
         },
     }

@@ -96,6 +96,7 @@ pub struct ShareResponse {
     (status = 200, body = RegisterResponse),
     (status = 400, body = ErrorBody),
     (status = 403, body = ErrorBody, description = "the pool does not let it in; the message says why"),
+    (status = 404, body = ErrorBody, description = "plots win this chain's blocks"),
     (status = 503, body = ErrorBody, description = "no pool runs here, or it is full"),
 ))]
 pub async fn register(
@@ -110,6 +111,9 @@ pub async fn register(
     }
     let user = if worker.is_empty() { address } else { format!("{address}.{worker}") };
     let pool = api.running()?;
+    if pool.farmers.is_some() {
+        return Err(ApiError::not_found("on this chain plots win blocks, not work: farmers are served under /pool/farm"));
+    }
     let registered = pool.web.register(from.ip().to_canonical(), user, password).await;
     let (worker_id, job) = registered.map_err(|error| web_error(&error))?;
     Ok(Json(RegisterResponse { worker_id, job: job_body(&job) }))
