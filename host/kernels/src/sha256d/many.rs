@@ -1,8 +1,11 @@
-//! Inputs of one length, one in each lane.
+//! Inputs of one length, one in each lane of a vector, or of two vectors in turn.
 
 use super::plain::{self, INITIAL};
-use super::rounds::{compress, splat_all, swap_bytes};
+use super::rounds::{compress, compress_two, splat_all, swap_bytes};
 use crate::words::Words;
+
+/// The block that a digest is hashed in: behind the digest, its padding.
+const SECOND: [u32; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0x8000_0000, 0, 0, 0, 0, 0, 0, 256];
 
 /// Hashes inputs in groups of `LANES`, the lanes of `V`.
 #[inline(always)]
@@ -30,6 +33,25 @@ pub(super) fn digest_many<V: Words, const LANES: usize>(
     }
 }
 
+/// Hashes inputs in pairs of groups, and those left over as [`digest_many`] does: for machines with registers for two groups.
+#[inline(always)]
+pub(super) fn digest_pairs<V: Words, const LANES: usize>(
+    machine: V::Machine,
+    inputs: &[u8],
+    each: usize,
+    digests: &mut [[u8; 32]],
+) {
+    let mut tails = [Tails::<LANES>::new(each), Tails::<LANES>::new(each)];
+    let in_pairs = digests.len() - digests.len() % (2 * LANES);
+    let (paired, rest) = digests.split_at_mut(in_pairs);
+    let (groups, _) = paired.as_chunks_mut();
+    for (number, digests) in groups.as_chunks_mut().0.iter_mut().enumerate() {
+        let inputs = &inputs[2 * number * LANES * each..][..2 * LANES * each];
+        digest_pair::<V, LANES>(machine, &mut tails, inputs, digests);
+    }
+    digest_many::<V, LANES>(machine, &inputs[in_pairs * each..], each, rest);
+}
+
 /// Hashes an input in each lane.
 #[inline(always)]
 fn digest_group<V: Words, const LANES: usize>(
@@ -41,21 +63,46 @@ fn digest_group<V: Words, const LANES: usize>(
     tails.take(inputs);
     let mut state = splat_all::<V, 8>(machine, INITIAL);
     for block in 0..tails.blocks() {
-        let mut w = [V::splat(machine, 0); 16];
-        // A square of vectors at a time: one for each lane's words, then one for each word.
-        for (part, square) in w.chunks_exact_mut(LANES).enumerate() {
-            for (lane, vector) in square.iter_mut().enumerate() {
-                let bytes = &tails.block(inputs, lane, block)[4 * LANES * part..][..4 * LANES];
-                *vector = swap_bytes(machine, V::from_le_bytes(machine, bytes));
-            }
-            V::transpose(square);
-        }
-        compress(machine, &mut state, w);
+        compress(machine, &mut state, tails.words(machine, inputs, block));
     }
-    let mut second = splat_all::<V, 16>(machine, [0, 0, 0, 0, 0, 0, 0, 0, 0x8000_0000, 0, 0, 0, 0, 0, 0, 256]);
-    second[..8].copy_from_slice(&state);
+    let mut words = splat_all::<V, 16>(machine, SECOND);
+    words[..8].copy_from_slice(&state);
     let mut state = splat_all::<V, 8>(machine, INITIAL);
-    compress(machine, &mut state, second);
+    compress(machine, &mut state, words);
+    write(state, digests);
+}
+
+/// Hashes an input in each lane of two vectors.
+#[inline(always)]
+fn digest_pair<V: Words, const LANES: usize>(
+    machine: V::Machine,
+    tails: &mut [Tails<LANES>; 2],
+    inputs: &[u8],
+    digests: &mut [[[u8; 32]; LANES]; 2],
+) {
+    let [first, other] = tails;
+    let (inputs, other_inputs) = inputs.split_at(inputs.len() / 2);
+    first.take(inputs);
+    other.take(other_inputs);
+    let mut states = [splat_all::<V, 8>(machine, INITIAL); 2];
+    for block in 0..first.blocks() {
+        let words = [first.words(machine, inputs, block), other.words(machine, other_inputs, block)];
+        compress_two(machine, &mut states, words);
+    }
+    let mut words = [splat_all::<V, 16>(machine, SECOND); 2];
+    for (words, state) in words.iter_mut().zip(states) {
+        words[..8].copy_from_slice(&state);
+    }
+    let mut states = [splat_all::<V, 8>(machine, INITIAL); 2];
+    compress_two(machine, &mut states, words);
+    for (state, digests) in states.into_iter().zip(digests) {
+        write(state, digests);
+    }
+}
+
+/// Writes the digest that each lane's state stands for.
+#[inline(always)]
+fn write<V: Words, const LANES: usize>(state: [V; 8], digests: &mut [[u8; 32]; LANES]) {
     let mut words = [[0; LANES]; 8];
     for (words, state) in words.iter_mut().zip(state) {
         state.store(words);
@@ -95,6 +142,21 @@ impl<const LANES: usize> Tails<LANES> {
     /// Returns how many blocks a padded input has.
     fn blocks(&self) -> usize {
         (self.each + 9).div_ceil(64)
+    }
+
+    /// Returns the message words of a block, each in the lanes of a vector.
+    #[inline(always)]
+    fn words<V: Words>(&self, machine: V::Machine, inputs: &[u8], block: usize) -> [V; 16] {
+        let mut words = [V::splat(machine, 0); 16];
+        // A square of vectors at a time: one for each lane's words, then one for each word.
+        for (part, square) in words.chunks_exact_mut(LANES).enumerate() {
+            for (lane, vector) in square.iter_mut().enumerate() {
+                let bytes = &self.block(inputs, lane, block)[4 * LANES * part..][..4 * LANES];
+                *vector = swap_bytes(machine, V::from_le_bytes(machine, bytes));
+            }
+            V::transpose(square);
+        }
+        words
     }
 
     /// Returns a block of one lane's input.

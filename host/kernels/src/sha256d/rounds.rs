@@ -85,6 +85,32 @@ macro_rules! eight_rounds {
     };
 }
 
+/// Eight rounds from round `$at` of two messages in turn: what one waits for, the other does meanwhile.
+macro_rules! eight_rounds_of_two {
+    (
+        $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident,
+        $i:ident $j:ident $k:ident $l:ident $m:ident $n:ident $o:ident $p:ident,
+        $at:expr, $wk:ident, $xk:ident
+    ) => {
+        round!($a $b $c $d $e $f $g $h, $h + $wk!($at));
+        round!($i $j $k $l $m $n $o $p, $p + $xk!($at));
+        round!($h $a $b $c $d $e $f $g, $g + $wk!($at + 1));
+        round!($p $i $j $k $l $m $n $o, $o + $xk!($at + 1));
+        round!($g $h $a $b $c $d $e $f, $f + $wk!($at + 2));
+        round!($o $p $i $j $k $l $m $n, $n + $xk!($at + 2));
+        round!($f $g $h $a $b $c $d $e, $e + $wk!($at + 3));
+        round!($n $o $p $i $j $k $l $m, $m + $xk!($at + 3));
+        round!($e $f $g $h $a $b $c $d, $d + $wk!($at + 4));
+        round!($m $n $o $p $i $j $k $l, $l + $xk!($at + 4));
+        round!($d $e $f $g $h $a $b $c, $c + $wk!($at + 5));
+        round!($l $m $n $o $p $i $j $k, $k + $xk!($at + 5));
+        round!($c $d $e $f $g $h $a $b, $b + $wk!($at + 6));
+        round!($k $l $m $n $o $p $i $j, $j + $xk!($at + 6));
+        round!($b $c $d $e $f $g $h $a, $a + $wk!($at + 7));
+        round!($j $k $l $m $n $o $p $i, $i + $xk!($at + 7));
+    };
+}
+
 /// The next message word, in place of the one 16 words before.
 macro_rules! expand {
     ($w:ident[$at:expr]) => {
@@ -106,7 +132,7 @@ pub(crate) use {each, eight_rounds, expand, round, round_e};
 #[inline(always)]
 pub(crate) fn compress<V: Words>(machine: V::Machine, state: &mut [V; 8], mut w: [V; 16]) {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-    for sixteen in K.as_chunks::<16>().0 {
+    for (number, sixteen) in K.as_chunks::<16>().0.iter().enumerate() {
         macro_rules! word {
             ($index:expr) => {
                 w[$index] + V::splat(machine, sixteen[$index])
@@ -117,11 +143,46 @@ pub(crate) fn compress<V: Words>(machine: V::Machine, state: &mut [V; 8], mut w:
                 expand!(w[$index]);
             };
         }
+        if number > 0 {
+            each!(next: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        }
         eight_rounds!(a b c d e f g h, 0, word);
         eight_rounds!(a b c d e f g h, 8, word);
-        each!(next: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     }
     for (state, now) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+        *state = *state + now;
+    }
+}
+
+/// Folds one block for each lane of two vectors into their states. It needs twice the registers, and takes less than twice the time.
+#[inline(always)]
+pub(crate) fn compress_two<V: Words>(machine: V::Machine, states: &mut [[V; 8]; 2], [mut w, mut x]: [[V; 16]; 2]) {
+    let [[mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h], other] = *states;
+    let [mut i, mut j, mut k, mut l, mut m, mut n, mut o, mut p] = other;
+    for (number, sixteen) in K.as_chunks::<16>().0.iter().enumerate() {
+        macro_rules! word {
+            ($index:expr) => {
+                w[$index] + V::splat(machine, sixteen[$index])
+            };
+        }
+        macro_rules! other_word {
+            ($index:expr) => {
+                x[$index] + V::splat(machine, sixteen[$index])
+            };
+        }
+        macro_rules! next {
+            ($index:expr) => {
+                expand!(w[$index]);
+                expand!(x[$index]);
+            };
+        }
+        if number > 0 {
+            each!(next: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        }
+        eight_rounds_of_two!(a b c d e f g h, i j k l m n o p, 0, word, other_word);
+        eight_rounds_of_two!(a b c d e f g h, i j k l m n o p, 8, word, other_word);
+    }
+    for (state, now) in states.as_flattened_mut().iter_mut().zip([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]) {
         *state = *state + now;
     }
 }

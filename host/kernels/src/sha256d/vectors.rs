@@ -53,7 +53,7 @@ impl Kernel for Avx512x16 {
     fn digest_many(&self, inputs: &[u8], each: usize, digests: &mut [[u8; 32]]) {
         #[target_feature(enable = "avx512f")]
         fn run(machine: Avx512, inputs: &[u8], each: usize, digests: &mut [[u8; 32]]) {
-            many::digest_many::<Words16, 16>(machine, inputs, each, digests);
+            many::digest_pairs::<Words16, 16>(machine, inputs, each, digests);
         }
         // SAFETY: `Avx512` proves the feature.
         unsafe { run(self.0, inputs, each, digests) }
