@@ -37,9 +37,9 @@ const REST: Duration = Duration::from_secs(2);
 /// A new job while connections idle, at this pace.
 const IDLE_JOB: Duration = Duration::from_secs(5);
 
-/// A block takes 16 hashes to one of these powers: none is found, or one by each thousandth share.
+/// A block takes 16 hashes to one of these powers: none is found, or some a second.
 const BLOCK_DIGITS: u8 = 12;
-const BLOCK_DIGITS_FEW: u8 = 3;
+const BLOCK_DIGITS_FEW: u8 = 5;
 
 /// The time after which no job was asked for anew.
 const LONG_JOB: Duration = Duration::from_secs(600);
@@ -58,7 +58,7 @@ pub struct PoolBenchArguments {
     /// For how long, in seconds.
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
-    /// Has one share in about a thousand be a block, and tells how soon blocks are on their way to the node.
+    /// Has the miners find blocks, each of about a million hashes, and tells how soon those are on their way to the node.
     #[arg(long)]
     blocks: bool,
     /// Instead: so many miners that log in and then only listen.

@@ -5,7 +5,11 @@
 
 pub mod bench;
 pub mod counterparts;
+mod failover;
+mod http;
+mod kills;
 mod litecoin;
 mod otedama;
+mod relay;
 mod sockets;
 mod vision;

@@ -20,6 +20,9 @@ const BLOCK_WAITS: [f64; 10] = [0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 
 /// Limits, in seconds, between which the wait for the answer to shares is counted.
 const SHARE_ANSWERS: [f64; 11] = [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0];
 
+/// Why connections are turned away.
+const TURNED_AWAY: [&str; 2] = ["banned", "limit"];
+
 /// Why a share does not count.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabels {
@@ -132,6 +135,13 @@ impl PoolMetrics {
         );
         registry.register("upstream_up", "Whether an upstream gives templates", metrics.upstream_up.clone());
         registry.register("jobs_sent", "Jobs sent to connections", metrics.jobs_sent.clone());
+        // A rate begins at a count that was there before.
+        for reason in Refusal::ALL.map(Refusal::name) {
+            drop(metrics.shares_invalid.get_or_create(&ReasonLabels { reason }));
+        }
+        for reason in TURNED_AWAY {
+            drop(metrics.turned_away.get_or_create(&ReasonLabels { reason }));
+        }
         metrics
     }
 
@@ -163,7 +173,7 @@ impl PoolMetrics {
         if sent == 0 { 0.0 } else { sent.saturating_sub(templates) as f64 / sent as f64 }
     }
 
-    /// Counts a connection that was turned away.
+    /// Counts a connection that was turned away, for one of [`TURNED_AWAY`].
     pub fn turned_away(&self, reason: &'static str) {
         self.turned_away.get_or_create(&ReasonLabels { reason }).inc();
     }

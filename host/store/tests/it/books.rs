@@ -130,6 +130,11 @@ fn an_address_opens_one_account_and_a_name_one_worker() {
     let rig = books.worker_of(alice, "rig", NOW).unwrap();
     assert_eq!(books.worker_of(alice, "rig", NOW), Ok(rig));
     assert_ne!(books.worker_of(bob, "rig", NOW).unwrap(), rig);
+    assert_eq!(books.find_worker("alice", "rig"), Ok(Some((alice, rig))));
+    assert_eq!(
+        [("alice", "shed"), ("carol", "rig")].map(|(of, name)| books.find_worker(of, name)),
+        [Ok(None), Ok(None)]
+    );
     drop(books);
     let books = open(&path);
     assert_eq!((books.account_of("bob", NOW), books.worker_of(alice, "rig", NOW)), (Ok(bob), Ok(rig)));

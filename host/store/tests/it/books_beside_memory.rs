@@ -165,6 +165,7 @@ fn everything(books: &dyn Accounts) -> Vec<String> {
             .map(|id| format!("{:?} {:?}", books.block(id).unwrap(), books.block_before(id))),
     );
     all.extend((1..4).map(|number| format!("{:?}", books.payment(PaymentNumber(number)).unwrap())));
+    all.extend(["bob", "dave"].map(|address| format!("{:?}", books.find_worker(address, "").unwrap())));
     all
 }
 

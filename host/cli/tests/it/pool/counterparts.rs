@@ -62,7 +62,9 @@ pub struct Node {
 pub struct Litecoin {
     pub near: Node,
     pub far: Node,
-    _folder: TempDir,
+    /// Where the far one is met.
+    meeting: String,
+    folder: TempDir,
 }
 
 impl Litecoin {
@@ -83,7 +85,7 @@ impl Litecoin {
         near.ask("createwallet", &["pool"]);
         far.ask("createwallet", &["payees"]);
         near.generate(1);
-        let both = Self { near, far, _folder: folder };
+        let both = Self { near, far, meeting, folder };
         both.wait_until_they_agree();
         Some(both)
     }
@@ -95,6 +97,13 @@ impl Litecoin {
             let tips = [&self.near, &self.far].map(|node| node.ask("getbestblockhash", &[]));
             (tips[0] == tips[1] && self.near.ask("getconnectioncount", &[]) != 0).then_some(())
         });
+    }
+
+    /// Starts a third node, which knows the far one.
+    pub fn another(&self) -> Node {
+        let more = || vec!["-listen=0".into(), format!("-connect={}", self.meeting)];
+        let started = (0..ATTEMPTS).find_map(|_| Node::start(self.folder.path().join("third"), more()));
+        started.expect("litecoind starts on free ports")
     }
 
     /// Returns a new address of the pool's wallet.
@@ -185,6 +194,11 @@ impl Node {
     /// Where it listens for calls.
     pub fn port(&self) -> u16 {
         self.rpc_port
+    }
+
+    /// The number that the system knows it by.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     /// The file with its credentials, which it writes anew at each start.

@@ -11,7 +11,7 @@ use std::time::Duration;
 const MATURITY: u64 = 100;
 
 /// A place with a pool that reaches the near node at a port.
-fn place(litecoin: &Litecoin, port: u16, maturity: u64) -> (Place, String) {
+pub fn place(litecoin: &Litecoin, port: u16, maturity: u64) -> (Place, String) {
     let place = Place::new();
     let address = litecoin.pool_address();
     let cookie = litecoin.near.cookie();
@@ -23,7 +23,7 @@ fn place(litecoin: &Litecoin, port: u16, maturity: u64) -> (Place, String) {
 /// Has each user find shares, again until one at least was a block, on this network about each second one is, and each user has credits:
 /// who found nothing before the last block has none. Returns the blocks, once all are split.
 #[track_caller]
-fn mine(pool: &Pool, users: &[String], shares: usize) -> Option<Vec<Value>> {
+pub fn mine(pool: &Pool, users: &[String], shares: usize) -> Option<Vec<Value>> {
     let shares = shares.to_string();
     let arguments = ["--algorithm", "scrypt", "--hash-rate", "10", "--shares", &shares];
     let mut count = 0;
@@ -117,7 +117,7 @@ fn an_orphaned_block_takes_its_credits_back() {
 /// Brings all payments to their end, and compares what each user has by the node's own set of unspent outputs with what the books say.
 /// Returns those that were made.
 #[track_caller]
-fn settle(litecoin: &Litecoin, place: &Place, pool: &Pool, users: &[String]) -> Vec<Value> {
+pub fn settle(litecoin: &Litecoin, place: &Place, pool: &Pool, users: &[String]) -> Vec<Value> {
     let mut seen = None;
     let payments = wait_until("the end of all payments", || {
         // In this order: what a block brings is owed after it, and what is no longer owed stands in a payment.

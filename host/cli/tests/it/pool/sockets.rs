@@ -32,21 +32,23 @@ fn pool(more: &str, change: impl Fn(String) -> String) -> Option<Standing> {
 }
 
 /// A connection that says whatever a test wants.
-struct Client(BufReader<TcpStream>);
+pub struct Client(BufReader<TcpStream>);
 
 impl Client {
-    fn connect(stratum: &str) -> Self {
+    /// Connects, and says nothing yet.
+    pub fn connect(stratum: &str) -> Self {
         let stream = TcpStream::connect(stratum).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self(BufReader::new(stream))
     }
 
     /// Sends bytes. The other side may have closed already.
-    fn send(&mut self, bytes: &[u8]) -> bool {
+    pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.0.get_mut().write_all(bytes).is_ok()
     }
 
-    fn call(&mut self, id: u32, method: &str, parameters: Value) -> Value {
+    /// Asks, and waits for the answer.
+    pub fn call(&mut self, id: u32, method: &str, parameters: Value) -> Value {
         let line = json!({ "id": id, "method": method, "params": parameters });
         assert!(self.send(format!("{line}\n").as_bytes()));
         self.answer(id).expect("an answer")
@@ -63,7 +65,7 @@ impl Client {
     }
 
     /// Reads a line. `None` where the connection is closed.
-    fn line(&mut self) -> Option<String> {
+    pub fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         match self.0.read_line(&mut line) {
             Ok(0) => None,
@@ -71,6 +73,12 @@ impl Client {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
             Err(error) => panic!("the pool neither answers nor closes: {error}"),
         }
+    }
+
+    /// Waits until the pool closes, and returns what it says before.
+    #[track_caller]
+    fn rest(&mut self) -> Vec<Value> {
+        std::iter::from_fn(|| self.line()).map(|line| serde_json::from_str(&line).unwrap()).collect()
     }
 
     /// Waits until the pool closes, whatever it says before.
@@ -129,6 +137,36 @@ fn who_takes_nothing_of_what_is_sent_is_disconnected() {
 }
 
 #[test]
+fn who_brings_too_many_new_names_is_refused_and_known_names_are_not() {
+    let Some(standing) = pool(&format!("{PATIENT}names-per-hour = 3\n"), |text| text) else { return };
+    let enter = |client: &mut Client, id, rig: &str| {
+        client.call(id, "mining.authorize", json!([format!("{}.{rig}", standing.user), "x"]))["result"] == true
+    };
+    let mut client = Client::connect(&standing.pool.stratum);
+    client.send(SUBSCRIBE);
+    assert_eq!([1, 2, 3, 4].map(|rig| enter(&mut client, 10 + rig, &rig.to_string())), [true, true, true, false]);
+    assert!(standing.pool.process.interrupt().success());
+    let again = Pool::start(&standing.place);
+    again.wait_until_ready();
+    let mut client = Client::connect(&again.stratum);
+    client.send(SUBSCRIBE);
+    let entered = [3, 2, 1, 4, 5, 6, 7].map(|rig| enter(&mut client, 10 + rig, &rig.to_string()));
+    assert_eq!(entered, [true, true, true, true, true, true, false], "names of the books count for nothing");
+}
+
+#[test]
+fn miners_hear_that_the_pool_ends_and_are_asked_for_a_name_that_they_do_not_say() {
+    let Some(standing) = pool(PATIENT, |text| text) else { return };
+    let mut client = Client::connect(&standing.pool.stratum);
+    client.send(SUBSCRIBE);
+    assert_eq!(client.call(2, "mining.authorize", json!([standing.user, "x"]))["result"], true);
+    assert!(standing.pool.process.interrupt().success());
+    let said = client.rest();
+    assert!(said.iter().any(|line| line["method"] == "client.get_version"), "{said:?}");
+    assert_eq!(said.last().unwrap()["method"], "client.reconnect", "{said:?}");
+}
+
+#[test]
 fn a_ban_holds_over_a_restart() {
     let Some(mut standing) = pool(&format!("{PATIENT}ban-shares = 5\n"), |text| text) else { return };
     let mut bad = Client::connect(&standing.pool.stratum);
@@ -146,7 +184,8 @@ fn a_ban_holds_over_a_restart() {
         let line = json!({ "id": share, "method": "mining.submit", "params": parameters });
         bad.send(format!("{line}\n").as_bytes());
     }
-    bad.is_closed();
+    let last = bad.rest().pop().expect("it hears why it is turned out");
+    assert_eq!(last["method"], "client.show_message", "{last}");
     standing.pool.process.wait_for("the ban", |entry| (entry["fields"]["message"] == "banned").then_some(()));
     assert!(standing.pool.process.interrupt().success());
     let again = Pool::start(&standing.place);
