@@ -44,6 +44,9 @@ pub const MAILBOX: usize = 1024;
 /// Transactions that are judged and kept with one commit at most.
 const TRANSACTIONS_PER_COMMIT: usize = 256;
 
+/// Blocks offered one by one that are judged and kept with one commit at most.
+const BLOCKS_PER_COMMIT: usize = 64;
+
 /// The most tips that are counted.
 pub const TIPS_MAX: usize = 1_000;
 

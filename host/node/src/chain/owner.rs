@@ -4,8 +4,9 @@ use super::foresight::{Due, Foresight};
 use super::handed::{Client, Full, Handed, Moment};
 use super::outlook::{Basis, Outlook, merges};
 use super::{
-    BlockParts, ChainChoice, ChainFailure, ChainParts, Counts, DifficultyChange, DifficultyError, DifficultyOrder,
-    Found, NEWS_MAX, News, Reply, Request, Snapshot, Solved, SubmitError, TRANSACTIONS_PER_COMMIT, Taken, WorkError,
+    BLOCKS_PER_COMMIT, BlockParts, ChainChoice, ChainFailure, ChainParts, Counts, DifficultyChange, DifficultyError,
+    DifficultyOrder, Found, NEWS_MAX, News, Reply, Request, Snapshot, Solved, SubmitError, TRANSACTIONS_PER_COMMIT,
+    Taken, WorkError,
 };
 use crate::audit::{AuditLog, Deed};
 use crate::clock::Clock;
@@ -119,8 +120,14 @@ impl Owner {
                 Request::End => return Ok(()),
                 Request::Transaction { transaction, reply } => {
                     let batch;
-                    (batch, ahead) = collect(transaction, reply, &mut requests);
+                    (batch, ahead) =
+                        collect((transaction, reply), TRANSACTIONS_PER_COMMIT, &mut requests, as_transaction);
                     self.take_transactions(batch)?;
+                }
+                Request::Block { checked, reply } => {
+                    let group;
+                    (group, ahead) = collect((checked, reply), BLOCKS_PER_COMMIT, &mut requests, as_block);
+                    self.take_offered(group)?;
                 }
                 request => self.answer(request)?,
             }
@@ -170,13 +177,6 @@ impl Owner {
 
     fn answer(&mut self, request: Request) -> Result<(), StorageError> {
         match request {
-            Request::Block { checked, reply } => {
-                let origin = Origin::of(checked.as_ref().as_ref());
-                let outcome = checked.and_then(|checked| self.chain.submit_checked((self.clock)(), checked));
-                let taken = self.taken(None, outcome, origin)?;
-                self.publish();
-                send(reply, taken);
-            }
             Request::Blocks { checked, reply } => {
                 let taken = self.take_blocks(checked)?;
                 self.publish();
@@ -243,7 +243,9 @@ impl Owner {
                 }
                 self.publish();
             }
-            Request::Transaction { .. } | Request::End => unreachable!("the loop answers these itself"),
+            Request::Transaction { .. } | Request::Block { .. } | Request::End => {
+                unreachable!("the loop answers these itself")
+            }
         }
         Ok(())
     }
@@ -257,6 +259,16 @@ impl Owner {
         let transactions = Some(block.body.len().saturating_sub(1));
         let outcome = self.chain.submit_block((self.clock)(), block);
         self.taken(made_for, outcome, Origin { found, transactions, source: None })
+    }
+
+    /// Takes blocks that came one by one with one commit, and answers each.
+    fn take_offered(&mut self, offered: Vec<OfferedBlock>) -> Result<(), StorageError> {
+        let (checked, replies): (Vec<_>, Vec<_>) =
+            offered.into_iter().map(|(checked, reply)| (*checked, reply)).unzip();
+        let taken = self.take_blocks(checked)?;
+        self.publish();
+        std::iter::zip(replies, taken).for_each(|(reply, taken)| send(reply, taken));
+        Ok(())
     }
 
     /// Takes blocks with one commit. One answer for each.
@@ -436,7 +448,7 @@ impl Owner {
         Ok(Block { header: sealed.map_err(SubmitError::Header)?, body })
     }
 
-    fn take_transactions(&mut self, batch: TransactionBatch) -> Result<(), StorageError> {
+    fn take_transactions(&mut self, batch: Vec<OfferedTransaction>) -> Result<(), StorageError> {
         let (transactions, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let outcomes = self.chain.submit_transactions((self.clock)(), transactions)?;
         let accepted = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
@@ -555,23 +567,39 @@ impl Owner {
     }
 }
 
-type TransactionBatch = Vec<(Transaction, Reply<Result<TxId, MempoolError>>)>;
+type OfferedTransaction = (Transaction, Reply<Result<TxId, MempoolError>>);
+type OfferedBlock = (Box<Result<Checked, BlockError>>, Reply<Result<Taken, SubmitError>>);
 
-/// Takes the transactions that wait right behind this one, so that they share a commit, and the first request of another kind.
-fn collect(
-    transaction: Transaction,
-    reply: Reply<Result<TxId, MempoolError>>,
+fn as_transaction(request: Request) -> Result<OfferedTransaction, Box<Request>> {
+    match request {
+        Request::Transaction { transaction, reply } => Ok((transaction, reply)),
+        other => Err(Box::new(other)),
+    }
+}
+
+fn as_block(request: Request) -> Result<OfferedBlock, Box<Request>> {
+    match request {
+        Request::Block { checked, reply } => Ok((checked, reply)),
+        other => Err(Box::new(other)),
+    }
+}
+
+/// Takes what waits right behind something of its kind, so that all of it shares a commit, and the first request of another kind.
+fn collect<T>(
+    first: T,
+    max: usize,
     requests: &mut mpsc::Receiver<Request>,
-) -> (TransactionBatch, Option<Request>) {
-    let mut batch = vec![(transaction, reply)];
-    while batch.len() < TRANSACTIONS_PER_COMMIT {
-        match requests.try_recv() {
-            Ok(Request::Transaction { transaction, reply }) => batch.push((transaction, reply)),
-            Ok(other) => return (batch, Some(other)),
+    of_kind: impl Fn(Request) -> Result<T, Box<Request>>,
+) -> (Vec<T>, Option<Request>) {
+    let mut group = vec![first];
+    while group.len() < max {
+        match requests.try_recv().map(&of_kind) {
+            Ok(Ok(next)) => group.push(next),
+            Ok(Err(other)) => return (group, Some(*other)),
             Err(_) => break,
         }
     }
-    (batch, None)
+    (group, None)
 }
 
 /// Returns the rule that a block breaks for good, by what is known of it now.
