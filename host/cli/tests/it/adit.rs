@@ -232,7 +232,8 @@ pub fn post(url: &str, path: &str, body: &Value) -> (u16, Value) {
     (status, answer.body_mut().read_json().unwrap_or(Value::Null))
 }
 
-fn agent() -> ureq::Agent {
+/// A client for which every status is an answer.
+pub fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into()
 }
 

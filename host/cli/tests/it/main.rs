@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod adit;
+mod bodies;
 mod chains;
 mod dag;
 mod farming;

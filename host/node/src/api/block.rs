@@ -2,14 +2,14 @@
 
 use super::ApiState;
 use super::blocks::{BlockBody, SubmitBlockResponse, block_bodies, submitted};
-use super::body::JsonBody;
+use super::body::{JsonBody, PathPart};
 use super::error::{ApiError, ErrorBody};
 use super::shapes::{Hex, parse};
 use crate::dag::DagColour;
 use adit_chain::Block;
 use adit_primitives::{BlockId, Decode, Encode};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,7 +44,10 @@ pub struct OfferedBlock {
     (status = 400, body = ErrorBody),
     (status = 404, body = ErrorBody, description = "no such block is known, or its body has not come"),
 ))]
-pub async fn block(State(api): State<Arc<ApiState>>, Path(id): Path<String>) -> Result<Json<BlockDetail>, ApiError> {
+pub async fn block(
+    State(api): State<Arc<ApiState>>,
+    PathPart(id): PathPart<String>,
+) -> Result<Json<BlockDetail>, ApiError> {
     let id: BlockId = parse("id", &id)?;
     let state = Arc::clone(&api);
     let read = move || {

@@ -1,13 +1,14 @@
 //! The rounds of a peer-to-peer pool: who decides, what is certified, and who is credited.
 
 use super::ApiState;
+use super::body::PathPart;
 use super::error::ApiError;
 use crate::sharelog::{ShareLogHandle, ShareStanding, halt_reason};
 use adit_network::NodeId;
 use adit_network::shares::Past;
 use adit_transport::NodeKey;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -147,9 +148,13 @@ pub async fn rounds(State(api): State<Arc<ApiState>>) -> Json<RoundsResponse> {
 /// Returns who is credited with what in a certified round of this process's peer-to-peer pool.
 #[utoipa::path(get, path = "/pool/rounds/{round}", tag = "status", params(("round" = u64, Path, description = "Its number, from 1")), responses(
     (status = 200, body = RoundResponse),
+    (status = 400, body = super::error::ErrorBody),
     (status = 404, body = super::error::ErrorBody),
 ))]
-pub async fn round(State(api): State<Arc<ApiState>>, Path(round): Path<u64>) -> Result<Json<RoundResponse>, ApiError> {
+pub async fn round(
+    State(api): State<Arc<ApiState>>,
+    PathPart(round): PathPart<u64>,
+) -> Result<Json<RoundResponse>, ApiError> {
     let log = share_log(&api).ok_or_else(|| ApiError::not_found("this process takes part in no peer-to-peer pool"))?;
     let read = api.reads.run(move || {
         let past = log.rounds().past(round).map_err(|error| ApiError::internal(&error))?;

@@ -2,13 +2,13 @@
 
 use super::ApiState;
 use super::blocks::PAGE_BYTES_MAX;
-use super::body::{JsonBody, QueryPart};
+use super::body::{JsonBody, PathPart, QueryPart};
 use super::error::{ApiError, ErrorBody};
 use super::shapes::{self, TransactionBody, decimal, parse};
 use adit_chain::MempoolError;
 use adit_primitives::{Amount, TxId};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -146,7 +146,7 @@ pub async fn submit_transaction(
 ))]
 pub async fn transaction(
     State(api): State<Arc<ApiState>>,
-    Path(id): Path<String>,
+    PathPart(id): PathPart<String>,
 ) -> Result<Json<LocatedBody>, ApiError> {
     let id: TxId = parse("id", &id)?;
     if let Some(pending) = api.chain.pending(id).await? {
@@ -177,7 +177,7 @@ pub async fn transaction(
 ))]
 pub async fn address(
     State(api): State<Arc<ApiState>>,
-    Path(text): Path<String>,
+    PathPart(text): PathPart<String>,
 ) -> Result<Json<HoldingsResponse>, ApiError> {
     let address = shapes::address(&api.prefix, "address", &text)?;
     let (reader, key) = (api.chain.reader().clone(), address.key);

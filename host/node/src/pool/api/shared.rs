@@ -1,13 +1,14 @@
 //! What blocks of a peer-to-peer pool pay: anybody may compare the answers of its nodes with each other, and with the chain.
 
 use super::PoolApi;
+use crate::api::body::PathPart;
 use crate::api::error::{ApiError, ErrorBody};
 use crate::api::shapes::decimal;
 use crate::pool::shared::{SharedPool, job_of};
 use adit_pool::money::credited::PaidOutput;
 use adit_primitives::{Amount, BlockId};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -72,7 +73,7 @@ pub async fn split(State(api): State<Arc<PoolApi>>) -> Result<Json<SplitResponse
 ))]
 pub async fn split_of(
     State(api): State<Arc<PoolApi>>,
-    Path(hash): Path<String>,
+    PathPart(hash): PathPart<String>,
 ) -> Result<Json<SplitResponse>, ApiError> {
     let shared = shared(&api)?;
     let id: BlockId = hash.parse().map_err(|_| ApiError::bad_request("hash", "a block's hash has 64 digits"))?;
