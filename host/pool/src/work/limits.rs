@@ -124,7 +124,7 @@ mod tests {
     fn a_bucket_of_an_hour_gives_an_hours_worth_at_once_and_then_one_after_another() {
         const HOUR_MS: u64 = 3_600_000;
         let mut bucket = Bucket::default();
-        let mut take = |second| bucket.take_of(360, HOUR_MS, Timestamp::from_secs(1_000_000 + second));
+        let mut take = |second: u64| bucket.take_of(360, HOUR_MS, Timestamp::from_secs(1_000_000 + second));
         assert_eq!((0..1000).filter(|_| take(0)).count(), 360);
         assert!(!take(9));
         assert!(take(10), "one in ten seconds");
