@@ -148,6 +148,7 @@ fn shares_of_hard_plots_count_and_proofs_that_do_not_hold_do_not() {
 
     // A plot of the pool's key needs nobody's secret here: the pool signs what it wins.
     let (other, signer) = (Place::new(), template["space"]["signer"].as_str().unwrap());
+    other.succeed(&["key", "new"]);
     other.succeed(&["plot", "create", "--dir", "plots", "--size", "16MiB", "--owner", signer]);
     chain(&other, "chain", "hard", "poc2", "");
     let _other = other.start(&["miner", "chain.toml", "--pool", &url, "--worker", "shed"]);
