@@ -179,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 },
                 changed = self.jobs.changed() => {
                     if changed.is_err() {
-                        return End::Here;
+                        return self.send_home().await;
                     }
                     self.send_job();
                 }
@@ -187,11 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     tick.as_mut().reset(Instant::now() + TICK);
                     self.session.tick((self.front.clock)(), &mut self.effects);
                 }
-                () = &mut end => {
-                    // Miners that would give a lost pool up come back to one that says so.
-                    self.session.reconnect(None, 0, &mut self.out);
-                    return self.part().await;
-                }
+                () = &mut end => return self.send_home().await,
             }
         }
     }
@@ -247,6 +243,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
         }
         Ok(())
+    }
+
+    /// Ends a connection because the pool ends. Miners that would give a lost pool up come back to one that says so.
+    async fn send_home(&mut self) -> End {
+        self.session.reconnect(None, 0, &mut self.out);
+        self.part().await
     }
 
     /// Writes what is to be said at the end. A miner that takes nothing keeps nobody waiting.
