@@ -453,8 +453,7 @@ impl Task {
         }
         let plots = self.farm.registrations().into_iter();
         let signer = needed.and_then(|space| space.signer);
-        let plots: Vec<Registration> =
-            plots.filter(|plot| plot.key == self.key || Some(plot.key) == signer).collect();
+        let plots: Vec<Registration> = plots.filter(|plot| plot.key == self.key || Some(plot.key) == signer).collect();
         if plots.is_empty() {
             return;
         }

@@ -144,7 +144,16 @@ impl Farmers {
         checking: mpsc::Sender<Handed>,
         (identity, signer): (Rules, SecretKey),
     ) -> Self {
-        Self { front, book, upstreams, checking, identity, signer, known: Mutex::default(), registered: Mutex::default() }
+        Self {
+            front,
+            book,
+            upstreams,
+            checking,
+            identity,
+            signer,
+            known: Mutex::default(),
+            registered: Mutex::default(),
+        }
     }
 
     /// Returns the chain's rules, for farmers to compare.

@@ -111,11 +111,11 @@ impl PartialChecker {
         match self.found(batch, &mut checked.outcomes, on_block) {
             Ok(found) => {
                 if let Err(trouble) = self.judge(&found, &mut checked.outcomes, now) {
-                    checked.troubles.push(trouble);
+                    checked.troubles.push(*trouble);
                     forget(&found);
                 }
             }
-            Err(trouble) => checked.troubles.push(trouble),
+            Err(trouble) => checked.troubles.push(*trouble),
         }
         let outcomes = batch.iter().zip(&checked.outcomes);
         let seen = outcomes.map(|(partial, outcome)| (partial.worker, partial.difficulty, *outcome));
@@ -129,9 +129,9 @@ impl PartialChecker {
         batch: &'b [Partial],
         outcomes: &mut [Outcome],
         on_block: &mut dyn FnMut(SolvedSpace),
-    ) -> Result<Vec<Found<'b>>, Trouble> {
+    ) -> Result<Vec<Found<'b>>, Box<Trouble>> {
         let mut found = self.held(batch, outcomes)?;
-        let scores = self.scores(&found).map_err(Trouble::SandboxFault)?;
+        let scores = self.scores(&found).map_err(|fault| Box::new(Trouble::SandboxFault(fault)))?;
         for (found, score) in found.iter_mut().zip(scores) {
             let Partial { job, account, worker, difficulty, .. } = found.partial;
             found.is_block = job.template.challenge.target.is_met_by(&score.0);
@@ -146,16 +146,17 @@ impl PartialChecker {
     }
 
     /// Leaves those whose proofs hold, but for their score.
-    fn held<'b>(&self, batch: &'b [Partial], outcomes: &mut [Outcome]) -> Result<Vec<Found<'b>>, Trouble> {
+    fn held<'b>(&self, batch: &'b [Partial], outcomes: &mut [Outcome]) -> Result<Vec<Found<'b>>, Box<Trouble>> {
         let rules = &self.parts.rules;
-        let space = rules.space().ok_or_else(|| Trouble::RulesFault(short("prove", 0, batch.len())))?;
+        let failed = |fault| Box::new(Trouble::RulesFault(fault));
+        let space = rules.space().ok_or_else(|| failed(short("prove", 0, batch.len())))?;
         let (mut sealed, mut places) = (Vec::new(), Vec::new());
         for (index, partial) in batch.iter().enumerate() {
             let header = match partial.refusal() {
                 Some(refusal) => Err(refusal),
                 None => match space.prove(&partial.job.template.header, &partial.proof) {
                     Ok(header) => header.map_err(|_| Refusal::Proof),
-                    Err(fault) => return Err(Trouble::RulesFault(fault)),
+                    Err(fault) => return Err(failed(fault)),
                 },
             };
             match header {
@@ -167,9 +168,9 @@ impl PartialChecker {
             }
         }
         let views = if sealed.is_empty() { Ok(Vec::new()) } else { rules.decode(&sealed) };
-        let views = views.map_err(Trouble::RulesFault)?;
+        let views = views.map_err(failed)?;
         if views.len() != sealed.len() {
-            return Err(Trouble::RulesFault(short("decode", views.len(), sealed.len())));
+            return Err(failed(short("decode", views.len(), sealed.len())));
         }
         let mut held = Vec::with_capacity(sealed.len());
         for (((index, partial), header), view) in places.into_iter().zip(sealed).zip(views) {
@@ -207,7 +208,7 @@ impl PartialChecker {
     }
 
     /// Asks the validator, and draws the conclusion for each.
-    fn judge(&mut self, found: &[Found<'_>], outcomes: &mut [Outcome], now: Timestamp) -> Result<(), Trouble> {
+    fn judge(&mut self, found: &[Found<'_>], outcomes: &mut [Outcome], now: Timestamp) -> Result<(), Box<Trouble>> {
         let records = self.parts.workers.records(found.iter().map(|found| found.partial.worker), now);
         let claims: Vec<Claim> = found
             .iter()
@@ -223,7 +224,7 @@ impl PartialChecker {
                 record,
             })
             .collect();
-        let judgements = self.judgements(&claims).map_err(Trouble::ValidatorFault)?;
+        let judgements = self.judgements(&claims).map_err(|fault| Box::new(Trouble::ValidatorFault(fault)))?;
         for (found, judgement) in found.iter().zip(judgements) {
             let floor = match found.seen {
                 Some(Err(refusal)) => Some(refusal),

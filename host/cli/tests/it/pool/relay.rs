@@ -90,7 +90,10 @@ fn request(from: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
         let mut input = [0; 4096];
         match from.read(&mut input)? {
             0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-            count => Ok(held.extend_from_slice(&input[..count])),
+            count => {
+                held.extend_from_slice(&input[..count]);
+                Ok(())
+            }
         }
     };
     let end = loop {

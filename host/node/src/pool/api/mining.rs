@@ -112,7 +112,9 @@ pub async fn register(
     let user = if worker.is_empty() { address } else { format!("{address}.{worker}") };
     let pool = api.running()?;
     if pool.farmers.is_some() {
-        return Err(ApiError::not_found("on this chain plots win blocks, not work: farmers are served under /pool/farm"));
+        return Err(ApiError::not_found(
+            "on this chain plots win blocks, not work: farmers are served under /pool/farm",
+        ));
     }
     let registered = pool.web.register(from.ip().to_canonical(), user, password).await;
     let (worker_id, job) = registered.map_err(|error| web_error(&error))?;
