@@ -7,7 +7,7 @@ use adit_chain::{HeaderChain, SecretKey};
 use adit_plugin_host::{Plugin, Sandbox};
 use adit_primitives::contract::Draft;
 use adit_primitives::contract::space::{
-    Challenge, PlotKind, PlotPlace, SpaceClaim, SpaceProof, hard_score_input, plain_score_input,
+    Challenge, PlotKind, PlotPlace, Registration, SpaceClaim, SpaceProof, hard_score_input, plain_score_input,
 };
 use adit_primitives::engine::{HashEngine, RulesEngine, SharedView};
 use adit_primitives::space::{leaf, plot_id, root_of};
@@ -83,6 +83,16 @@ fn win(kind: PlotKind, rules: &Arc<dyn RulesEngine>, hash: &mut dyn HashEngine) 
     Ok(headers)
 }
 
+/// A plot that need not have been registered before registers itself.
+fn registrations(asked: &Challenge, key: Hash256, place: &PlotPlace) -> Vec<Registration> {
+    match *place {
+        PlotPlace::Plain { seed, leaves, root, .. } if asked.registered_by.is_none() && asked.registrations_max > 0 => {
+            vec![Registration { key, seed, leaves, root }]
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// Looks for a place that meets the target: every other one does.
 fn answer(kind: PlotKind, key: Hash256, asked: &Challenge, hash: &mut dyn HashEngine) -> Result<SpaceClaim> {
     let seed = Hash256([3; 32]);
@@ -104,7 +114,12 @@ fn answer(kind: PlotKind, key: Hash256, asked: &Challenge, hash: &mut dyn HashEn
                 PlotPlace::Plain { seed, leaves: 1 << LEVELS, root, index: number, path, registered: Height(0) }
             }
         };
-        return Ok(SpaceClaim { challenge: asked.challenge, key, place, registrations: Vec::new() });
+        return Ok(SpaceClaim {
+            challenge: asked.challenge,
+            key,
+            registrations: registrations(asked, key, &place),
+            place,
+        });
     }
     bail!("no place meets a target that every other one meets")
 }
