@@ -2,7 +2,7 @@
 
 use super::{address, balance, chain, farm};
 use crate::adit::{Place, Running, get, post, wait_until, work_request};
-use crate::pool::bench::{Pool, audit};
+use crate::pool::bench::{Pool, audit, paid};
 use crate::pool::counterparts::free_port;
 use serde_json::{Value, json};
 
@@ -72,13 +72,6 @@ fn valid(url: &str, owner: &str) -> u64 {
     let workers = told["workers"].as_array().cloned().unwrap_or_default();
     let is_its = |worker: &&Value| worker["worker"] == format!("{owner}.shed");
     workers.iter().filter(is_its).filter_map(|worker| worker["shares_valid"].as_u64()).sum()
-}
-
-/// What payments in some states pay to an address.
-fn paid(payments: &[Value], states: &[&str], to: &str) -> u64 {
-    let counted = payments.iter().filter(|payment| states.iter().any(|state| payment["state"] == *state));
-    let outputs = counted.flat_map(|payment| payment["outputs"].as_array().unwrap());
-    outputs.filter(|output| output["address"] == to).map(|output| output["amount_atoms"].as_u64().unwrap()).sum()
 }
 
 #[test]

@@ -147,3 +147,10 @@ pub fn audit(place: &Place) -> impl Fn(&str) -> i128 + use<> {
     assert_eq!(audit["sound"], true, "{audit}");
     move |name| audit["atoms"][name].as_str().unwrap_or_else(|| panic!("{audit}")).parse().unwrap()
 }
+
+/// What payments in some states pay to an address.
+pub fn paid(payments: &[Value], states: &[&str], to: &str) -> u64 {
+    let counted = payments.iter().filter(|payment| states.iter().any(|state| payment["state"] == *state));
+    let outputs = counted.flat_map(|payment| payment["outputs"].as_array().unwrap());
+    outputs.filter(|output| output["address"] == to).map(|output| output["amount_atoms"].as_u64().unwrap()).sum()
+}

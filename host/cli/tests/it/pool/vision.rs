@@ -1,6 +1,6 @@
 //! The pool of `examples/vision`: chain and pool in one process, paid on the chain itself.
 
-use super::bench::{Pool, audit, stratum};
+use super::bench::{Pool, audit, paid, stratum};
 use super::counterparts::{Miner, free_port};
 use crate::adit::{Place, Running, get, wait_until};
 use serde_json::Value;
@@ -70,13 +70,6 @@ pub fn place<const N: usize>(bits: &str, names: [&str; N]) -> (Place, [String; N
 #[track_caller]
 fn table(place: &Place, which: &str) -> Vec<Value> {
     serde_json::from_str(place.succeed(&["--json", "pool", which, "chain.toml"]).trim()).unwrap()
-}
-
-/// What payments in some states pay to an address.
-fn paid(payments: &[Value], states: &[&str], to: &str) -> u64 {
-    let counted = payments.iter().filter(|payment| states.iter().any(|state| payment["state"] == *state));
-    let outputs = counted.flat_map(|payment| payment["outputs"].as_array().unwrap());
-    outputs.filter(|output| output["address"] == to).map(|output| output["amount_atoms"].as_u64().unwrap()).sum()
 }
 
 #[test]
