@@ -87,10 +87,11 @@ pub struct Announcement {
     line: Arc<[u8]>,
     /// Seconds since the epoch.
     time: u32,
+    version_mask: u32,
 }
 
 impl Announcement {
-    /// Formats a job.
+    /// Formats a job. Whatever a session grants may be rolled in its version, unless [`Self::rolling`] says less.
     pub fn new(id: JobId, job: &Job) -> Self {
         let mut line = b"\",".to_vec();
         for bytes in [&swap_words(&job.previous)[..], &job.coinbase_head, &job.coinbase_tail] {
@@ -109,7 +110,18 @@ impl Announcement {
             message::write_hex(&number.to_be_bytes(), &mut line);
             line.push(b',');
         }
-        Self { id, line: line.into(), time: job.time }
+        Self { id, line: line.into(), time: job.time, version_mask: u32::MAX }
+    }
+
+    /// Says which bits of the job's version may be rolled at most.
+    #[must_use]
+    pub fn rolling(self, version_mask: u32) -> Self {
+        Self { version_mask, ..self }
+    }
+
+    /// Returns the bits of its version that may be rolled at most.
+    pub fn version_mask(&self) -> u32 {
+        self.version_mask
     }
 
     /// Returns the pool's number of the job.

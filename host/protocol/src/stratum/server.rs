@@ -15,6 +15,7 @@ pub use effect::{CloseReason, Effect, Extranonce, Login, NonceSpace, Submission,
 use super::difficulty::Base;
 use super::job::{Announcement, JobId};
 use super::message::{self, Id, Refusal};
+use crate::hex;
 use adit_primitives::Timestamp;
 use adit_primitives::contract::shares::ShareDifficulty;
 use std::collections::VecDeque;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 pub struct Settings {
     /// How Stratum's numbers count for the chain's algorithm.
     pub base: Base,
-    /// The bits of the version that miners may roll: `0x1fffe000` by BIP320. 0 where there are none.
+    /// The bits of the version that miners may roll: `0x1fffe000` by BIP320, `0x1fffffe0` by BIP323. 0 where there are none.
     pub version_mask: u32,
     /// How long a miner may take until a worker is authorized, in milliseconds.
     pub login_ms_max: u64,
@@ -86,7 +87,10 @@ pub struct Session {
     difficulty: ShareDifficulty,
     /// What the miner was told last.
     difficulty_told: Option<ShareDifficulty>,
+    /// What the miner was granted: both it and the settings allow these bits.
     version_mask: u32,
+    /// What the newest job leaves free.
+    job_mask: u32,
     workers: Vec<Arc<str>>,
     /// The newest last.
     jobs: VecDeque<SentJob>,
@@ -110,8 +114,16 @@ struct SentJob {
 impl SentJob {
     /// Returns what miners call it.
     fn wire_id(&self) -> u64 {
-        u64::from(self.id.0) << 8 | u64::from(self.turn)
+        u64::from(self.id.0) << TURN_BITS | u64::from(self.turn)
     }
+}
+
+/// How many bits of a job's name on the wire say which time of sending it was.
+const TURN_BITS: u32 = 8;
+
+/// Returns the pool's number of a job, given its name on the wire. `None` where no session could have given that name.
+pub fn job_of(name: &str) -> Option<JobId> {
+    u32::try_from(hex::number(name)? >> TURN_BITS).ok().map(JobId)
 }
 
 impl Session {
@@ -132,6 +144,7 @@ impl Session {
             difficulty,
             difficulty_told: None,
             version_mask: 0,
+            job_mask: u32::MAX,
             workers: Vec::new(),
             jobs: VecDeque::new(),
             held: Vec::new(),
@@ -203,6 +216,12 @@ impl Session {
             let base = self.settings.base;
             message::write_request(&Id::Null, "mining.set_difficulty", out, |out| base.write(self.difficulty, out));
         }
+        let before = self.rolled();
+        self.job_mask = job.version_mask();
+        if self.rolled() != before {
+            let mask = self.rolled().to_be_bytes();
+            message::write_request(&Id::Null, "mining.set_version_mask", out, |out| message::write_hex(&mask, out));
+        }
         let sent = self.remember(job.id(), space);
         job.write(sent.wire_id(), sent.turn, clean, out);
     }
@@ -210,7 +229,7 @@ impl Session {
     fn remember(&mut self, id: JobId, space: NonceSpace) -> SentJob {
         let before = self.jobs.iter().rev().find(|sent| sent.id == id);
         let turn = before.map_or(0, |sent| sent.turn.wrapping_add(1));
-        let sent = SentJob { id, turn, difficulty: self.difficulty, space, version_mask: self.version_mask };
+        let sent = SentJob { id, turn, difficulty: self.difficulty, space, version_mask: self.rolled() };
         if self.jobs.len() == JOBS_MAX {
             self.jobs.pop_front();
         }
@@ -291,6 +310,11 @@ impl Session {
     /// Returns the workers that were let in, in the order in which they were.
     pub fn workers(&self) -> &[Arc<str>] {
         &self.workers
+    }
+
+    /// Returns the bits that the miner may roll in the newest job.
+    fn rolled(&self) -> u32 {
+        self.version_mask & self.job_mask
     }
 
     fn knows(&self, user: &str) -> bool {

@@ -49,6 +49,8 @@ struct Pool {
     session: Session,
     lines: LineBuffer,
     now: u64,
+    /// What jobs leave free of their versions.
+    mask: u32,
     slow: bool,
     waiting: VecDeque<Effect>,
     out: Vec<u8>,
@@ -63,6 +65,7 @@ impl Pool {
             session: Session::new(settings(), difficulty, Timestamp::from_millis(start)),
             lines: LineBuffer::new(LINE_BYTES_MAX),
             now: start,
+            mask: u32::MAX,
             slow: false,
             waiting: VecDeque::new(),
             out: Vec::new(),
@@ -130,8 +133,17 @@ impl Side for Pool {
             ["answer", "stale"] => self.answer(Err(Refusal::STALE), log),
             ["answer", "duplicate"] => self.answer(Err(Refusal::DUPLICATE), log),
             ["answer", "low"] => self.answer(Err(Refusal::LOW_DIFFICULTY), log),
-            ["job", id] => self.session.job(&announcement(id), false, &mut self.out),
-            ["job", id, "clean"] => self.session.job(&announcement(id), true, &mut self.out),
+            ["job", id] => self.session.job(&announcement(id).rolling(self.mask), false, &mut self.out),
+            ["job", id, "clean"] => self.session.job(&announcement(id).rolling(self.mask), true, &mut self.out),
+            ["mask", digits] => self.mask = u32::from_str_radix(digits, 16).unwrap(),
+            ["space", last, bytes] => {
+                let wider = NonceSpace {
+                    extranonce2_bytes: bytes.parse().unwrap(),
+                    ..space(&[0, 0, 0, last.parse().unwrap()])
+                };
+                let moved = self.session.set_extranonce(wider);
+                log.happened(format!("moved: {moved}"));
+            }
             ["difficulty", log2] => {
                 self.session.set_difficulty(ShareDifficulty::from_log2_hashes(log2.parse().unwrap()));
             }

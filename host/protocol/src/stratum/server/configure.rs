@@ -33,7 +33,7 @@ impl Session {
             out.extend_from_slice(if granted { b"true" } else { b"false" });
             if granted && name == "version-rolling" {
                 out.extend_from_slice(b",\"version-rolling.mask\":");
-                message::write_hex(&self.version_mask.to_be_bytes(), &mut out);
+                message::write_hex(&self.rolled().to_be_bytes(), &mut out);
             }
         }
         out.push(b'}');
@@ -49,8 +49,9 @@ impl Session {
             None => u32::MAX,
         };
         self.version_mask = asked & self.settings.version_mask;
+        let rolled = self.rolled();
         for job in &mut self.jobs {
-            job.version_mask |= self.version_mask;
+            job.version_mask |= rolled;
         }
         self.version_mask != 0
     }
