@@ -31,6 +31,9 @@ pub struct Checked {
     pub(crate) source: Option<u64>,
 }
 
+/// A block, and by which id it was asked for, where it was.
+pub type Asked = (Option<BlockId>, Block);
+
 impl Checked {
     /// Returns the block's id.
     pub fn id(&self) -> BlockId {
@@ -70,10 +73,16 @@ impl Checker {
 
     /// The same for many, whose headers are read and hashed in bulk. One answer for each.
     pub fn check_all(&mut self, blocks: Vec<Block>) -> Vec<Result<Checked, BlockError>> {
+        self.check_asked(blocks.into_iter().map(|block| (None, block)).collect())
+    }
+
+    /// The same for blocks of which some were asked for by their ids: another one than was asked for is refused without being hashed.
+    pub fn check_asked(&mut self, blocks: Vec<Asked>) -> Vec<Result<Checked, BlockError>> {
         check_blocks(&mut self.judge, &self.index, &self.ledger, blocks)
     }
 
-    /// Reads headers up to the first that cannot be placed: one that is invalid by itself or stands on an invalid or unknown block.
+    /// Reads headers up to the first that cannot be placed: one that is invalid by itself or stands on an invalid or unknown block, or, where plots win
+    /// blocks, one that breaks a rule whatever its score is.
     pub fn decode_headers(&self, headers: Vec<Vec<u8>>) -> Result<DecodedHeaders, Fault> {
         decode_headers(&self.judge, &self.index, &self.ledger, headers)
     }
@@ -87,7 +96,7 @@ impl Checker {
 /// Reads headers up to the first that cannot be placed, or is too long.
 pub(crate) fn decode_headers(
     judge: &Judge,
-    index: &BlockIndex,
+    index: &Arc<BlockIndex>,
     ledger: &LedgerRules,
     mut headers: Vec<Vec<u8>>,
 ) -> Result<DecodedHeaders, Fault> {
@@ -100,6 +109,7 @@ pub(crate) fn decode_headers(
     headers.truncate(sound.unwrap_or(headers.len()));
     let mut decoded = judge.decode_headers(index, headers)?;
     decoded.stopped = decoded.stopped.or(too_long);
+    judge.foretell(index, &mut decoded)?;
     Ok(decoded)
 }
 
@@ -125,17 +135,25 @@ fn check_blocks(
     judge: &mut Judge,
     index: &BlockIndex,
     ledger: &LedgerRules,
-    blocks: Vec<Block>,
+    blocks: Vec<Asked>,
 ) -> Vec<Result<Checked, BlockError>> {
+    let (asked, blocks): (Vec<Option<BlockId>>, Vec<Block>) = blocks.into_iter().unzip();
     let sized = |block: &Block| check_size(block, ledger).map_or_else(|_| Vec::new(), |()| block.header.clone());
     let headers: Vec<Vec<u8>> = blocks.iter().map(sized).collect();
     let Ok(views) = judge.decode_all(&headers) else {
-        return blocks.into_iter().map(|block| check_block(judge, index, ledger, block)).collect();
+        let check = |(asked, block)| {
+            let checked = check_block(judge, index, ledger, block)?;
+            check_asked(asked, checked.id()).map(|()| checked)
+        };
+        return std::iter::zip(asked, blocks).map(check).collect();
     };
-    let check = |(block, view): (Block, Result<HeaderView, Violation>)| {
+    let check = |((asked, block), view): ((Option<BlockId>, Block), Result<HeaderView, Violation>)| {
         check_size(&block, ledger)?;
-        check_decoded(index, block, view.map_err(|violation| BlockError::Invalid { id: None, violation })?)
+        let view = view.map_err(|violation| BlockError::Invalid { id: None, violation })?;
+        check_asked(asked, view.id)?;
+        check_decoded(index, block, view)
     };
+    let blocks = std::iter::zip(asked, blocks);
     let mut answers: Vec<Result<Checked, BlockError>> = std::iter::zip(blocks, views).map(check).collect();
     let beside: BTreeSet<BlockId> = answers.iter().flatten().map(Checked::id).collect();
     let mut open: Vec<&mut Checked> =
@@ -146,6 +164,15 @@ fn check_blocks(
         open.iter_mut().zip(digests).for_each(|(checked, pow)| checked.pow = Some(pow));
     }
     answers
+}
+
+/// Refuses another block than was asked for. Nothing is said of either.
+fn check_asked(asked: Option<BlockId>, id: BlockId) -> Result<(), BlockError> {
+    if asked.is_none_or(|asked| asked == id) {
+        return Ok(());
+    }
+    let detail = format!("block {id} is not the one that was asked for");
+    Err(BlockError::Invalid { id: None, violation: Violation { rule: "id".to_owned(), detail } })
 }
 
 /// Checks what needs neither a hash nor the rules.

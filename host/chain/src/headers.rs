@@ -38,8 +38,10 @@ pub(crate) struct Judged {
 }
 
 /// Headers of a batch that have been read, up to the first that cannot be placed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct DecodedHeaders {
+    /// Those before it in the batch were taken out.
+    first: usize,
     /// Of all those headers, known ones among them.
     pub(crate) ids: Vec<BlockId>,
     /// Those that were not known.
@@ -103,6 +105,30 @@ impl HeaderError {
 }
 
 impl DecodedHeaders {
+    /// Returns how many of them are to be hashed.
+    pub fn open(&self) -> usize {
+        self.fresh.len()
+    }
+
+    /// Takes the first out, up to `count` that are to be hashed, as a batch that is to be placed before what remains. Where it has all of those,
+    /// it has the end of the batch too.
+    pub fn part(&mut self, count: usize) -> Self {
+        let Some(next) = self.fresh.get(count).map(|header| header.position) else { return std::mem::take(self) };
+        let left = self.fresh.split_off(count);
+        let ids = self.ids.drain(..next - self.first).collect();
+        let part = Self { first: self.first, ids, fresh: std::mem::replace(&mut self.fresh, left), stopped: None };
+        self.first = next;
+        part
+    }
+
+    /// Ends the batch before a header that is to be hashed.
+    fn end_before(&mut self, fresh: usize, why: impl FnOnce(usize) -> HeaderError) {
+        let position = self.fresh[fresh].position;
+        self.fresh.truncate(fresh);
+        self.ids.truncate(position - self.first);
+        self.stopped = Some(why(position));
+    }
+
     /// Takes the headers that are to be hashed out, in parts of about equal size. What remains takes them back by [`Self::hashed`].
     pub fn split(&mut self, parts: usize) -> Vec<Vec<DecodedHeader>> {
         let each = self.fresh.len().div_ceil(parts.max(1)).max(1);
@@ -292,10 +318,11 @@ impl Judge {
         take: &mut dyn FnMut(usize, Judged) -> ControlFlow<()>,
     ) -> Result<Option<HeaderError>, Fault> {
         let CheckedHeaders { fresh, stopped, .. } = checked;
-        // Others may have brought them in the meantime.
-        let fresh = fresh.into_iter().filter(|header| !index.contains(header.view.id));
+        // Others may have brought them in the meantime, or what they stand on was forgotten.
+        let mut fresh: Vec<_> = fresh.into_iter().filter(|header| !index.contains(header.view.id)).collect();
+        let stopped = cut_orphans(index, &mut fresh).or(stopped);
         let (decoded, candidates): (Vec<Decoded>, Vec<Candidate>) =
-            fresh.map(|HashedHeader { position, candidate, view }| ((position, view), candidate)).unzip();
+            fresh.into_iter().map(|HashedHeader { position, candidate, view }| ((position, view), candidate)).unzip();
         let mut batch = Taking { index, decoded: decoded.into_iter(), take, ended: None };
         let shared: SharedView = index.clone();
         if candidates.is_empty() {
@@ -337,7 +364,7 @@ impl Judge {
         if views.len() != headers.len() {
             return Err(broken("decode", "the number of answers is not that of the headers"));
         }
-        let mut decoded = DecodedHeaders { ids: Vec::new(), fresh: Vec::new(), stopped: None };
+        let mut decoded = DecodedHeaders::default();
         let mut fresh = BTreeSet::new();
         for (position, (header, view)) in std::iter::zip(headers, views).enumerate() {
             let view = match view {
@@ -360,6 +387,34 @@ impl Judge {
             }
         }
         Ok(decoded)
+    }
+
+    /// Ends a batch before the first header that breaks a rule whatever its digest is. Rules of plots alone are asked: where a digest is dear, it is not
+    /// computed for what any other rule refuses, and where it is cheap, to ask twice would take longer.
+    pub(crate) fn foretell(&self, index: &Arc<BlockIndex>, decoded: &mut DecodedHeaders) -> Result<(), Fault> {
+        let fresh = &decoded.fresh;
+        if self.rules.space().is_none() || fresh.is_empty() || fresh.iter().any(|header| header.view.parents.len() != 1)
+        {
+            return Ok(());
+        }
+        // No digest is lower, so that no target is missed by it.
+        let best = |header: &DecodedHeader| Candidate { header: header.header.clone(), pow: Hash256::default() };
+        let candidates: Vec<Candidate> = fresh.iter().map(best).collect();
+        let shared: SharedView = index.clone();
+        let answers = self.rules.place(&shared, &candidates)?;
+        if answers.len() != candidates.len() {
+            return Err(broken("place", "the number of answers is not that of the headers"));
+        }
+        let refused = answers.into_iter().enumerate().find_map(|(at, answer)| Some((at, answer.err()?)));
+        if let Some((at, violation)) = refused {
+            let known: BTreeSet<BlockId> = fresh[..at].iter().map(|header| header.view.id).collect();
+            let lost = unknown_parent(index, &known, &fresh[at].view);
+            decoded.end_before(at, |position| match lost {
+                Some(parent) => HeaderError::Orphan { position, parent },
+                None => HeaderError::Invalid { position, violation },
+            });
+        }
+        Ok(())
     }
 
     /// Hashes what each header's proof of work is about.
@@ -440,12 +495,29 @@ fn unplaceable(
     if view.parents.is_empty() {
         return Some(HeaderError::Invalid { position, violation: second_genesis() });
     }
-    let unknown = view.parents.iter().find(|id| !fresh.contains(*id) && !index.contains(**id));
-    if let Some(parent) = unknown {
-        return Some(HeaderError::Orphan { position, parent: *parent });
+    if let Some(parent) = unknown_parent(index, fresh, view) {
+        return Some(HeaderError::Orphan { position, parent });
     }
     let invalid = view.parents.iter().find_map(|parent| Some((*parent, index.violation(*parent)?)));
     invalid.map(|(parent, violation)| HeaderError::Invalid { position, violation: standing_on(parent, violation) })
+}
+
+/// Returns a parent of a header that neither the index has nor what comes before it in its batch.
+fn unknown_parent(index: &BlockIndex, fresh: &BTreeSet<BlockId>, view: &HeaderView) -> Option<BlockId> {
+    view.parents.iter().find(|id| !fresh.contains(*id) && !index.contains(**id)).copied()
+}
+
+/// Drops headers from the first on that stands on an unknown block, and says which that is.
+fn cut_orphans(index: &BlockIndex, headers: &mut Vec<HashedHeader>) -> Option<HeaderError> {
+    let mut before = BTreeSet::new();
+    let lost = headers.iter().enumerate().find_map(|(at, header)| {
+        let parent = unknown_parent(index, &before, &header.view);
+        before.insert(header.view.id);
+        Some((at, HeaderError::Orphan { position: header.position, parent: parent? }))
+    });
+    let (at, orphan) = lost?;
+    headers.truncate(at);
+    Some(orphan)
 }
 
 /// The rule that a block breaks by standing on one that breaks it.

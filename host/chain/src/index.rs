@@ -126,6 +126,8 @@ pub(crate) struct Dag {
     lists: usize,
     /// How many blocks have no body.
     bodiless: usize,
+    /// How often headers were forgotten.
+    forgettings: u64,
     /// The next sequence number.
     arrivals: u32,
 }

@@ -33,7 +33,7 @@ mod waiting;
 pub use address::{Address, AddressError, AddressPrefix};
 pub use block::Block;
 pub use chain::{Accepted, BODILESS_MAX, BlockError, Chain, HeadersError, OpenError, Reorg, TakenHeaders};
-pub use checker::{Checked, Checker};
+pub use checker::{Asked, Checked, Checker};
 pub use config::{ChainConfig, Conflicts, LedgerRules, MempoolLimits, OrphanLimits, TemplateLimits};
 pub use headers::{CheckedHeaders, DecodedHeader, DecodedHeaders, HashedHeader, HeaderChain, HeaderError};
 pub use index::{BlockIndex, BlockStatus, Colour, IndexedBlock, Standing};

@@ -65,6 +65,11 @@ impl ChainReader {
         self.index.bytes()
     }
 
+    /// Returns how often headers were forgotten that no bodies followed. While it stands, what is known stays known.
+    pub fn forgettings(&self) -> u64 {
+        self.index.forgettings()
+    }
+
     /// Returns the blocks as the rules see them.
     pub fn view(&self) -> SharedView {
         self.index.clone()

@@ -34,6 +34,11 @@ pub trait Facts {
     /// Returns what is known, back from [`Facts::best_header`], for a peer to find what it knows beyond.
     fn locator(&self) -> Locator;
 
+    /// Returns how often the host forgot headers: while it stands, what is known stays known. 0 for a host that forgets none.
+    fn forgettings(&self) -> u64 {
+        0
+    }
+
     /// Appends the blocks whose headers are placed without bodies on the way to [`Facts::best_header`]: the first `max` of
     /// them, parents before children.
     fn lacking(&self, max: usize, out: &mut Vec<BlockId>);

@@ -179,6 +179,7 @@ impl Network {
             started: Instant::now(),
             sessions: HashMap::new(),
             banned: HashMap::new(),
+            gossip: HashMap::new(),
             announces: !settings.announce.is_empty(),
             shares: shares.subscribe(),
             asked_last: None,

@@ -13,6 +13,11 @@ impl BlockIndex {
         self.read().bodiless
     }
 
+    /// Returns how often headers were forgotten.
+    pub(crate) fn forgettings(&self) -> u64 {
+        self.read().forgettings
+    }
+
     /// Forgets headers that do not lead to the best header. Returns which.
     pub(crate) fn forget_astray(&self) -> Vec<BlockId> {
         let mut dag = self.write();
@@ -43,7 +48,8 @@ impl Dag {
             }
         }
         if !ids.is_empty() {
-            *self = self.without(&gone);
+            let forgettings = self.forgettings + 1;
+            *self = Self { forgettings, ..self.without(&gone) };
         }
         ids
     }

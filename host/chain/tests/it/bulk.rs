@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-fn checker(world: &World) -> Checker {
+pub fn checker(world: &World) -> Checker {
     world.chain.checker(Box::new(TestHash))
 }
 
@@ -124,7 +124,7 @@ proptest! {
 }
 
 /// Blocks on the genesis, one on the other, not submitted.
-fn line(world: &World, blocks: usize) -> Vec<Made> {
+pub fn line(world: &World, blocks: usize) -> Vec<Made> {
     let mut line = vec![world.genesis()];
     for _ in 0..blocks {
         line.push(plain(line.last().unwrap(), 1).make());
@@ -132,7 +132,7 @@ fn line(world: &World, blocks: usize) -> Vec<Made> {
     line.split_off(1)
 }
 
-fn headers(line: &[Made]) -> Vec<Vec<u8>> {
+pub fn headers(line: &[Made]) -> Vec<Vec<u8>> {
     line.iter().map(|made| made.block.header.clone()).collect()
 }
 
@@ -357,7 +357,7 @@ fn headers_are_taken_up_to_one_without_a_parent_or_one_too_early() {
 }
 
 /// A hash engine that counts.
-struct Counting(Arc<AtomicUsize>);
+pub struct Counting(pub Arc<AtomicUsize>);
 
 impl HashEngine for Counting {
     fn digest_many(&mut self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) -> Result<(), Fault> {
@@ -389,6 +389,22 @@ fn orphans_and_bodies_of_placed_headers_are_not_hashed() {
     let answers = submit_group(&mut world, &mut checker, &line[..3]);
     assert_eq!(answers[2].as_ref().unwrap().followers, [line[3].id]);
     count(2);
+}
+
+#[test]
+fn another_block_than_was_asked_for_is_refused_and_not_hashed() {
+    let mut world = World::new();
+    let line = line(&world, 3);
+    let hashed = Arc::new(AtomicUsize::new(0));
+    let mut checker = world.chain.checker(Box::new(Counting(hashed.clone())));
+    let other = plain(&world.genesis(), 7).make();
+    let asked = [(Some(line[0].id), &line[0]), (Some(line[1].id), &other), (None, &line[1])];
+    let mut answers = checker.check_asked(asked.map(|(id, made)| (id, made.block.clone())).into());
+    assert_eq!(hashed.load(Ordering::Relaxed), 2);
+    let Err(BlockError::Invalid { id: None, violation }) = answers.remove(1) else { panic!("{answers:?}") };
+    assert_eq!(violation.rule, "id");
+    let taken = world.chain.submit_blocks(NOW, answers.into_iter().flatten().collect());
+    assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 2);
 }
 
 #[test]

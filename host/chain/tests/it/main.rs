@@ -6,6 +6,7 @@ mod blocks;
 mod bulk;
 mod dag;
 mod forks;
+mod headers;
 mod ledger;
 mod mempool;
 mod rules;

@@ -6,11 +6,12 @@
 //! Several parents are allowed: the selected one is the heaviest, and the merge set is what the others add to its past. A merged block whose own
 //! work is a multiple of three is red.
 
+use adit_primitives::contract::space::{Challenge, Registration, SpaceProof};
 use adit_primitives::contract::{
     Candidate, Draft, HeaderView, KnownBlock, MergedBlock, Placement, PowInput, Requirements, Scan, SearchJob,
     Template, Violation,
 };
-use adit_primitives::engine::{Fault, FaultClass, HashEngine, RulesEngine, SharedView};
+use adit_primitives::engine::{Fault, FaultClass, HashEngine, RulesEngine, SharedView, SpaceRules};
 use adit_primitives::{
     BlockId, Encode, Hash256, Height, Reader, Target, Timestamp, U256, Work, canonical_struct, sha256d,
 };
@@ -23,6 +24,8 @@ pub const SUBSIDY: u64 = 1_000_000;
 pub const AHEAD_MS: u64 = 1000;
 /// A nonce that breaks the rule `proof-of-work`.
 pub const BAD_NONCE: u64 = u64::MAX;
+/// A body's root that breaks the rule `challenge`, whatever the digest is.
+pub const BAD_ROOT: Hash256 = Hash256([0xee; 32]);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -39,6 +42,8 @@ canonical_struct!(Header { parents, body_root, time, nonce, work });
 pub struct TestRules {
     /// Whether templates name every tip as parent.
     pub dag: bool,
+    /// Whether plots are said to win blocks: then digests may be foretold as the best.
+    pub space: bool,
     /// While set, every call is a fault.
     pub faulty: AtomicBool,
 }
@@ -83,15 +88,20 @@ fn view_of(bytes: &[u8]) -> Result<HeaderView, Violation> {
 }
 
 fn place(
+    space: bool,
     view: &SharedView,
     fresh: &BTreeMap<BlockId, KnownBlock>,
     candidate: &Candidate,
 ) -> Result<(KnownBlock, Placement), Violation> {
     let header = decode(&candidate.header)?;
     let id = BlockId(sha256d(&candidate.header));
-    assert_eq!(candidate.pow.0, sha256d(&candidate.header), "the digest is of the bytes to hash");
-    if header.nonce == BAD_NONCE {
+    let foretold = space && candidate.pow == Hash256::default();
+    assert!(foretold || candidate.pow.0 == sha256d(&candidate.header), "the digest is of the bytes to hash");
+    if header.nonce == BAD_NONCE && !foretold {
         return Err(violation("proof-of-work"));
+    }
+    if header.body_root == BAD_ROOT {
+        return Err(violation("challenge"));
     }
     let known = |id: &BlockId| fresh.get(id).cloned().or_else(|| view.block(*id)).ok_or_else(|| violation("parent"));
     let parents = header.parents.iter().map(known).collect::<Result<Vec<_>, _>>()?;
@@ -155,7 +165,7 @@ impl RulesEngine for TestRules {
         self.check("place")?;
         let mut fresh = BTreeMap::new();
         let judge = |candidate| {
-            let (known, placement) = place(view, &fresh, candidate)?;
+            let (known, placement) = place(self.space, view, &fresh, candidate)?;
             fresh.insert(known.id, known);
             Ok(placement)
         };
@@ -200,6 +210,25 @@ impl RulesEngine for TestRules {
 
     fn seal(&self, header: &[u8], nonce: u64, _rolled: u32) -> Result<Result<Vec<u8>, Violation>, Fault> {
         Ok(decode(header).map(|header| Header { nonce, ..header }.to_bytes()))
+    }
+
+    fn space(&self) -> Option<&dyn SpaceRules> {
+        self.space.then_some(self)
+    }
+}
+
+/// Nobody farms in these tests.
+impl SpaceRules for TestRules {
+    fn challenge(&self, _: &SharedView, _: &[BlockId], _: Timestamp) -> Result<Result<Challenge, Violation>, Fault> {
+        Ok(Err(violation("challenge")))
+    }
+
+    fn registered(&self, _: &[u8]) -> Result<Result<Vec<Registration>, Violation>, Fault> {
+        Ok(Ok(Vec::new()))
+    }
+
+    fn prove(&self, _: &[u8], _: &SpaceProof) -> Result<Result<Vec<u8>, Violation>, Fault> {
+        Ok(Err(violation("proof-form")))
     }
 }
 

@@ -17,10 +17,18 @@ use std::collections::VecDeque;
 /// Blocks remembered in each of two generations.
 const KNOWN_MAX: usize = 4096;
 
+/// Blocks announced by one peer that the host judges at once: where a proof takes long to check, a peer has so many checked for nothing.
+const NOTICES_JUDGED_MAX: usize = 4;
+
 /// Blocks of which a new peer is told.
 const LATEST_MAX: usize = 8;
 /// The most bytes of headers in which it is told.
 const LATEST_BYTES_MAX: usize = 64 << 10;
+
+/// Returns the bytes of an announced block that wait for the host.
+pub(super) fn bytes_of(notice: &BlockNotice) -> usize {
+    notice.header.len() + notice.block.as_ref().map_or(0, Bytes::len)
+}
 
 /// Who has which of the latest blocks.
 #[derive(Debug)]
@@ -103,13 +111,20 @@ impl Machine {
         }
     }
 
-    /// Has the host judge an announced block that it does not know: its header, or all of it where it came along.
+    /// Has the host judge an announced block that it does not know: its header, or all of it where it came along. Where as many as it may of this
+    /// peer's are there, it waits: of a peer that is banned for the first, no more are judged.
     fn judge_notice(&mut self, turn: &mut Turn<'_>, slot: usize, notice: BlockNotice) {
-        let bytes = notice.header.len() + notice.block.as_ref().map_or(0, Bytes::len);
+        let bytes = bytes_of(&notice);
         if !self.make_room(slot, bytes) {
             return;
         }
-        let Some(session) = self.sessions.get(slot).map(|session| session.id) else { return };
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        if session.notices_judged >= NOTICES_JUDGED_MAX {
+            session.notices.push_back(notice);
+            return;
+        }
+        session.notices_judged += 1;
+        let session = session.id;
         self.blocks.stage(&notice.id, Stage::Judging);
         let ticket = self.next_ticket();
         let id = notice.id;
@@ -119,7 +134,8 @@ impl Machine {
             turn.effects.push(Effect::JudgeBlocks { ticket, blocks: vec![JudgeBlock { session, id, bytes: block }] });
         } else {
             let headers = vec![notice.header.clone()];
-            self.judging.insert(ticket, Judging::Notice { session, notice, bytes });
+            let forgettings = turn.facts.forgettings();
+            self.judging.insert(ticket, Judging::Notice { session, notice, bytes, forgettings });
             turn.effects.push(Effect::JudgeHeaders { ticket, session, headers });
         }
     }
@@ -134,19 +150,44 @@ impl Machine {
         verdict: Verdict,
     ) {
         match self.judging.remove(&ticket) {
-            Some(Judging::Notice { session, notice, bytes }) => {
+            Some(Judging::Notice { session, notice, bytes, forgettings }) => {
                 self.give_room(session, bytes);
-                self.notice_judged(turn, session, &notice, verdict);
+                self.notice_judged(turn, session, &notice, forgettings, verdict);
+                self.judge_next_notice(turn, session);
             }
-            Some(Judging::Headers { session, claim, following, more }) => {
-                let page = super::sync::Page { claim, following, more, new, last };
+            Some(Judging::Headers { session, claim, following, forgettings, more }) => {
+                let page = super::sync::Page { claim, following, forgettings, more, new, last };
                 self.page_judged(turn, session, page, verdict);
             }
             _ => {}
         }
     }
 
-    fn notice_judged(&mut self, turn: &mut Turn<'_>, session: SessionId, notice: &BlockNotice, verdict: Verdict) {
+    /// A block that a peer announced was judged: the next that waits is, unless others brought it meanwhile.
+    pub(super) fn judge_next_notice(&mut self, turn: &mut Turn<'_>, session: SessionId) {
+        let Some(slot) = self.sessions.slot(session) else { return };
+        let mut next = self.sessions.get_mut(slot).and_then(|session| {
+            session.notices_judged = session.notices_judged.saturating_sub(1);
+            session.notices.pop_front()
+        });
+        while let Some(notice) = next.take() {
+            self.give_room(session, bytes_of(&notice));
+            self.announced(turn, slot, vec![notice]);
+            next = self.sessions.get_mut(slot).and_then(|session| {
+                let free = session.notices_judged < NOTICES_JUDGED_MAX;
+                free.then(|| session.notices.pop_front()).flatten()
+            });
+        }
+    }
+
+    fn notice_judged(
+        &mut self,
+        turn: &mut Turn<'_>,
+        session: SessionId,
+        notice: &BlockNotice,
+        forgettings: u64,
+        verdict: Verdict,
+    ) {
         self.blocks.stage(&notice.id, Stage::Heard);
         self.sync.wanted = true;
         match verdict {
@@ -155,6 +196,8 @@ impl Machine {
                     self.sync.bodies.want_live(notice.id);
                     self.sync.bodies.stale();
                 }
+                // What was forgotten meanwhile is told of again by the peer's pings.
+                BlockState::Unknown if turn.facts.forgettings() != forgettings => {}
                 BlockState::Unknown => self.penalize_session(turn, session, FALSE_ID),
                 BlockState::Whole | BlockState::Invalid => {}
             },

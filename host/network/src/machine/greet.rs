@@ -72,6 +72,8 @@ impl Machine {
             follow: Default::default(),
             bucket: bucket_of(&self.local.node, &node),
             judging_bytes: 0,
+            notices_judged: 0,
+            notices: Default::default(),
             pool_wanted: false,
         }
     }
@@ -170,6 +172,8 @@ impl Machine {
         let session = self.sessions.remove(slot)?;
         let (id, node) = (session.id, session.node);
         self.bans.depart(id, node, session.address);
+        let waiting: usize = session.notices.iter().map(super::blocks::bytes_of).sum();
+        self.judging_bytes = self.judging_bytes.saturating_sub(waiting);
         self.membership_changed();
         if session.peer.is_some() {
             self.forget_holder(bit(slot));

@@ -19,12 +19,14 @@ pub(super) enum Judging {
         session: SessionId,
         notice: BlockNotice,
         bytes: usize,
+        forgettings: u64,
     },
     /// A page of headers that were asked for.
     Headers {
         session: SessionId,
         claim: Tip,
         following: u64,
+        forgettings: u64,
         more: Option<BlockId>,
     },
     /// Blocks of the window; or one that an announcement carried, with the room that it takes.
@@ -125,8 +127,8 @@ impl Machine {
         let Some(ask) = self.answered(turn, slot, *request, bytes) else { return };
         let Some(session) = self.sessions.get(slot).map(|session| session.id) else { return };
         match (ask, frame) {
-            (Ask::Headers { claim, following }, Frame::Headers { headers, more, .. }) => {
-                self.headers_came(turn, slot, following, Came { claim, headers, more });
+            (Ask::Headers { claim, following, forgettings }, Frame::Headers { headers, more, .. }) => {
+                self.headers_came(turn, slot, following, Came { claim, forgettings, headers, more });
             }
             (Ask::Blocks { ids }, Frame::Blocks { blocks, .. }) if blocks.len() <= ids.len() => {
                 self.blocks_came(turn, slot, &ids, blocks);

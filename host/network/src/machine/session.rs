@@ -6,11 +6,11 @@ use crate::known::Slots;
 use crate::settings::SESSIONS_LIMIT;
 use crate::view::PeerView;
 use crate::wire::{
-    ADDRESS_BYTES_MAX, BLOCK_BYTES_MAX, BLOCKS_BYTES_MAX, Features, HEADERS_BYTES_MAX, ItemId, PEERS_MAX,
+    ADDRESS_BYTES_MAX, BLOCK_BYTES_MAX, BLOCKS_BYTES_MAX, BlockNotice, Features, HEADERS_BYTES_MAX, ItemId, PEERS_MAX,
     ROUNDS_ANSWER_BYTES_MAX,
 };
 use adit_primitives::{BlockId, TxId};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// A connection with a node.
@@ -48,8 +48,12 @@ pub(super) struct Session {
     pub follow: Follow,
     /// In which bucket the node lies: how many leading bits of its id are this node's.
     pub bucket: u8,
-    /// Bytes of it that the host is judging.
+    /// Bytes of it that the host is judging, or that wait for that.
     pub judging_bytes: usize,
+    /// Blocks that it announced, at the host.
+    pub notices_judged: usize,
+    /// Blocks that it announced, and that wait for those.
+    pub notices: VecDeque<BlockNotice>,
     /// It is to be asked for what waits in its pool, once this node is synchronised.
     pub pool_wanted: bool,
 }
@@ -109,6 +113,8 @@ pub(super) enum Ask {
     Headers {
         claim: Tip,
         following: u64,
+        /// How often this node had forgotten headers: its locator holds for as long as that stands.
+        forgettings: u64,
     },
     Blocks {
         ids: Vec<BlockId>,

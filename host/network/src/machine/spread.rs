@@ -74,7 +74,8 @@ impl Session {
     pub(super) fn waiting(&self) -> usize {
         let outbound = &self.outbound;
         let items = outbound.items.iter().chain(&outbound.have).map(Vec::len).sum::<usize>();
-        outbound.transactions.len() + items + self.asked.len() + self.transactions_wanted.len()
+        let notices = self.notices.len();
+        outbound.transactions.len() + items + self.asked.len() + self.transactions_wanted.len() + notices
     }
 }
 

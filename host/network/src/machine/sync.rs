@@ -8,7 +8,7 @@ use super::session::{Ask, Session, bit, slots};
 use super::{Machine, Turn};
 use crate::effect::{BanReason, Effect, JudgeBlock, Lane};
 use crate::event::Verdict;
-use crate::facts::BlockState;
+use crate::facts::{BlockState, Facts};
 use crate::id::{Moment, SessionId, Ticket, Tip};
 use crate::known::{IdHashing, Slots};
 use crate::view::{Phase, Rate, SyncView};
@@ -69,6 +69,8 @@ struct Following {
 pub(super) struct Came {
     /// What the peer claimed when it was asked.
     pub claim: Tip,
+    /// How often this node had forgotten headers then.
+    pub forgettings: u64,
     pub headers: Vec<Bytes>,
     pub more: Option<BlockId>,
 }
@@ -77,11 +79,27 @@ pub(super) struct Came {
 pub(super) struct Page {
     pub claim: Tip,
     pub following: u64,
+    pub forgettings: u64,
     /// The last of the page by the peer's word, where more follow.
     pub more: Option<BlockId>,
     pub new: usize,
     /// The last that is placed.
     pub last: Option<BlockId>,
+}
+
+impl Page {
+    /// A page whose beginning this node forgot since it asked, or while it judged, is not the peer's fault: it is asked for again.
+    fn excused(&self, facts: &dyn Facts, verdict: Verdict) -> Verdict {
+        let torn = match &verdict {
+            Verdict::Orphan { .. } => true,
+            Verdict::Valid | Verdict::Known => {
+                let false_claim = self.more.is_none() && facts.block(&self.claim.id) == BlockState::Unknown;
+                false_claim || self.more.is_some_and(|more| Some(more) != self.last)
+            }
+            _ => false,
+        };
+        if torn && facts.forgettings() != self.forgettings { Verdict::Busy } else { verdict }
+    }
 }
 
 impl Sync {
@@ -207,10 +225,13 @@ impl Machine {
     /// Asks for the headers above `last`, a header of the page that came before.
     fn ask_headers(&mut self, turn: &mut Turn<'_>, slot: usize, following: u64, last: Option<BlockId>) {
         let Some(claim) = self.sessions.get(slot).and_then(Session::tip) else { return };
+        // What is forgotten from here on, the peer takes as known.
+        let forgettings = turn.facts.forgettings();
         let known = turn.facts.locator();
         let with_last = |ids: Vec<BlockId>| last.into_iter().chain(ids).take(LOCATOR_IDS_MAX).collect();
         let locator = Locator { blocks: with_last(known.blocks), tips: with_last(known.tips) };
-        self.ask(turn, slot, Ask::Headers { claim, following }, |request| Frame::GetHeaders { request, locator });
+        let what = Ask::Headers { claim, following, forgettings };
+        self.ask(turn, slot, what, |request| Frame::GetHeaders { request, locator });
     }
 
     /// A page of headers came: it is judged once the one before it is.
@@ -229,13 +250,13 @@ impl Machine {
 
     fn judge_page(&mut self, turn: &mut Turn<'_>, slot: usize, following: u64, page: Came) {
         let Some(session) = self.sessions.get(slot).map(|session| session.id) else { return };
-        let Came { claim, headers, more } = page;
+        let Came { claim, forgettings, headers, more } = page;
         if headers.is_empty() {
-            let page = Page { claim, following, more: None, new: 0, last: None };
+            let page = Page { claim, following, forgettings, more: None, new: 0, last: None };
             return self.page_judged(turn, session, page, Verdict::Valid);
         }
         let ticket = self.next_ticket();
-        self.judging.insert(ticket, Judging::Headers { session, claim, following, more });
+        self.judging.insert(ticket, Judging::Headers { session, claim, following, forgettings, more });
         turn.effects.push(Effect::JudgeHeaders { ticket, session, headers });
         if more.is_some() {
             self.ask_headers(turn, slot, following, more);
@@ -250,7 +271,7 @@ impl Machine {
         self.sync.wanted = true;
         let slot = self.sessions.slot(session);
         let follow = slot.and_then(|slot| self.sessions.get_mut(slot)).map(|session| &mut session.follow);
-        let later = match verdict {
+        let later = match page.excused(turn.facts, verdict) {
             Verdict::Valid | Verdict::Known => {
                 let (Some(slot), Some(follow)) = (slot, follow) else { return };
                 follow.idle_pages = if page.new == 0 { follow.idle_pages + 1 } else { 0 };
@@ -303,7 +324,7 @@ impl Machine {
         let other = turn.facts.work(&page.claim.id).is_some_and(|work| work != page.claim.work);
         if short || other {
             self.penalize(turn, slot, FALSE_CLAIM);
-        } else if loose && page.more.is_none() {
+        } else if loose && page.more.is_none() && turn.facts.forgettings() == page.forgettings {
             self.penalize(turn, slot, MISSING_BLOCK);
         }
     }
@@ -480,6 +501,9 @@ impl Machine {
             self.block_judged(turn, session, id, live, verdict);
         }
         self.sync.bodies.again(again);
+        if let Some((session, _)) = room {
+            self.judge_next_notice(turn, session);
+        }
     }
 
     fn retry_after(&self, verdict: &Verdict) -> Option<Duration> {
@@ -546,7 +570,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn sync_view(&self, now: Moment, facts: &dyn crate::facts::Facts) -> SyncView {
+    pub(super) fn sync_view(&self, now: Moment, facts: &dyn Facts) -> SyncView {
         let (tip, best) = (facts.tip(), facts.best_header());
         let claims = self.sessions.ready().filter_map(|(_, session)| session.tip());
         let claimed = claims.filter(|claim| claim.work > best.work).max_by_key(|claim| claim.work);

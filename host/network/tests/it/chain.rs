@@ -67,6 +67,10 @@ pub struct Chain {
     pub lacking_calls: Cell<usize>,
     /// The next judgements fail, so many.
     pub faults: usize,
+    /// How often headers without bodies were forgotten.
+    pub forgettings: u64,
+    /// Headers that were judged, one by one.
+    pub headers_judged: usize,
 }
 
 impl Chain {
@@ -115,6 +119,16 @@ impl Chain {
         (id_of(&header), header.clone(), block(&header, body))
     }
 
+    /// Forgets every header whose body has not come.
+    pub fn forget_headers(&mut self) {
+        let before = self.entries.len();
+        self.entries.retain(|_, entry| entry.body.is_some());
+        self.forgettings += u64::from(self.entries.len() < before);
+        self.best = self.tip;
+        let parents: BTreeSet<BlockId> = self.entries.values().flat_map(|entry| entry.parents.clone()).collect();
+        self.header_tips = self.entries.keys().filter(|id| !parents.contains(*id)).copied().collect();
+    }
+
     /// Places headers: how many were new, the last that is placed, and the verdict.
     pub fn place_headers(&mut self, headers: &[Bytes]) -> (usize, Option<BlockId>, Verdict) {
         if self.faults > 0 {
@@ -135,6 +149,7 @@ impl Chain {
     }
 
     fn place(&mut self, header: &Bytes) -> Verdict {
+        self.headers_judged += 1;
         let id = id_of(header);
         if self.entries.contains_key(&id) {
             return Verdict::Known;
@@ -273,6 +288,10 @@ impl Facts for Chain {
         }
         let blocks = places.into_iter().map(|place| chain[place]).chain([self.genesis]).collect();
         Locator { blocks, tips: self.header_tips.iter().copied().take(64).collect() }
+    }
+
+    fn forgettings(&self) -> u64 {
+        self.forgettings
     }
 
     fn lacking(&self, max: usize, out: &mut Vec<BlockId>) {

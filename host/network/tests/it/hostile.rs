@@ -91,6 +91,38 @@ fn a_header_that_breaks_a_rule_bans_its_sender_even_after_it_left() {
     assert!(matches!(world.host(host).bans.as_slice(), [BanReason::InvalidHeader { .. }]));
 }
 
+/// Announces many headers above the genesis at once.
+fn announce_many(world: &mut World, session: SessionId, count: u64, flag: u8) {
+    let genesis = crate::chain::Chain::new().tips()[0];
+    let headers = (0..count).map(|nonce| header(&[genesis], nonce, flag));
+    let blocks = headers.map(|header| BlockNotice { id: id_of(&header), level: 0, header, block: None }).collect();
+    world.say(session, &Frame::Announce { blocks });
+}
+
+#[test]
+fn of_many_bad_headers_announced_at_once_few_are_judged() {
+    let (mut world, host, session) = meet(silent);
+    world.host(host).judge_millis = 500;
+    announce_many(&mut world, session, 60, INVALID);
+    world.run_for(5000);
+    let bans = &world.host(host).bans;
+    assert!(!bans.is_empty() && bans.iter().all(|ban| matches!(ban, BanReason::InvalidHeader { .. })), "{bans:?}");
+    assert_eq!(world.host(host).chain.headers_judged, 4);
+    assert_eq!(world.host(host).machine.held().bytes, 0, "what waited is let go");
+}
+
+#[test]
+fn of_many_good_headers_announced_at_once_all_are_judged_a_few_at_a_time() {
+    let (mut world, host, session) = meet(silent);
+    world.host(host).judge_millis = 500;
+    announce_many(&mut world, session, 60, 0);
+    world.run_for(600);
+    assert_eq!(world.host(host).chain.headers_judged, 8);
+    world.run_for(7_500);
+    assert_eq!(world.host(host).chain.headers_judged, 60);
+    assert_eq!(world.host(host).machine.peers().len(), 1);
+}
+
 #[test]
 fn a_fault_of_the_host_costs_nobody() {
     let (mut world, host, session) = meet(silent);

@@ -145,6 +145,39 @@ fn a_page_of_headers_is_on_its_way_while_the_one_before_it_is_judged() {
     agree(&world, 301);
 }
 
+/// Pages are on their way, at the host, or waiting for it when what they stand on is forgotten: whenever that is, they are asked for again.
+#[test]
+fn who_sends_headers_above_what_this_node_forgot_meanwhile_is_not_blamed() {
+    for forget_at in (25..400).step_by(5) {
+        let mut world = World::new(1);
+        let (a, b) = (world.add(settings()), world.add(settings()));
+        world.host(a).chain.page = 20;
+        world.host(b).judge_millis = 30;
+        mine_many(&mut world, a, 200, false);
+        world.run_for(10);
+        world.connect(a, b);
+        world.run_until(forget_at);
+        world.host(b).chain.forget_headers();
+        world.run_for(60_000);
+        agree(&world, 201);
+    }
+}
+
+#[test]
+fn an_announced_header_that_was_forgotten_before_its_verdict_came_is_not_called_false() {
+    let mut world = World::new(1);
+    let (a, b) = (world.add(settings()), world.add(settings()));
+    world.connect(a, b);
+    world.run_for(1000);
+    world.host(b).judge_millis = 50;
+    world.mine(a, false, &[1; 5000]);
+    world.run_for(40);
+    assert_eq!(world.host(b).chain.best_header().height.0, 1, "it is placed, and its verdict is on its way");
+    world.host(b).chain.forget_headers();
+    world.run_for(60_000);
+    agree(&world, 2);
+}
+
 #[test]
 fn a_slow_line_takes_its_time_and_costs_its_node_nothing() {
     let mut world = World::new(1);

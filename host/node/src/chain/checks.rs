@@ -2,10 +2,18 @@
 //!
 //! Whoever submits more waits for a free checker with its block: what is held at once is bounded by the connections.
 
-use adit_chain::{Block, BlockError, Checked, CheckedHeaders, Checker};
+use adit_chain::{Asked, Block, BlockError, Checked, CheckedHeaders, Checker, DecodedHeaders};
 use adit_primitives::engine::{Fault, FaultClass};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
+
+/// The fewest headers that a checker hashes at a time: as many as lanes of any kernel hold, so that none stays empty.
+pub const LANES: usize = 16;
+
+/// How long a checker hashes headers before they are judged, where it gets through more than [`LANES`] of them.
+const PART_TIME: Duration = Duration::from_millis(250);
 
 /// Checkers, lent to one block at a time.
 #[derive(Clone)]
@@ -14,6 +22,8 @@ pub struct Checks {
     free: Arc<Semaphore>,
     /// How many there are.
     count: usize,
+    /// Nanoseconds that a header's hash took lately; 0 before the first.
+    hash_ns: Arc<AtomicU64>,
 }
 
 /// A checker that goes back to the others, whatever becomes of its block.
@@ -26,7 +36,8 @@ impl Checks {
     /// Takes the checkers. At least one is needed.
     pub fn new(checkers: Vec<Checker>) -> Self {
         let count = checkers.len();
-        Self { checkers: Arc::new(Mutex::new(checkers)), free: Arc::new(Semaphore::new(count)), count }
+        let (checkers, free) = (Arc::new(Mutex::new(checkers)), Arc::new(Semaphore::new(count)));
+        Self { checkers, free, count, hash_ns: Arc::default() }
     }
 
     /// Checks a block as soon as a checker is free.
@@ -35,12 +46,12 @@ impl Checks {
     }
 
     /// Checks blocks with all checkers at once. One answer for each, in order.
-    pub async fn check_all(&self, blocks: Vec<Block>) -> Vec<Result<Checked, BlockError>> {
+    pub async fn check_all(&self, blocks: Vec<Asked>) -> Vec<Result<Checked, BlockError>> {
         let parts = parts(blocks, self.count);
         let mut checking = Vec::with_capacity(parts.len());
         for part in parts {
             let (count, checks) = (part.len(), self.clone());
-            let check = async move { checks.lend(move |checker| checker.check_all(part)).await };
+            let check = async move { checks.lend(move |checker| checker.check_asked(part)).await };
             checking.push((count, tokio::spawn(check)));
         }
         let mut answers = Vec::new();
@@ -53,13 +64,38 @@ impl Checks {
         answers
     }
 
-    /// Reads headers, and hashes those that are not known with all checkers at once.
-    pub async fn check_headers(&self, headers: Vec<Vec<u8>>) -> Result<CheckedHeaders, Fault> {
-        let mut decoded = self.lend(move |checker| checker.decode_headers(headers)).await??;
-        let mut hashing = Vec::with_capacity(self.count);
-        for part in decoded.split(self.count) {
-            let checks = self.clone();
-            hashing.push(tokio::spawn(async move { checks.lend(move |checker| checker.hash_headers(part)).await? }));
+    /// Reads headers, and tells which of them are to be hashed.
+    pub async fn decode_headers(&self, headers: Vec<Vec<u8>>) -> Result<DecodedHeaders, Fault> {
+        self.lend(move |checker| checker.decode_headers(headers)).await?
+    }
+
+    /// Returns how many headers of a page are to be hashed before they are judged, after so many of it were good: no more than those, so that nonsense
+    /// costs what was paid for, but one batch in any case, and what all checkers hash in a short time at the most.
+    pub fn part(&self, good: usize) -> usize {
+        let hash_ns = u128::from(self.hash_ns.load(Ordering::Relaxed));
+        let soon =
+            PART_TIME.as_nanos().checked_div(hash_ns).map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX));
+        let batch = soon.max(LANES);
+        good.clamp(batch, batch.saturating_mul(self.count.max(1)))
+    }
+
+    /// Hashes headers with as many checkers at once as have their lanes filled.
+    pub async fn hash_headers(&self, mut decoded: DecodedHeaders) -> Result<CheckedHeaders, Fault> {
+        let checkers = decoded.open().div_ceil(LANES).clamp(1, self.count.max(1));
+        let mut hashing = Vec::with_capacity(checkers);
+        for part in decoded.split(checkers) {
+            let (checks, hash_ns) = (self.clone(), Arc::clone(&self.hash_ns));
+            let hash = move |checker: &mut Checker| {
+                let (count, start) = (part.len() as u64, Instant::now());
+                let hashed = checker.hash_headers(part);
+                let each = start.elapsed().as_nanos() / u128::from(count.max(1));
+                // A few alone take longer than each of many.
+                if count >= LANES as u64 {
+                    hash_ns.store(u64::try_from(each).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+                }
+                hashed
+            };
+            hashing.push(tokio::spawn(async move { checks.lend(hash).await? }));
         }
         let mut hashed = Vec::with_capacity(hashing.len());
         for part in hashing {
@@ -104,5 +140,36 @@ fn no_checker() -> Fault {
         plugin: String::new(),
         function: "check".to_owned(),
         detail: "the thread that checked panicked".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(count: usize, hash: Duration, parts: &[(usize, usize)]) {
+        let checks = Checks { count, ..Checks::new(Vec::new()) };
+        checks.hash_ns.store(u64::try_from(hash.as_nanos()).unwrap(), Ordering::Relaxed);
+        for (good, part) in parts {
+            assert_eq!(checks.part(*good), *part, "after {good} good ones");
+        }
+    }
+
+    #[test]
+    fn where_a_hash_takes_long_a_page_is_hashed_in_batches_that_grow_with_what_was_good() {
+        check(2, Duration::from_millis(35), &[(0, 16), (16, 16), (32, 32), (500, 32)]);
+        check(8, Duration::from_millis(35), &[(0, 16), (48, 48), (500, 128)]);
+        check(2, Duration::from_millis(1), &[(0, 250), (250, 250), (750, 500)]);
+    }
+
+    #[test]
+    fn where_it_takes_no_time_a_page_is_hashed_at_once() {
+        check(2, Duration::from_nanos(500), &[(0, 500_000)]);
+    }
+
+    #[test]
+    fn before_anything_was_measured_it_is_taken_to_be_long() {
+        check(4, Duration::ZERO, &[(0, 16), (16, 16), (1_000, 64)]);
     }
 }

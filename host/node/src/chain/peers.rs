@@ -5,7 +5,8 @@
 
 use super::checks::Checks;
 use super::{ChainHandle, Request, SubmitError, Taken, Unavailable};
-use adit_chain::{Block, Checked, TakenHeaders};
+use adit_chain::{Asked, Block, Checked, CheckedHeaders, TakenHeaders};
+use adit_primitives::engine::Fault;
 use adit_primitives::{BlockId, TxId};
 use std::sync::Arc;
 use tokio::sync::{broadcast, oneshot};
@@ -16,8 +17,8 @@ pub const NEWS_MAX: usize = 4096;
 /// Turns of peers that are checked or wait for the chain at once: while one is placed, the next is made ready.
 pub const TURNS: usize = 2;
 
-/// The most headers of a turn.
-const HEADERS_PER_TURN: usize = 1000;
+/// The most headers that are read at once.
+const HEADERS_PER_PAGE: usize = 1000;
 
 /// The most blocks of a turn.
 const BLOCKS_PER_TURN: usize = 256;
@@ -47,24 +48,55 @@ impl ChainHandle {
     }
 
     /// Submits headers without bodies, parents before children. Read and hashed by all cores, placed in order, up to the first that is refused.
-    /// It waits for its turn instead of being refused as busy.
+    /// It waits for its turn instead of being refused as busy. Where hashes take long, a part is judged before the next is hashed: whoever sends nonsense
+    /// has no more of them computed than one batch, or than it sent good headers before.
     pub async fn submit_headers(&self, headers: Vec<Vec<u8>>) -> Result<TakenHeaders, Unavailable> {
         let mut taken = TakenHeaders { ids: Vec::new(), new: 0, refused: None };
         let mut left = headers.into_iter();
-        loop {
-            let turn: Vec<Vec<u8>> = left.by_ref().take(HEADERS_PER_TURN).collect();
-            if turn.is_empty() || taken.refused.is_some() {
-                return Ok(taken);
+        while taken.refused.is_none() {
+            let page: Vec<Vec<u8>> = left.by_ref().take(HEADERS_PER_PAGE).collect();
+            if page.is_empty() {
+                break;
             }
-            let before = taken.ids.len();
-            let _permit = self.turns.acquire().await.map_err(|_| Unavailable::Stopped)?;
-            let checked = self.checks.check_headers(turn).await;
-            let TakenHeaders { ids, new, refused } =
-                self.ask_in_turn(|reply| Request::Headers { checked, reply }).await?;
-            taken.ids.extend(ids);
-            taken.new += new;
-            taken.refused = refused.map(|error| error.after(before));
+            self.submit_page(page, &mut taken).await?;
         }
+        Ok(taken)
+    }
+
+    async fn submit_page(&self, page: Vec<Vec<u8>>, taken: &mut TakenHeaders) -> Result<(), Unavailable> {
+        let before = taken.ids.len();
+        let turn = || async { self.turns.acquire().await.map_err(|_| Unavailable::Stopped) };
+        let permit = turn().await?;
+        let mut left = match self.checks.decode_headers(page).await {
+            Ok(decoded) => decoded,
+            Err(fault) => return self.place_headers(Err(fault), before, taken).await,
+        };
+        drop(permit);
+        let mut good = 0;
+        loop {
+            let part = left.part(self.checks.part(good));
+            good += part.open();
+            let _permit = turn().await?;
+            let checked = self.checks.hash_headers(part).await;
+            self.place_headers(checked, before, taken).await?;
+            if left.open() == 0 || taken.refused.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Has headers placed, and adds what was taken. `before` is how many came before their page.
+    async fn place_headers(
+        &self,
+        checked: Result<CheckedHeaders, Fault>,
+        before: usize,
+        taken: &mut TakenHeaders,
+    ) -> Result<(), Unavailable> {
+        let placed = self.ask_in_turn(|reply| Request::Headers { checked, reply }).await?;
+        taken.ids.extend(placed.ids);
+        taken.new += placed.new;
+        taken.refused = placed.refused.map(|error| error.after(before));
+        Ok(())
     }
 
     /// Submits whole blocks, parents before children: checked by all cores, placed in order, with few durable commits. One answer for each. `source` is
@@ -75,10 +107,19 @@ impl ChainHandle {
         blocks: Vec<Block>,
         source: Option<u64>,
     ) -> Result<Vec<Result<Taken, SubmitError>>, Unavailable> {
+        self.submit_asked(blocks.into_iter().map(|block| (None, block)).collect(), source).await
+    }
+
+    /// The same for blocks that were asked for by their ids: another one than was asked for is refused, and costs no hash.
+    pub async fn submit_asked(
+        &self,
+        blocks: Vec<Asked>,
+        source: Option<u64>,
+    ) -> Result<Vec<Result<Taken, SubmitError>>, Unavailable> {
         let mut answers = Vec::with_capacity(blocks.len());
         let mut turns = turns_of(blocks).into_iter();
         let check =
-            |turn: Option<Vec<Block>>| turn.map(|turn| tokio::spawn(check_turn(self.checks.clone(), turn, source)));
+            |turn: Option<Vec<Asked>>| turn.map(|turn| tokio::spawn(check_turn(self.checks.clone(), turn, source)));
         let _permit = self.turns.acquire().await.map_err(|_| Unavailable::Stopped)?;
         let mut ahead = check(turns.next());
         while let Some(checking) = ahead {
@@ -105,7 +146,7 @@ impl ChainHandle {
 
 async fn check_turn(
     checks: Checks,
-    blocks: Vec<Block>,
+    blocks: Vec<Asked>,
     source: Option<u64>,
 ) -> Vec<Result<Checked, adit_chain::BlockError>> {
     let checked = checks.check_all(blocks).await.into_iter();
@@ -116,11 +157,11 @@ async fn check_turn(
 }
 
 /// Splits blocks into turns.
-fn turns_of(blocks: Vec<Block>) -> Vec<Vec<Block>> {
+fn turns_of(blocks: Vec<Asked>) -> Vec<Vec<Asked>> {
     let (mut turns, mut turn, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for block in blocks {
+    for (asked, block) in blocks {
         bytes += block.size();
-        turn.push(block);
+        turn.push((asked, block));
         if turn.len() == BLOCKS_PER_TURN || bytes >= BYTES_PER_TURN {
             turns.push(std::mem::take(&mut turn));
             bytes = 0;

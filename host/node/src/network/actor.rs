@@ -17,10 +17,14 @@ use adit_primitives::{BlockId, Encode};
 use adit_transport::{Ended, GossipNumber, Happening, NodeKey, Outbox, SessionNumber, TransportHandle};
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+
+/// Blocks told of by one neighbour outside of sessions that are judged at once: no more of its nonsense is, before it is known for that.
+const GOSSIP_JUDGED_MAX: usize = 4;
 
 /// Events handled before time is looked at again.
 const AT_ONCE: usize = 256;
@@ -44,6 +48,8 @@ pub enum Inbox {
     News(News),
     /// Transactions that nobody needs to be asked for, with what became of them.
     Judged(Event, Vec<adit_primitives::TxId>),
+    /// What a neighbour told of outside of sessions was judged.
+    GossipJudged(Option<NodeKey>),
     /// A question that a share log puts to a peer.
     Question(Question),
     End,
@@ -63,6 +69,8 @@ pub struct Actor {
     pub started: Instant,
     pub sessions: HashMap<SessionId, Open>,
     pub banned: HashMap<NodeId, Moment>,
+    /// Blocks told of outside of sessions that are being judged, by who passed them on.
+    pub gossip: HashMap<Option<NodeKey>, usize>,
     /// Whether the operator says where others reach this node.
     pub announces: bool,
     /// The share log of this process's pool.
@@ -152,6 +160,14 @@ impl Actor {
                 ids.iter().for_each(|id| self.facts.saw(*id));
                 self.handle(Event::TransactionsAccepted { ids: ids.to_vec() }, effects);
             }
+            Inbox::GossipJudged(node) => {
+                if let Entry::Occupied(mut judged) = self.gossip.entry(node) {
+                    *judged.get_mut() -= 1;
+                    if *judged.get() == 0 {
+                        judged.remove();
+                    }
+                }
+            }
             Inbox::Question(question) => self.ask_rounds(question, effects),
             Inbox::End => {}
         }
@@ -209,12 +225,12 @@ impl Actor {
                 tracing::trace!(peer = %node, ?source, "heard of a node");
                 self.calls.discovered(now, &addresses, source);
             }
-            Happening::Gossiped { item, bytes, .. } => self.gossiped(item, &bytes),
+            Happening::Gossiped { item, node, bytes, .. } => self.gossiped(item, node, &bytes),
         }
     }
 
     /// Somebody told of a block by its header. What the chain places goes on, and the body is asked of peers like any that is missing.
-    fn gossiped(&self, item: GossipNumber, bytes: &[u8]) {
+    fn gossiped(&mut self, item: GossipNumber, node: Option<NodeKey>, bytes: &[u8]) {
         use adit_transport::Acceptance;
         let Some((id, header)) = bytes.split_first_chunk::<32>() else {
             return self.transport.worth(item, Acceptance::Reject);
@@ -224,7 +240,13 @@ impl Actor {
             BlockState::Invalid => self.transport.worth(item, Acceptance::Reject),
             // Known or not: whether the header is that of the id has to be seen, or anything could be told of a known block.
             BlockState::Whole | BlockState::Header | BlockState::Unknown => {
+                let judged = self.gossip.entry(node).or_default();
+                if *judged >= GOSSIP_JUDGED_MAX {
+                    return self.transport.worth(item, Acceptance::Ignore);
+                }
+                *judged += 1;
                 let (chain, transport, header) = (self.chain.clone(), self.transport.clone(), header.to_vec());
+                let back = self.back.clone();
                 self.runtime.spawn(async move {
                     let acceptance = match judge::header(&chain, id, header).await {
                         Verdict::Valid | Verdict::Known => Acceptance::Accept,
@@ -232,6 +254,7 @@ impl Actor {
                         _ => Acceptance::Ignore,
                     };
                     transport.worth(item, acceptance);
+                    drop(back.send(Inbox::GossipJudged(node)));
                 });
             }
         }

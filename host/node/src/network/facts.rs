@@ -74,6 +74,10 @@ impl Facts for ChainFacts {
         Locator { blocks: self.reader.locator(), tips }
     }
 
+    fn forgettings(&self) -> u64 {
+        self.reader.forgettings()
+    }
+
     fn lacking(&self, max: usize, out: &mut Vec<BlockId>) {
         let best = self.reader.lacking_bodies(self.reader.best_header().id, max);
         let before = out.len();

@@ -40,12 +40,12 @@ pub async fn blocks(chain: ChainHandle, ticket: Ticket, blocks: Vec<JudgeBlock>,
             Ok(decoded) => {
                 verdicts.push(None);
                 ids.push(block.id);
-                sound.push(decoded);
+                sound.push((Some(block.id), decoded));
             }
             Err(error) => verdicts.push(Some(invalid("encoding", &error.to_string()))),
         }
     }
-    let judged = match chain.submit_blocks(sound, source).await {
+    let judged = match chain.submit_asked(sound, source).await {
         Ok(outcomes) => std::iter::zip(ids, outcomes).map(|(id, outcome)| of_block(id, outcome)).collect(),
         Err(unavailable) => vec![busy(unavailable); ids.len()],
     };

@@ -1,6 +1,6 @@
 //! What the network asks of the chain: a node takes another's headers and blocks, and tells of everything that it takes.
 
-use crate::support::TestNode;
+use crate::support::{TestNode, worthless_headers};
 use adit_chain::{Block, BlockError, HeaderError, HeadersError, PageLimits};
 use adit_node::chain::{ChainHandle, News, SubmitError};
 use adit_primitives::{BlockId, Decode, Height};
@@ -78,6 +78,18 @@ async fn a_refused_header_is_named_by_its_place_in_the_whole_batch() {
     let orphan = HeaderError::Orphan { position: 18 * 70, parent: ids(from)[18] };
     assert_eq!((taken.ids.len(), taken.new), (18 * 70, 18));
     assert_eq!(taken.refused, Some(HeadersError::Header(orphan)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_page_of_nonsense_one_batch_is_hashed() {
+    let node = TestNode::start().await;
+    let chain = node.node.chain();
+    let taken = chain.submit_headers(worthless_headers(500)).await.unwrap();
+    let Some(HeadersError::Header(HeaderError::Invalid { position: 0, violation })) = taken.refused else {
+        panic!("{taken:?}");
+    };
+    assert_eq!((violation.rule.as_str(), taken.new), ("proof-of-work", 0));
+    assert_eq!(node.hashed(), 16);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -91,6 +91,20 @@ impl HashEngine for NativeHash {
     }
 }
 
+/// The same, counted.
+struct CountingHash(Arc<AtomicU64>);
+
+impl HashEngine for CountingHash {
+    fn digest_many(&mut self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) -> Result<(), Fault> {
+        self.0.fetch_add((inputs.len() / each) as u64, Ordering::Relaxed);
+        NativeHash.digest_many(inputs, each, digests)
+    }
+
+    fn search(&mut self, job: &SearchJob, first: u64, count: u64) -> Result<Scan, Fault> {
+        NativeHash.search(job, first, count)
+    }
+}
+
 /// What a test node differs in.
 pub struct Plan {
     pub network: &'static str,
@@ -151,6 +165,7 @@ pub struct TestNode {
     pub key: SecretKey,
     pub storage: Arc<dyn Storage>,
     decoded: Arc<AtomicU64>,
+    hashed: Arc<AtomicU64>,
 }
 
 impl TestNode {
@@ -167,7 +182,7 @@ impl TestNode {
             std::fs::write(folder.path().join("node.key"), digits).unwrap();
         }
         let source = Arc::new(FileSource { path, folder: folder.path().to_owned(), watch_ms: plan.watch_ms });
-        let decoded = Arc::new(AtomicU64::new(0));
+        let (decoded, hashed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let rules: Arc<dyn RulesEngine> = Arc::new(NativeRules(rules(), Arc::clone(&decoded)));
         let ledger = ledger();
         let identity = identity(&plan, &ledger, &*rules);
@@ -179,7 +194,7 @@ impl TestNode {
             identity: identity.clone(),
             rules,
             hash: Box::new(NativeHash),
-            checking: vec![Box::new(NativeHash), Box::new(NativeHash)],
+            checking: vec![Box::new(CountingHash(Arc::clone(&hashed))), Box::new(CountingHash(Arc::clone(&hashed)))],
             ledger,
             prefix: prefix(),
             storage: Arc::clone(&storage),
@@ -193,7 +208,7 @@ impl TestNode {
         let node = Node::start(parts).await.unwrap();
         let http = reqwest::Client::builder().tls_backend_preconfigured(trusting_nobody()).no_proxy().build().unwrap();
         let key = SecretKey::from_bytes([7; 32]).unwrap();
-        Self { node, folder, http, prefix: prefix(), identity, key, storage, decoded }
+        Self { node, folder, http, prefix: prefix(), identity, key, storage, decoded, hashed }
     }
 
     /// The address that the test's miner works for.
@@ -229,6 +244,11 @@ impl TestNode {
     /// How many headers the rules have read.
     pub fn decoded(&self) -> u64 {
         self.decoded.load(Ordering::Relaxed)
+    }
+
+    /// How many headers of others were hashed.
+    pub fn hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
     }
 
     /// Asks for work.
@@ -275,6 +295,23 @@ impl Answer {
 pub async fn subscribe(node: &TestNode) -> Subscription {
     let client = NodeClient::new(&[node.node.url()], None, node.identity.clone(), test_entropy()).unwrap();
     client.subscribe(&node.address(), Patience::Attempts(1)).await.unwrap()
+}
+
+/// Makes headers one on the other above the genesis, none of whose proofs is worth anything.
+pub fn worthless_headers(count: usize) -> Vec<Vec<u8>> {
+    let rules = rules();
+    let mut below = rules.decode(&rules.genesis()).unwrap();
+    let mut headers = Vec::with_capacity(count);
+    while headers.len() < count {
+        let time = Timestamp::from_millis(below.time.to_millis() + 10_000);
+        let draft = Draft { parents: vec![below.id], bits: below.bits, time, body_root: Hash256::default() };
+        let Template { header, target, .. } = rules.encode(&draft).unwrap();
+        let sealed = (0..).map(|nonce| rules.seal(&header, nonce, 0).unwrap());
+        let missed = |header: &Vec<u8>| !target.is_met_by(&sha256d(&rules.decode(header).unwrap().pow.bytes));
+        headers.push(sealed.into_iter().find(missed).unwrap());
+        below = rules.decode(headers.last().unwrap()).unwrap();
+    }
+    headers
 }
 
 /// Finds the first nonce that solves a template of the node's own process.
