@@ -273,7 +273,7 @@ class Session:
     def start(self):
         """Asks for version rolling if told to, then subscribes and authorizes as miners do: without waiting."""
         if self.options.version_rolling:
-            extension = {"version-rolling.mask": "1fffe000", "version-rolling.min-bit-count": 1}
+            extension = {"version-rolling.mask": self.options.version_mask, "version-rolling.min-bit-count": 1}
             self.request("mining.configure", [["version-rolling"], extension], self.on_configured)
         session = [self.previous_session] if self.previous_session else []
         self.request("mining.subscribe", [USER_AGENT] + session, self.on_subscribed)
@@ -521,6 +521,7 @@ def parse_arguments():
     parser.add_argument("--hash-rate", type=float, default=0, help="at most so many hashes a second; 0: no limit")
     parser.add_argument("--retries", type=int, default=5, help="give up after so many failures in a row")
     parser.add_argument("--version-rolling", action="store_true", help="ask for BIP 310 version rolling")
+    parser.add_argument("--version-mask", default="1fffe000", help="the bits to ask for; the lowest granted is rolled")
     parser.add_argument("--extranonce-subscribe", action="store_true", help="ask for mining.set_extranonce")
     parser.add_argument("--ca", help="file of certificates to trust for TLS")
     parser.add_argument("--trace", action="store_true", help="print every line of the pool")

@@ -26,7 +26,7 @@ use adit_node::pool::upstream::adit::{AditNode, Purse};
 use adit_node::pool::upstream::bitcoin::{BitcoinNode, CoinbaseShape};
 use adit_node::pool::upstream::remote::RemoteNode;
 use adit_node::pool::upstream::shared::SharedNode;
-use adit_node::pool::{CheckEngines, EXTRANONCE_BYTES, PoolParts, Scheme};
+use adit_node::pool::{CheckEngines, EXTRANONCE_BYTES, EXTRANONCE_BYTES_MIN, PoolParts, Scheme};
 use adit_node::server::Server;
 use adit_node::settings::pool::{PoolMode, PoolSettings, UpstreamKind, UpstreamSettings};
 use adit_node::token::Token;
@@ -165,7 +165,7 @@ pub fn parts(opened: &Opened, own: Option<ChainHandle>, shared: Option<SharedPoo
         notes,
         storage: Arc::new(store),
         books: Arc::new(books) as Arc<dyn Accounts>,
-        version_mask: if genesis.pow.roll_offset == 0 { genesis.pow.roll_mask } else { 0 },
+        version_mask: version_mask(chain, &genesis),
         shared,
         clock: clock(),
         entropy: entropy(),
@@ -175,6 +175,19 @@ pub fn parts(opened: &Opened, own: Option<ChainHandle>, shared: Option<SharedPoo
 /// The pool's settings, with what it takes over from the node's.
 fn pool_settings(chain: &ResolvedChain) -> PoolSettings {
     let mut settings = chain.settings.pool.clone();
+/// The bits of a version that miners may roll: of those that the settings allow, what the chain's rules leave free. A node of Bitcoin's family judges by rules
+/// of its own, and says in each template which bits it needs.
+fn version_mask(chain: &ResolvedChain, genesis: &HeaderView) -> u32 {
+    let settings = &chain.settings.pool;
+    let is_foreign = settings.upstreams.iter().any(|upstream| upstream.kind == UpstreamKind::Bitcoin);
+    let free = match genesis.pow.roll_offset {
+        0 if is_foreign => u32::MAX,
+        0 => genesis.pow.roll_mask,
+        _ => 0,
+    };
+    settings.shares.version_mask.to_bits() & free
+}
+
     settings.tls = settings.tls.or_else(|| chain.settings.node.tls.clone());
     settings
 }
@@ -243,7 +256,12 @@ fn bitcoin(
     genesis: &HeaderView,
     tag: &[u8],
 ) -> Result<BitcoinNode> {
-    let shape = CoinbaseShape { extranonce_bytes: EXTRANONCE_BYTES, tag: tag.to_vec() };
+    let shape = CoinbaseShape {
+        extranonce_bytes: EXTRANONCE_BYTES,
+        extranonce_bytes_min: EXTRANONCE_BYTES_MIN,
+        tag: tag.to_vec(),
+        version_mask: settings.shares.version_mask.to_bits(),
+    };
     Ok(BitcoinNode::new(upstream, genesis.id, settings.address.clone(), shape)?)
 }
 

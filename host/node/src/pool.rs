@@ -30,6 +30,7 @@ use crate::clock::{Clock, Entropy, random_u32, random_u64};
 use crate::settings::pool::{MoneySettings, PoolSettings};
 use crate::tls::{self, TlsError};
 use adit_pool::money::fees::{BasisPoints, FeeError, Fees};
+use adit_pool::money::mean_fees::{MeanFees, MeanFeesError};
 use adit_pool::money::payments::{FeeBearer, PaymentSettings};
 use adit_pool::money::rounds::RoundSettings;
 use adit_pool::money::schemes::{self, SwitchError};
@@ -38,7 +39,7 @@ use adit_pool::work::check::{Checker, CheckerParts};
 use adit_pool::work::extranonce::{ExtranonceRules, Extranonces};
 use adit_pool::work::farm::{SpaceBook, SpaceJob};
 use adit_pool::work::job::{JobBook, JobRules};
-use adit_pool::work::limits::{ConnectionLimits, Connections as OpenConnections};
+use adit_pool::work::limits::{AddressShares, ConnectionLimits, Connections as OpenConnections, ShareRates};
 use adit_pool::work::log::{ShareLog, ShareLogError};
 use adit_pool::work::partial::{PartialChecker, PartialParts};
 use adit_pool::work::retarget::{RetargetRules, Retargets};
@@ -80,6 +81,9 @@ const EXTRANONCE2_BYTES: u8 = 8;
 /// The bytes of a coinbase's extranonce.
 pub const EXTRANONCE_BYTES: usize = EXTRANONCE1_BYTES + EXTRANONCE2_BYTES as usize;
 
+/// The same where a node's own bytes leave no room for more: a miner then has 2^32 coinbases for each job.
+pub const EXTRANONCE_BYTES_MIN: usize = EXTRANONCE1_BYTES + 4;
+
 /// How long a job is known after another took its place: late shares are told so, late blocks are handed in.
 const JOB_KNOWN_MS: u64 = 180_000;
 
@@ -101,6 +105,9 @@ const BAN_WINDOW_MS: u64 = 600_000;
 
 /// Senders that are counted, and bans in force, at once.
 const BANS_MAX: usize = 100_000;
+
+/// Addresses whose shares are counted, about: those of one second.
+const ADDRESSES_MAX: usize = 65_536;
 
 /// How long a slice of a connection's past is, after how many shares it is looked at, and how long without any.
 const RETARGET: RetargetRules = RetargetRules { slice_ms: 5_000, shares_due: 12, quiet_ms: 5_000 };
@@ -166,6 +173,8 @@ pub enum PoolStartError {
     #[error(transparent)]
     Log(#[from] ShareLogError),
     #[error(transparent)]
+    MeanFees(#[from] MeanFeesError),
+    #[error(transparent)]
     Books(#[from] AccountsError),
     #[error("the books: {0}")]
     Failure(#[from] BooksFailure),
@@ -226,6 +235,7 @@ struct Shared {
     metrics: Arc<PoolMetrics>,
     upstreams: Arc<Upstreams>,
     log: Arc<ShareLog>,
+    fees: Arc<Mutex<MeanFees>>,
     books: Arc<dyn Accounts>,
     bans: Arc<Mutex<Bans>>,
     jobs: Arc<JobBook>,
@@ -257,6 +267,7 @@ impl Pool {
         let shared = Shared {
             metrics: Arc::new(PoolMetrics::new(upstreams.turn_metrics())),
             upstreams,
+            fees: Arc::new(Mutex::new(MeanFees::open(Arc::clone(&storage))?)),
             log: Arc::new(ShareLog::open(storage)?),
             bans: Arc::new(Mutex::new(Bans::new(ban_rules(&settings), books.bans(now)?, now))),
             jobs: Arc::new(JobBook::new(job_rules(&settings), random_u32(&parts.entropy) >> 1)),
@@ -363,7 +374,12 @@ impl Shared {
         let switched = match schemes::switch(&*self.books, era.clone(), None, None) {
             // Shares that another scheme was to pay for are worth what they are worth now.
             Err(SwitchError::NoEconomics) => {
-                let worth = self.upstreams.economics().await.map(|worth| after(fees, worth));
+                let kept = self.fees.lock().unwrap_or_else(PoisonError::into_inner).mean();
+                let with_mean = |worth: Economics| {
+                    let mean_fees = kept.map_or(worth.mean_fees, Amount::to_atoms);
+                    after(fees, Economics { mean_fees, ..worth })
+                };
+                let worth = self.upstreams.economics().await.map(with_mean);
                 schemes::switch(&*self.books, era, worth, None)
             }
             switched => switched,
@@ -431,6 +447,7 @@ impl Shared {
             connections_max: settings.limits.connections as usize,
             per_address_max: settings.limits.connections_per_address as usize,
         };
+        let rates = share_rates(settings);
         let (books, upstreams) = (Arc::clone(&self.books), Arc::clone(&self.upstreams));
         let (bans, clock, names) = (Arc::clone(&self.bans), Arc::clone(&self.clock), settings.limits.names_per_hour);
         Ok(Front {
@@ -444,9 +461,12 @@ impl Shared {
             introductions: Semaphore::new(INTRODUCTIONS_MAX),
             extranonces: Mutex::new(Extranonces::new(rules)),
             open: Mutex::new(OpenConnections::new(limits)),
+            rates,
+            address_shares: Mutex::new(AddressShares::new(rates)),
             connections: Arc::clone(&self.connections),
             shared: self.pool.clone(),
             jobs: self.current.subscribe(),
+            book: Arc::clone(&self.jobs),
             space: self.space.subscribe(),
             checking,
             members: Members::new(books, upstreams, bans, names, clock),
@@ -469,7 +489,7 @@ impl Shared {
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),
             ending: self.ending.subscribe(),
-            fees: BTreeMap::new(),
+            fees: Arc::clone(&self.fees),
         }
     }
 }
@@ -545,6 +565,14 @@ fn worker_rules(settings: &PoolSettings) -> WorkerRules {
         workers_max: WORKERS_MAX,
         idle_ms: WORKER_IDLE_MS,
         shares_per_second: settings.limits.shares_per_second,
+    }
+}
+
+fn share_rates(settings: &PoolSettings) -> ShareRates {
+    ShareRates {
+        connection: settings.limits.shares_of_connection(),
+        address: settings.limits.shares_of_address(),
+        addresses_max: ADDRESSES_MAX,
     }
 }
 

@@ -4,7 +4,7 @@
 //! time. A plugin can only refuse more. Nothing here talks to a miner or to a node, and time comes in as an argument.
 //!
 //! Reading order: [`template`] is what is mined, [`bitcoin`] and [`adit`] make one of what a node says, [`job`] is a template as miners
-//! know it, [`extranonce`] keeps their work apart, [`share`] is what they send and what they are answered, [`check`] decides,
+//! know it, [`extranonce`] keeps their work apart, [`share`] is what they send and what they are answered, [`order`] which is looked at first, [`check`] decides,
 //! [`log`](mod@log) keeps what counts. [`farm`] and [`partial`] are the same for farmers. [`workers`], [`retarget`], [`limits`] and [`bans`] are what is known of those who send.
 
 pub mod adit;
@@ -16,6 +16,7 @@ pub mod farm;
 pub mod job;
 pub mod limits;
 pub mod log;
+pub mod order;
 pub mod partial;
 pub mod retarget;
 pub mod share;

@@ -36,8 +36,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_rustls::rustls::ClientConfig;
 
-/// The bits of a version that miners roll (BIP320). A pool grants some of them, or none.
-const VERSION_MASK: u32 = 0x1fff_e000;
+/// The bits of a version that miners roll (BIP323). A pool grants some of them, BIP320's as a rule, or none.
+const VERSION_MASK: u32 = 0x1fff_ffe0;
 
 /// How long a pool may take to answer, and to say nothing at all, in milliseconds: pools send a job about every minute.
 const ANSWER_MS_MAX: u64 = 30_000;

@@ -1,8 +1,12 @@
 //! The threads that check shares, and the one that keeps those that count.
 //!
 //! A connection hands its shares to one checker, always the same, and hears of them in order. A share that counts is answered when it is
-//! in the log and would survive `kill -9`, not before; several checkers' shares go into the log together. A block leaves for the upstream
-//! the moment it is hashed. In a peer-to-peer pool shares go to the log that all its nodes keep, which says when they are certified.
+//! in the log and would survive `kill -9`, not before; several checkers' shares go into the log together. Where more waits for a
+//! checker than it takes up at once, workers' records set the order. A block leaves for the upstream the moment it is hashed. In a
+//! peer-to-peer pool shares go to the log that all its nodes keep, which says when they are certified.
+
+#[cfg(test)]
+mod tests;
 
 use super::connections::{self, Connections};
 use super::metrics::PoolMetrics;
@@ -14,6 +18,7 @@ use adit_pool::work::check::{Checker, Trouble};
 use adit_pool::work::job::JobBook;
 use adit_pool::work::log::{NewShare, ShareLog};
 use adit_pool::work::retarget::ConnectionId;
+use adit_pool::work::order::{Order, Standing};
 use adit_pool::work::share::{Outcome, Refusal, Submission};
 use adit_primitives::Timestamp;
 use adit_primitives::accounts::{Ban, ShareSequence};
@@ -26,7 +31,8 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
-/// Parcels that may wait for one checker. A connection whose parcel finds no room waits, and reads no further.
+/// Parcels that may wait on the way to one checker, and as many again where it puts them in order. A connection whose parcel finds no room waits, and reads
+/// no further.
 const PARCELS_WAITING_MAX: usize = 256;
 
 /// Shares that a checker takes up at once.
@@ -156,18 +162,23 @@ struct CheckerThread {
 
 impl CheckerThread {
     fn run(mut self, mut parcels: mpsc::Receiver<Parcel>, groups: &mpsc::Sender<Group>) {
-        while let Some(first) = parcels.blocking_recv() {
-            let mut count = first.shares.len();
-            let mut batch = vec![first];
-            while count < BATCH_MAX
+        let mut order = Order::default();
+        let push =
+            |order: &mut Order<Parcel>, parcel: Parcel| order.push(parcel.connection, parcel.shares.len(), parcel);
+        loop {
+            if order.is_empty() {
+                let Some(first) = parcels.blocking_recv() else { return };
+                push(&mut order, first);
+            }
+            while order.len() < PARCELS_WAITING_MAX
                 && let Ok(parcel) = parcels.try_recv()
             {
-                count += parcel.shares.len();
-                batch.push(parcel);
+                push(&mut order, parcel);
             }
             let group = self.check(batch);
             if groups.blocking_send(group).is_err() {
                 return;
+            let batch = order.take(BATCH_MAX, |parcel| self.standing(parcel));
             }
         }
     }
@@ -175,6 +186,13 @@ impl CheckerThread {
     fn check(&mut self, parcels: Vec<Parcel>) -> Group {
         let shares: Vec<_> = parcels.iter().flat_map(|parcel| &parcel.shares).map(|share| share.submission).collect();
         let (solved, mut blocks, now) = (&self.solved, Vec::new(), (self.clock)());
+    /// Returns how good the records are of those whose shares came together.
+    fn standing(&self, parcel: &Parcel) -> Standing {
+        // Nearly all connections have one worker.
+        let workers = parcel.shares.chunk_by(|one, other| one.submission.worker == other.submission.worker);
+        self.checker.workers().standing(workers.map(|of_one| of_one[0].submission.worker))
+    }
+
         let checked = self.checker.check(&shares, now, &mut |block| {
             let hashed = Instant::now();
             if block.job.template.coinbase.base.is_some_and(|base| base.round == 0) {

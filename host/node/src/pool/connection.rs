@@ -12,6 +12,7 @@ use crate::api::shapes::Hex;
 use crate::server::ended;
 use adit_pool::work::extranonce::Extranonce;
 use adit_pool::work::job::JobId;
+use adit_pool::work::limits::Bucket;
 use adit_pool::work::retarget::ConnectionId;
 use adit_pool::work::share::Submission;
 use adit_pool::work::template::Commitment;
@@ -50,7 +51,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// What the owner of a banned miner is shown.
 const BANNED: &str = "banned for a while: too many invalid shares";
 
-const TOO_FAST: Refusal = Refusal::other("too many shares a second");
 const ONE_WORKER: Refusal = Refusal::other("in a peer-to-peer pool each worker has a connection of its own");
 const LONG_NAME: Refusal = Refusal::other("the worker's name is longer than 64 bytes");
 
@@ -74,6 +74,8 @@ pub struct Connection<S> {
     extranonce: Option<Extranonce>,
     /// Who sends shares here. Nearly always one.
     members: Vec<(Arc<str>, Member)>,
+    /// What it may send.
+    shares: Bucket,
     /// When those shares were handed in that wait for their answer, the oldest first.
     waiting: VecDeque<Instant>,
     /// The tip of the job that was sent last.
@@ -84,6 +86,8 @@ pub struct Connection<S> {
     nameless: bool,
     /// In a peer-to-peer pool: whom its work pays, from the first login on.
     own: Option<Own>,
+    /// Whether it is to connect anew, and was told so.
+    leaves: bool,
 }
 
 /// The work of one miner of a peer-to-peer pool.
@@ -119,11 +123,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             effects: Vec::new(),
             extranonce: None,
             members: Vec::new(),
+            shares: Bucket::default(),
             waiting: VecDeque::new(),
             tip: None,
             least: ShareDifficulty::MIN,
             nameless: false,
             own: None,
+            leaves: false,
             front,
         };
         connection.jobs.mark_unchanged();
@@ -229,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             open &= self.front.checking.hand_in(parcel).await;
         }
         self.write().await?;
-        Ok(open)
+        Ok(open && !self.leaves)
     }
 
     /// Writes what is to be said.
@@ -296,11 +302,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         };
         self.extranonce = Some(extranonce);
         self.nameless = subscription.agent.is_empty();
-        let wire = stratum::Extranonce::from_bytes(extranonce.as_bytes());
-        let space = NonceSpace {
-            extranonce1: wire.expect("both parts have at most eight bytes"),
-            extranonce2_bytes: self.front.extranonce2_bytes,
-        };
+        let job = self.jobs.borrow().clone();
+        let space = self.space(extranonce, job.as_deref());
         self.session.subscribed(subscription, &Hex(extranonce.as_bytes().to_vec()).to_string(), space, &mut self.out);
         self.tip = None;
         self.send_job();
@@ -350,9 +353,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     fn submit(&mut self, share: stratum::Submission, shares: &mut Vec<Claimed>) {
         // The session lets nobody submit who was not let in.
         let Some((_, member)) = self.members.iter().find(|(user, _)| *user == share.worker) else { return };
-        if !self.front.workers.admit(member.worker, (self.front.clock)()) {
-            self.front.metrics.limited.inc();
-            return self.session.judged(&share.ticket, Err(TOO_FAST), &mut self.out);
+        if let Err(too_fast) = self.front.admit_share(&mut self.shares, member.worker, self.origin) {
+            let refusal = Refusal::other(too_fast.text());
+            return self.session.judged(&share.ticket, Err(refusal), &mut self.out);
         }
         let part = |part: stratum::Extranonce| Extranonce::new(part.as_bytes()).unwrap_or_default();
         let submission = Submission {
@@ -388,10 +391,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
+    /// Returns what a miner may fill in: of a job's extranonce what the pool's part leaves. Coinbases of different nodes may have room for more or less.
+    fn space(&self, extranonce: Extranonce, job: Option<&Current>) -> NonceSpace {
+        let own = |job: &Current| {
+            let bytes = job.job.template.coinbase.extranonce_bytes.checked_sub(extranonce.as_bytes().len())?;
+            u8::try_from(bytes).ok()
+        };
+        NonceSpace {
+            extranonce1: stratum::Extranonce::from_bytes(extranonce.as_bytes())
+                .expect("both parts have at most eight bytes"),
+            extranonce2_bytes: job.and_then(own).unwrap_or(self.front.extranonce2_bytes),
+        }
+    }
+
     fn send_job(&mut self) {
         let Some(current) = self.jobs.borrow_and_update().clone() else { return };
-        if !self.session.is_subscribed() {
-            return;
+        let Some(extranonce) = self.extranonce.filter(|_| self.session.is_subscribed()) else { return };
+        if !self.session.set_extranonce(self.space(extranonce, Some(&current))) {
+            // It does not know how to move: it gets the new size when it subscribes anew.
+            self.leaves = true;
+            return self.session.reconnect(None, 0, &mut self.out);
         }
         let clean = self.tip != Some(current.tip);
         let Some(shared) = self.front.shared.as_ref() else {
@@ -409,7 +428,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         own.sent.push_back((current.job.id, difficulty, commitment));
         self.tip = Some(current.tip);
         self.front.metrics.jobs_sent.inc();
-        let announcement = Announcement::new(wire::JobId(current.job.id.0), &wire_job(&current.job, Some(&commitment)));
+        let announcement = Announcement::new(wire::JobId(current.job.id.0), &wire_job(&current.job, Some(&commitment)))
+            .rolling(current.job.template.version_mask);
         self.session.job(&announcement, clean, &mut self.out);
     }
 }

@@ -21,6 +21,7 @@ use adit_pool::work::farm::{SpaceBook, SpaceJob};
 use adit_pool::work::job::JobId;
 use adit_pool::work::partial::Partial;
 use adit_pool::work::retarget::ConnectionId;
+use adit_pool::work::limits::Bucket;
 use adit_pool::work::share::Refusal;
 use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::contract::space::{Registration, SpaceProof};
@@ -221,8 +222,8 @@ impl Farmers {
             let challenge = job.template.challenge.challenge;
             let given = farmer.given.iter().find(|(asked, _)| *asked == challenge);
             let difficulty = given.map(|(_, difficulty)| *difficulty).ok_or(unknown)?;
-            if !self.front.workers.admit(farmer.member.worker, (self.front.clock)()) {
-                self.front.metrics.limited.inc();
+            // A farmer's connection is its worker's alone.
+            if self.front.admit_share(&mut Bucket::default(), farmer.member.worker, farmer.origin).is_err() {
                 return Err(FarmerError::TooFast);
             }
             let (account, worker) = (farmer.member.account, farmer.member.worker);

@@ -11,9 +11,11 @@ use crate::clock::Clock;
 use crate::server::{Unstalled, ended};
 use adit_pool::work::extranonce::{Extranonce, Extranonces};
 use adit_pool::work::farm::SpaceJob;
-use adit_pool::work::limits::Connections as OpenConnections;
+use adit_pool::work::job::JobBook;
+use adit_pool::work::limits::{AddressShares, Bucket, Connections as OpenConnections, ShareRates, TooFast};
 use adit_pool::work::retarget::DifficultyBounds;
 use adit_pool::work::workers::Workers;
+use adit_primitives::accounts::WorkerId;
 use adit_primitives::contract::shares::ShareDifficulty;
 use adit_protocol::proxy;
 use adit_protocol::stratum::difficulty::target_difficulty;
@@ -47,10 +49,14 @@ pub struct Front {
     pub introductions: Semaphore,
     pub extranonces: Mutex<Extranonces>,
     pub open: Mutex<OpenConnections>,
+    pub rates: ShareRates,
+    pub address_shares: Mutex<AddressShares>,
     pub connections: Arc<Connections>,
     /// The other nodes, in a peer-to-peer pool.
     pub shared: Option<SharedPool>,
     pub jobs: watch::Receiver<Option<Arc<Current>>>,
+    /// The jobs that are known.
+    pub book: Arc<JobBook>,
     /// The job that farmers have.
     pub space: watch::Receiver<Option<Arc<SpaceJob>>>,
     pub checking: Checking,
@@ -93,6 +99,24 @@ impl Front {
     /// Takes back the place of a connection that has gone.
     pub fn leave(&self, extranonce: Extranonce) {
         self.extranonces.lock().unwrap_or_else(PoisonError::into_inner).release(extranonce);
+    }
+
+    /// Counts a share of a worker against its connection, itself and its address, or says whose it is one too many of. Asked before anything is computed.
+    ///
+    /// In this order, so that who floods under one name, or over one connection, takes nothing from others at its address.
+    pub fn admit_share(&self, connection: &mut Bucket, worker: WorkerId, origin: IpAddr) -> Result<(), TooFast> {
+        let now = (self.clock)();
+        let refused = if !connection.take(self.rates.connection, now) {
+            TooFast::Connection
+        } else if !self.workers.admit(worker, now) {
+            TooFast::Worker
+        } else if !self.address_shares.lock().unwrap_or_else(PoisonError::into_inner).take(origin, now) {
+            TooFast::Address
+        } else {
+            return Ok(());
+        };
+        self.metrics.limited.inc();
+        Err(refused)
     }
 
     fn open(&self) -> MutexGuard<'_, OpenConnections> {

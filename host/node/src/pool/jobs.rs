@@ -5,14 +5,14 @@ use super::upstream::{Fetched, Mark, Wanted};
 use super::upstreams::Upstreams;
 use crate::clock::Clock;
 use crate::server::ended;
+use adit_pool::money::mean_fees::MeanFees;
 use adit_pool::work::farm::{SpaceBook, SpaceJob, SpaceTemplate};
 use adit_pool::work::job::{Job, JobBook};
 use adit_pool::work::template::{BlockTemplate, Commitment};
 use adit_primitives::contract::payout::Economics;
 use adit_primitives::{Amount, BlockId, Height, Target, Timestamp};
 use adit_protocol::stratum::job as wire;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -21,9 +21,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 
 /// The shortest time between two templates.
 const PATIENCE_MIN: Duration = Duration::from_millis(50);
-
-/// Blocks over which fees are averaged.
-const FEES_BLOCKS: usize = 144;
 
 /// The job that miners have.
 #[derive(Debug)]
@@ -50,36 +47,32 @@ pub struct Following {
     pub metrics: Arc<PoolMetrics>,
     pub clock: Clock,
     pub ending: watch::Receiver<bool>,
-    pub fees: BTreeMap<u64, u64>,
+    pub fees: Arc<Mutex<MeanFees>>,
 }
 
 impl Following {
     /// Runs until the pool ends.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
         let mut ending = self.ending.clone();
         tokio::select! {
             () = self.follow() => {}
+            () = self.keep_telling() => {}
             () = ended(&mut ending) => {}
         }
     }
 
-    async fn follow(&mut self) {
+    async fn follow(&self) {
         let upstreams = Arc::clone(&self.upstreams);
         // What to wait for news with, and the node that gave it.
         let mut mark: Option<(usize, Mark)> = None;
         loop {
-            let node = tokio::select! {
-                node = upstreams.next() => node,
-                // Nodes may be silent for longer than miners bear.
-                () = self.keep_telling() => continue,
-            };
+            let node = upstreams.next().await;
             let since = mark.take().filter(|(of, _)| *of == node).map(|(_, since)| since);
             tokio::select! {
                 fetched = upstreams.template(node, since.as_ref(), self.patience()) => if let Ok(fetched) = fetched {
-                    mark = Some((node, self.offer(fetched)));
+                    mark = Some((node, self.offer(fetched).await));
                 },
                 () = upstreams.leaves(node) => {}
-                () = self.keep_telling() => {}
             }
         }
     }
@@ -101,70 +94,82 @@ impl Following {
     }
 
     /// Makes a template the job, where it is news. Returns what to wait for a newer one with.
-    fn offer(&mut self, fetched: Fetched) -> Mark {
-        self.upstreams.mines_at(fetched.template.height());
+    async fn offer(&self, fetched: Fetched) -> Mark {
+        let (height, worth) = (fetched.template.height(), fetched.template.economics());
+        self.upstreams.mines_at(height);
         self.metrics.templates.inc();
-        match fetched.template {
+        let is_new = match fetched.template {
             Wanted::Work(template) => self.put_before(template),
             Wanted::Space(template) => self.put_before_farmers(template),
+        };
+        // Miners have the job by now: they do not wait for the disk.
+        match self.note_fees(height, Amount::from_atoms(worth.mean_fees)).await {
+            Ok(mean) if is_new => {
+                self.economics.send_replace(Some(Economics { mean_fees: mean.to_atoms(), ..worth }));
+            }
+            Ok(_) => {}
+            Err(problem) => {
+                tracing::error!(problem, "the fees of templates are not kept: shares earn as they did before")
+            }
         }
         fetched.mark
     }
 
-    fn put_before_farmers(&mut self, template: SpaceTemplate) {
-        self.note_fees(template.height, template.fees);
+    /// Makes a template the farmers' job, and tells whether it is a new one.
+    fn put_before_farmers(&self, template: SpaceTemplate) -> bool {
         let offered = match self.space_book.offer(template, (self.clock)()) {
             Ok(offered) => offered,
-            Err(error) => return tracing::error!(%error, "an upstream's template cannot be farmed"),
+            Err(error) => {
+                tracing::error!(%error, "an upstream's template cannot be farmed");
+                return false;
+            }
         };
         if !offered.is_new {
-            return;
+            return false;
         }
-        let (job, SpaceTemplate { height, reward, fees, challenge, .. }) = (&offered.job, &offered.job.template);
-        self.tell_worth(*reward, *fees, challenge.target);
+        let (job, SpaceTemplate { height, challenge, .. }) = (&offered.job, &offered.job.template);
         tracing::debug!(job = %job.id, height = height.0, challenge = %challenge.challenge, "new job for farmers");
         self.metrics.jobs.inc();
         self.metrics.height.set(i64::try_from(height.0).unwrap_or(i64::MAX));
         self.space.send_replace(Some(offered.job));
+        true
     }
 
-    fn note_fees(&mut self, height: Height, fees: Amount) {
-        self.fees.insert(height.0, fees.to_atoms());
-        while self.fees.len() > FEES_BLOCKS {
-            self.fees.pop_first();
+    /// Keeps the fees that a template offers, on a thread where that may wait for a disk. Returns the mean.
+    async fn note_fees(&self, height: Height, fees: Amount) -> Result<Amount, String> {
+        let kept = Arc::clone(&self.fees);
+        let note = move || kept.lock().unwrap_or_else(PoisonError::into_inner).note(height, fees);
+        match tokio::task::spawn_blocking(note).await {
+            Ok(noted) => noted.map_err(|error| error.to_string()),
+            Err(_) => Err("a write panicked".to_owned()),
         }
     }
 
-    /// Says what shares of a block are worth.
-    fn tell_worth(&self, reward: Amount, fees: Amount, target: Target) {
-        self.economics.send_replace(Some(Economics {
-            subsidy: reward.to_atoms().saturating_sub(fees.to_atoms()),
-            mean_fees: self.fees.values().sum::<u64>() / u64::try_from(self.fees.len()).unwrap_or(1).max(1),
-            work: target.work(),
-        }));
-    }
-
-    fn put_before(&mut self, template: BlockTemplate) {
-        self.note_fees(template.height, template.fees);
+    /// Makes a template the miners' job, and tells whether it is a new one.
+    fn put_before(&self, template: BlockTemplate) -> bool {
         let offered = match self.book.offer(template, (self.clock)()) {
             Ok(offered) => offered,
-            Err(error) => return tracing::error!(%error, "an upstream's template cannot be mined"),
+            Err(error) => {
+                tracing::error!(%error, "an upstream's template cannot be mined");
+                return false;
+            }
         };
         if !offered.is_new {
-            return;
+            return false;
         }
         let job = offered.job;
         let template = &job.template;
-        self.tell_worth(template.reward, template.fees, template.target);
         tracing::debug!(job = %job.id, height = template.height.0, clean = offered.clean, "new job");
         self.metrics.jobs.inc();
         self.metrics.height.set(i64::try_from(template.height.0).unwrap_or(i64::MAX));
-        let announcement = wire::Announcement::new(wire::JobId(job.id.0), &wire_job(&job, None));
+        let announcement =
+            wire::Announcement::new(wire::JobId(job.id.0), &wire_job(&job, None)).rolling(template.version_mask);
         let current = Current { announcement, tip: template.previous, target: template.target, job };
         self.current.send_replace(Some(Arc::new(current)));
+        true
     }
 
-    /// Says the job again whenever miners would hear nothing for too long. Never returns while there is a job that is said anew elsewhere.
+    /// Says the job again whenever miners would hear nothing for too long: nodes may be silent for longer, or say nothing that is news. Never returns.
     async fn keep_telling(&self) {
         let mut heard = self.current.subscribe();
         loop {

@@ -105,7 +105,11 @@ impl PoolMetrics {
             metrics.share_answer.clone(),
         );
         registry.register("connections_refused", "Connections turned away, by reason", metrics.turned_away.clone());
-        registry.register("shares_limited", "Shares over a worker's rate", metrics.limited.clone());
+        registry.register(
+            "shares_limited",
+            "Shares over the rate of a worker, a connection or an address",
+            metrics.limited.clone(),
+        );
         registry.register(
             "troubles",
             "Plugins and kernels that failed while shares were checked",

@@ -5,11 +5,14 @@
 use super::connection::Connection;
 use super::front::Front;
 use crate::api::shapes::Hex;
-use crate::clock::{Clock, Entropy};
+use crate::clock::Entropy;
 use crate::server::ended;
+use adit_pool::work::job::JobId;
+use adit_primitives::Height;
 use adit_protocol::line::LineBuffer;
 use adit_protocol::stratum::client::{Assignment, Client, Dialect, Event, Settings, ShareId};
 use adit_protocol::stratum::job::{Choice, rolled_version};
+use adit_protocol::stratum::server::job_of;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,8 +45,8 @@ const ANSWER_MS_MAX: u64 = 10_000;
 /// How often a miner's connection looks at the time.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The bits of a version that may be rolled, where the chain has them.
-const VERSION_MASK: u32 = 0x1fff_e000;
+/// Whatever bits of a version the pool allows may be rolled.
+const VERSION_MASK: u32 = u32::MAX;
 
 /// What a miner sends as a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +76,15 @@ pub enum WebError {
     Unanswered,
 }
 
+/// A miner's job, and what only the pool knows of it.
+#[derive(Debug, Clone)]
+pub struct WebJob {
+    pub assignment: Arc<Assignment>,
+    pub height: Height,
+}
+
 enum Ask {
-    Job(oneshot::Sender<Result<Arc<Assignment>, WebError>>),
+    Job(oneshot::Sender<Result<WebJob, WebError>>),
     Share(WebShare, oneshot::Sender<Result<(), WebError>>),
 }
 
@@ -97,7 +107,7 @@ impl WebMiners {
         origin: IpAddr,
         user: String,
         password: String,
-    ) -> Result<(String, Arc<Assignment>), WebError> {
+    ) -> Result<(String, WebJob), WebError> {
         let refused = |reason: &str| WebError::Refused { reason: reason.to_owned() };
         let place = Arc::clone(&self.front).admit(origin).ok_or_else(|| refused("too many connections, or banned"))?;
         let mut secret = vec![0; 16];
@@ -129,9 +139,7 @@ impl WebMiners {
         let (first, answer) = oneshot::channel();
         let (registered, name) = (Arc::clone(self), secret.clone());
         tokio::spawn(async move {
-            WebMiner::new(settings, near, Arc::clone(&registered.front.clock), first)
-                .run(asked, &registered.front)
-                .await;
+            WebMiner::new(settings, near, Arc::clone(&registered.front), first).run(asked).await;
             registered.miners().remove(&name);
         });
         let assignment = answer.await.map_err(|_| refused("the connection ended"))??;
@@ -139,7 +147,7 @@ impl WebMiners {
     }
 
     /// Returns a miner's job.
-    pub async fn job(&self, secret: &str) -> Result<Arc<Assignment>, WebError> {
+    pub async fn job(&self, secret: &str) -> Result<WebJob, WebError> {
         self.ask(secret, Ask::Job).await
     }
 
@@ -168,13 +176,13 @@ impl WebMiners {
 struct WebMiner {
     client: Client,
     stream: DuplexStream,
-    clock: Clock,
+    front: Arc<Front>,
     out: Vec<u8>,
     /// Newest last.
-    jobs: VecDeque<Arc<Assignment>>,
+    jobs: VecDeque<WebJob>,
     shares: BTreeMap<ShareId, oneshot::Sender<Result<(), WebError>>>,
     /// Who waits for the first job, until the miner was let in and has one.
-    first: Option<oneshot::Sender<Result<Arc<Assignment>, WebError>>>,
+    first: Option<oneshot::Sender<Result<WebJob, WebError>>>,
     refusal: String,
 }
 
@@ -182,19 +190,19 @@ impl WebMiner {
     fn new(
         settings: Arc<Settings>,
         stream: DuplexStream,
-        clock: Clock,
-        first: oneshot::Sender<Result<Arc<Assignment>, WebError>>,
+        front: Arc<Front>,
+        first: oneshot::Sender<Result<WebJob, WebError>>,
     ) -> Self {
         let mut out = Vec::new();
-        let client = Client::open(settings, Dialect::Full, None, clock(), &mut out);
+        let client = Client::open(settings, Dialect::Full, None, (front.clock)(), &mut out);
         let (jobs, shares, refusal) = (VecDeque::new(), BTreeMap::new(), "there is no job yet".to_owned());
-        Self { client, stream, clock, out, jobs, shares, first: Some(first), refusal }
+        Self { client, stream, front, out, jobs, shares, first: Some(first), refusal }
     }
 
     /// Runs until the miner is silent for too long, or the pool ends the connection.
-    async fn run(mut self, mut asked: mpsc::Receiver<Ask>, front: &Front) {
-        let mut ending = front.ending.clone();
-        let mut lines = LineBuffer::new(front.line_bytes_max.max(PIPE_BYTES));
+    async fn run(mut self, mut asked: mpsc::Receiver<Ask>) {
+        let mut ending = self.front.ending.clone();
+        let mut lines = LineBuffer::new(self.front.line_bytes_max.max(PIPE_BYTES));
         let mut input = [0; 4096];
         let (mut heard, mut tick) = (Instant::now(), Instant::now() + TICK);
         loop {
@@ -211,7 +219,7 @@ impl WebMiner {
                     let mut bytes = &input[..count];
                     loop {
                         match lines.next(&mut bytes) {
-                            Ok(Some(line)) => self.client.receive(line, (self.clock)(), &mut self.out, &mut events),
+                            Ok(Some(line)) => self.client.receive(line, (self.front.clock)(), &mut self.out, &mut events),
                             Ok(None) => break,
                             Err(error) => {
                                 self.refusal = format!("a job is too long for a miner over HTTP: {error}");
@@ -227,7 +235,7 @@ impl WebMiner {
                 }
                 () = tokio::time::sleep_until(tick) => {
                     tick = Instant::now() + TICK;
-                    self.client.tick((self.clock)(), &mut self.out, &mut events);
+                    self.client.tick((self.front.clock)(), &mut self.out, &mut events);
                     if heard.elapsed() > SILENCE_MAX {
                         break;
                     }
@@ -254,7 +262,7 @@ impl WebMiner {
     fn welcome(&mut self) {
         let Some(job) = self.jobs.back().filter(|_| self.client.is_authorized()) else { return };
         if let Some(first) = self.first.take() {
-            let _ = first.send(Ok(Arc::clone(job)));
+            let _ = first.send(Ok(job.clone()));
         }
     }
 
@@ -272,7 +280,7 @@ impl WebMiner {
 
     fn submit(&mut self, share: &WebShare) -> Result<ShareId, WebError> {
         let other = |reason: String| WebError::Share { code: 20, reason };
-        let job = self.jobs.iter().find(|job| *job.notify.id == *share.job);
+        let job = self.jobs.iter().map(|job| &job.assignment).find(|job| *job.notify.id == *share.job);
         let job = job.ok_or_else(|| WebError::Share { code: 21, reason: "job not found".to_owned() })?;
         let stated = job.notify.job.version;
         let version = share.version.unwrap_or(stated);
@@ -280,7 +288,7 @@ impl WebMiner {
             return Err(other("version bits outside of the mask".to_owned()));
         }
         let choice = Choice { version, time: share.time, nonce: share.nonce };
-        let now = (self.clock)();
+        let now = (self.front.clock)();
         self.client
             .submit(job, &share.extranonce2, choice, now, &mut self.out)
             .map_err(|error| other(error.to_string()))
@@ -289,8 +297,11 @@ impl WebMiner {
     /// Takes in what the pool said. `false`: it is over.
     fn take(&mut self, event: Event) -> bool {
         match event {
-            Event::Work(job) => {
-                self.jobs.push_back(job);
+            Event::Work(assignment) => {
+                // A job is forgotten long after it was sent: one that is has another behind it.
+                let known = job_of(&assignment.notify.id).and_then(|id| self.front.book.job(JobId(id.0)));
+                let height = known.map(|job| job.template.height);
+                self.jobs.extend(height.map(|height| WebJob { assignment, height }));
                 if self.jobs.len() > JOBS_MAX {
                     self.jobs.pop_front();
                 }

@@ -144,6 +144,10 @@ pub struct ShareSettings {
     /// Milliseconds for which a job is handed out again while its tip stands.
     #[schemars(range(min = 1_000, max = 600_000))]
     pub job_ms: u64,
+    /// The bits of a header's version that miners may roll, as 8 hexadecimal digits: `1fffe000` are the 16 of BIP320, `1fffffe0` the 24 of BIP323, `00000000` none.
+    /// Of these a miner gets what it asks for and what the chain's rules, or the node's template, leave free.
+    #[schemars(with = "String", regex(pattern = r"^[01][0-9a-f]{5}[02468ace]0$"))]
+    pub version_mask: VersionMask,
     /// This front-end's number, which begins every extranonce that it hands out: no two front-ends of one pool share it.
     pub front_end: u8,
     /// Which native kernel may check shares. The sandboxed plugin confirms every block in any case.
@@ -162,6 +166,44 @@ pub enum DifficultyBase {
     Sha256,
     /// Difficulty 1 takes 2^16 hashes.
     Scrypt,
+}
+
+/// Bits of a header's version that miners may roll: some of those that BIP323 sets aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct VersionMask(u32);
+
+/// Why a text is no [`VersionMask`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not 8 hexadecimal digits of bits among 1fffffe0")]
+pub struct VersionMaskError {
+    pub text: String,
+}
+
+impl VersionMask {
+    pub const BIP320: Self = Self(0x1fff_e000);
+    pub const BIP323: Self = Self(0x1fff_ffe0);
+
+    /// Returns the bits.
+    pub const fn to_bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<String> for VersionMask {
+    type Error = VersionMaskError;
+
+    fn try_from(text: String) -> Result<Self, VersionMaskError> {
+        let digits = text.len() == 8 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let bits = u32::from_str_radix(&text, 16).ok().filter(|bits| digits && bits & !Self::BIP323.0 == 0);
+        bits.map(Self).ok_or(VersionMaskError { text })
+    }
+}
+
+impl From<VersionMask> for String {
+    fn from(mask: VersionMask) -> Self {
+        format!("{:08x}", mask.0)
+    }
 }
 
 /// The `[pool.money]` table.
@@ -219,6 +261,15 @@ pub struct PoolLimits {
     /// Shares a second that one worker may send over time.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub shares_per_second: u32,
+    /// Shares a second that one connection may send over time, under whatever names. Without it, ten times `shares-per-second`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub connection_shares_per_second: Option<u32>,
+    /// Shares a second that one address may send over time, over all its connections. Without it, a hundred times `shares-per-second`: unless that is changed,
+    /// 30,000 machines behind one address, each with 20 shares a minute. Behind a proxy without PROXY protocol all miners have its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub address_shares_per_second: Option<u32>,
     /// Names that are not in the books yet which one address may bring in an hour: as many at once, and then one after another.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub names_per_hour: u32,
@@ -303,6 +354,7 @@ impl ShareSettings {
             difficulty_start: 1024.0,
             difficulty_min: 0.001,
             job_ms: 30_000,
+            version_mask: VersionMask::BIP320,
             front_end: 0,
             native: NativeKernel::Bundled(super::BundledKernel::Auto),
             threads: None,
@@ -341,6 +393,8 @@ impl PoolLimits {
             connections: 65_536,
             connections_per_address: 4_096,
             shares_per_second: 100,
+            connection_shares_per_second: None,
+            address_shares_per_second: None,
             names_per_hour: 4_096,
             login_ms: 30_000,
             idle_ms: 600_000,
@@ -353,9 +407,47 @@ impl PoolLimits {
     }
 }
 
+impl PoolLimits {
+    /// Returns the shares a second that one connection may send.
+    pub fn shares_of_connection(&self) -> u32 {
+        self.connection_shares_per_second.unwrap_or_else(|| self.shares_per_second.saturating_mul(10))
+    }
+
+    /// Returns the shares a second that one address may send.
+    pub fn shares_of_address(&self) -> u32 {
+        self.address_shares_per_second.unwrap_or_else(|| self.shares_per_second.saturating_mul(100))
+    }
+}
+
 impl JoinSettings {
     /// Returns what holds where `chain.toml` says nothing.
     pub fn unset() -> Self {
         Self { pools: Vec::new(), user: None, worker: "adit".to_owned(), password: "x".to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_is_written_as_it_is_read_and_holds_no_bit_beyond_bip323s() {
+        for (text, bits) in [("1fffe000", 0x1fff_e000), ("1fffffe0", 0x1fff_ffe0), ("00000000", 0), ("00000020", 0x20)]
+        {
+            let mask = VersionMask::try_from(text.to_owned()).unwrap();
+            assert_eq!((mask.to_bits(), String::from(mask)), (bits, text.to_owned()));
+        }
+        for text in ["", "1fffe00", "01fffe000", "1fffe010", "3fffe000", "20000000", "0x1fffe0", "+1fffe00", "1fffe00g"]
+        {
+            assert_eq!(VersionMask::try_from(text.to_owned()), Err(VersionMaskError { text: text.to_owned() }));
+        }
+    }
+
+    #[test]
+    fn a_connection_may_send_ten_workers_shares_and_an_address_a_hundred() {
+        let limits = PoolLimits { shares_per_second: 7, ..PoolLimits::unset() };
+        assert_eq!((limits.shares_of_connection(), limits.shares_of_address()), (70, 700));
+        let stated = PoolLimits { connection_shares_per_second: Some(1), address_shares_per_second: Some(2), ..limits };
+        assert_eq!((stated.shares_of_connection(), stated.shares_of_address()), (1, 2));
     }
 }

@@ -21,13 +21,13 @@ const GENESIS: BlockId = BlockId([7; 32]);
 type Script = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 /// A node that answers by a script, and how often it was asked.
-struct Scripted {
-    url: String,
+pub struct Scripted {
+    pub url: String,
     asked: Arc<AtomicUsize>,
 }
 
 impl Scripted {
-    async fn start(script: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+    pub async fn start(script: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         Self::start_after(Arc::new(AtomicUsize::new(1)), script).await
     }
 
@@ -74,7 +74,7 @@ fn result(value: &Value) -> String {
 }
 
 /// A node that is well, with a template at that height.
-fn sound(height: u32) -> impl Fn(&str) -> String + Send + Sync {
+pub fn sound(height: u32) -> impl Fn(&str) -> String + Send + Sync {
     move |method| match method {
         "getblockhash" => result(&json!(GENESIS.to_string())),
         "validateaddress" => result(
@@ -89,7 +89,7 @@ fn sound(height: u32) -> impl Fn(&str) -> String + Send + Sync {
     }
 }
 
-fn settings(url: &str, folder: &tempfile::TempDir) -> UpstreamSettings {
+pub fn settings(url: &str, folder: &tempfile::TempDir) -> UpstreamSettings {
     let cookie = folder.path().join(".cookie");
     std::fs::write(&cookie, "__cookie__:secret").unwrap();
     UpstreamSettings {
@@ -104,8 +104,13 @@ fn settings(url: &str, folder: &tempfile::TempDir) -> UpstreamSettings {
     }
 }
 
-fn node(settings: &UpstreamSettings) -> Upstream {
-    let shape = CoinbaseShape { extranonce_bytes: 12, tag: b"/test/".to_vec() };
+pub fn node(settings: &UpstreamSettings) -> Upstream {
+    let shape = CoinbaseShape {
+        extranonce_bytes: 12,
+        extranonce_bytes_min: 8,
+        tag: b"/test/".to_vec(),
+        version_mask: 0x1fff_e000,
+    };
     Upstream::Bitcoin(BitcoinNode::new(settings, GENESIS, Some("pool".to_owned()), shape).unwrap())
 }
 

@@ -23,9 +23,6 @@ pub const RULES: [&str; 2] = ["mweb", "segwit"];
 /// Rules that change how a block is built, and that this pool follows. A template that demands another is refused.
 const RULES_KNOWN: [&str; 5] = ["csv", "segwit", "taproot", "testdummy", "mweb"];
 
-/// Bits of the version that miners may roll: BIP-0320.
-const ROLL_MASK: u32 = 0x1fff_e000;
-
 /// More than any chain of this family creates in one block: ten million coins.
 const REWARD_MAX: Amount = Amount::from_atoms(10_000_000 * 100_000_000);
 
@@ -90,8 +87,12 @@ pub struct CoinbaseRequest<'a> {
     pub pay_to: &'a [u8],
     /// A message: the pool's name. May be empty.
     pub tag: &'a [u8],
-    /// How many bytes the extranonce has, both parts together.
+    /// How many bytes the extranonce has, both parts together, where the script has room for them.
     pub extranonce_bytes: usize,
+    /// How many it has at least.
+    pub extranonce_bytes_min: usize,
+    /// Which bits of the version miners may roll, but for those that the node needs.
+    pub version_mask: u32,
 }
 
 /// Makes a template of what a node answered.
@@ -125,7 +126,7 @@ pub fn template(node: &NodeTemplate, request: &CoinbaseRequest<'_>) -> Result<Bl
         time: node.curtime,
         earliest: node.mintime,
         target,
-        version_mask: ROLL_MASK & !node.vbrequired,
+        version_mask: request.version_mask & !node.vbrequired,
         coinbase,
         branch: branch(&ids),
         reward,

@@ -81,6 +81,11 @@ impl Checker {
         self.parts.native.is_some()
     }
 
+    /// Returns what is known of workers.
+    pub fn workers(&self) -> &Workers {
+        &self.parts.workers
+    }
+
     /// Checks a batch. Blocks are given to `on_block` as soon as they are hashed, each once for each job; one that comes twice is a duplicate.
     pub fn check(&mut self, batch: &[Submission], now: Timestamp, on_block: &mut dyn FnMut(SolvedBlock)) -> Checked {
         let mut troubles = Vec::new();

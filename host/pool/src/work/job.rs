@@ -236,14 +236,14 @@ impl SeenShares {
     /// Adds a share: [`Refusal::Duplicate`] where it was there, [`Refusal::Full`] where there is no room to remember it.
     pub(crate) fn insert(&self, key: ShareKey) -> Result<(), Refusal> {
         let mut part = self.part(&key);
-        if part.contains(&key) {
+        if !part.insert(key) {
             return Err(Refusal::Duplicate);
         }
         if self.count.fetch_add(1, Ordering::AcqRel) >= self.max {
             self.count.fetch_sub(1, Ordering::AcqRel);
+            part.remove(&key);
             return Err(Refusal::Full);
         }
-        part.insert(key);
         Ok(())
     }
 

@@ -1,4 +1,7 @@
-//! What one sender may do: shares a second for each worker, connections for each address.
+//! What one sender may do: shares a second for each worker, each connection and each address; connections for each address.
+//!
+//! Names are free to choose, so what a name may send bounds nobody by itself: a connection's shares are counted whatever their names, and
+//! an address's whatever its connections.
 
 use adit_primitives::Timestamp;
 use std::collections::HashMap;
@@ -34,6 +37,66 @@ impl Bucket {
             self.taken += over_ms;
         }
         fits
+    }
+}
+
+/// Shares a second that may come over time; a second's worth may come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareRates {
+    /// From one connection.
+    pub connection: u32,
+    /// From one address: one of IPv4, or 64 bits of IPv6.
+    pub address: u32,
+    /// Addresses counted at once, about: those of one second. Who is forgotten for others may send a second's worth again.
+    pub addresses_max: usize,
+}
+
+/// Whose share is one too many for this second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooFast {
+    Worker,
+    Connection,
+    Address,
+}
+
+impl TooFast {
+    /// Returns what the miner is told.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Worker => "too many shares a second of this worker",
+            Self::Connection => "too many shares a second of this connection",
+            Self::Address => "too many shares a second of this address",
+        }
+    }
+}
+
+/// The shares of addresses. A bucket is full again after a second, so only those of the last one to two seconds are kept.
+#[derive(Debug)]
+pub struct AddressShares {
+    rates: ShareRates,
+    /// The addresses asked after since `turned`.
+    newer: HashMap<IpAddr, Bucket>,
+    /// Those before that.
+    older: HashMap<IpAddr, Bucket>,
+    turned: Timestamp,
+}
+
+impl AddressShares {
+    /// Begins with none.
+    pub fn new(rates: ShareRates) -> Self {
+        Self { rates, newer: HashMap::new(), older: HashMap::new(), turned: Timestamp::default() }
+    }
+
+    /// Tells whether a share may come from there now, and counts it.
+    pub fn take(&mut self, from: IpAddr, now: Timestamp) -> bool {
+        let since_ms = now.to_millis().saturating_sub(self.turned.to_millis());
+        if since_ms >= SECOND_MS || self.newer.len() >= self.rates.addresses_max.max(1) {
+            self.older = std::mem::take(&mut self.newer);
+            self.turned = now;
+        }
+        let network = network_of(from);
+        let bucket = self.newer.entry(network).or_insert_with(|| self.older.remove(&network).unwrap_or_default());
+        bucket.take(self.rates.address, now)
     }
 }
 
@@ -111,6 +174,7 @@ pub fn network_of(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_bucket_gives_its_rate_and_a_second_at_once() {
@@ -130,6 +194,51 @@ mod tests {
         assert!(take(10), "one in ten seconds");
         assert!(!take(19));
         assert_eq!((0..1000).filter(|_| take(1_000_000)).count(), 360, "no more is saved up");
+    }
+
+    const RATES: ShareRates = ShareRates { connection: 10, address: 100, addresses_max: 4 };
+
+    fn host(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[test]
+    fn an_address_has_its_rate_and_no_other_is_hindered() {
+        let mut shares = AddressShares::new(RATES);
+        let at = |ms: u64| Timestamp::from_millis(1_000_000 + ms);
+        let granted = (0..10_000).filter(|ms| shares.take(host(1), at(*ms))).count();
+        assert_eq!(granted, 100 + 999, "a second's worth at once, and 100 in each of ten seconds");
+        assert!(shares.take(host(2), at(9_999)));
+        let household = |last: u16| IpAddr::from([0x2001, 0xdb8, 1, 2, 0, 0, 0, last]);
+        assert_eq!((0..1_000).filter(|last| shares.take(household(*last), at(10_000))).count(), 100);
+    }
+
+    #[test]
+    fn addresses_are_forgotten_once_their_buckets_are_full_and_when_there_are_too_many() {
+        let mut shares = AddressShares::new(RATES);
+        let at = |ms: u64| Timestamp::from_millis(1_000_000 + ms);
+        for last in 0..=255 {
+            assert!(shares.take(host(last), at(last.into())));
+            assert!(shares.newer.len() + shares.older.len() <= 2 * RATES.addresses_max, "{last}");
+        }
+        assert!(shares.take(host(0), at(2_000)));
+        assert!(shares.take(host(0), at(3_000)));
+        assert_eq!((shares.newer.len(), shares.older.len()), (1, 0), "its bucket of the second before is in use again");
+    }
+
+    proptest! {
+        #[test]
+        fn forgetting_gives_nobody_more_than_one_bucket_for_ever_would(
+            steps in proptest::collection::vec((0u8..4, 0u64..1_500), 1..300),
+        ) {
+            let rates = ShareRates { address: 3, ..RATES };
+            let (mut shares, mut kept, mut now) = (AddressShares::new(rates), HashMap::<u8, Bucket>::new(), 1_000_000);
+            for (last, pause) in steps {
+                now += pause;
+                let at = Timestamp::from_millis(now);
+                prop_assert_eq!(shares.take(host(last), at), kept.entry(last).or_default().take(rates.address, at));
+            }
+        }
     }
 
     #[test]

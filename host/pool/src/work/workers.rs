@@ -3,6 +3,7 @@
 //! A worker that was silent for long is forgotten, and so is the one silent for longest where there are too many. Nothing here is money.
 
 use crate::work::limits::Bucket;
+use crate::work::order::Standing;
 use crate::work::share::Outcome;
 use adit_primitives::Timestamp;
 use adit_primitives::accounts::WorkerId;
@@ -44,7 +45,8 @@ pub struct Workers {
 #[derive(Debug, Default)]
 struct Known {
     workers: BTreeMap<WorkerId, Worker>,
-    /// By when they were last seen: who is forgotten first.
+    /// One entry for each, by a time at which it was seen: the last or an earlier one. It is moved only when it comes first: a worker who sends
+    /// shares would otherwise be moved by each.
     by_age: BTreeSet<(Timestamp, WorkerId)>,
 }
 
@@ -75,22 +77,32 @@ impl Workers {
     pub fn records(&self, workers: impl IntoIterator<Item = WorkerId>, now: Timestamp) -> Vec<WorkerRecord> {
         let known = self.lock();
         let record = |id| known.workers.get(&id).map_or_else(WorkerRecord::default, |worker| worker.record(now));
-        workers.into_iter().map(record).collect()
+        // What a connection sent together is of one worker, nearly always: it is looked up once.
+        let mut last = None;
+        let remembered = |id| match last {
+            Some((known, record)) if known == id => record,
+            _ => last.insert((id, record(id))).1,
+        };
+        workers.into_iter().map(remembered).collect()
+    }
+
+    /// Returns how the worst of some workers stands. Nobody is remembered for being asked after.
+    pub fn standing(&self, workers: impl IntoIterator<Item = WorkerId>) -> Standing {
+        let known = self.lock();
+        let record = |worker: &Worker| WorkerRecord { valid: worker.valid, invalid: worker.invalid, known_ms: 0 };
+        let standing = |id| Standing::of(&known.workers.get(&id).map_or_else(WorkerRecord::default, record));
+        workers.into_iter().map(standing).min().unwrap_or(Standing::BEST)
     }
 
     /// Notes what became of a batch.
     pub fn note(&self, batch: impl IntoIterator<Item = (WorkerId, ShareDifficulty, Outcome)>, now: Timestamp) {
         let mut known = self.lock();
-        for (worker, difficulty, outcome) in batch {
-            let worker = known.seen(&self.rules, worker, now);
-            match outcome {
-                Outcome::Accepted { .. } => {
-                    worker.valid += 1;
-                    worker.speed.add(difficulty.work(), now);
-                }
-                Outcome::Refused(refusal) if refusal.is_invalid() => worker.invalid += 1,
-                Outcome::Refused(refusal) if refusal.is_late() => worker.stale += 1,
-                Outcome::Refused(_) => {}
+        let mut batch = batch.into_iter().peekable();
+        while let Some((id, difficulty, outcome)) = batch.next() {
+            let worker = known.seen(&self.rules, id, now);
+            worker.note(difficulty, outcome, now);
+            while let Some((_, difficulty, outcome)) = batch.next_if(|(next, ..)| *next == id) {
+                worker.note(difficulty, outcome, now);
             }
         }
     }
@@ -118,7 +130,7 @@ impl Workers {
     /// Forgets those who were silent for too long. To be called now and then.
     pub fn prune(&self, now: Timestamp) {
         let mut known = self.lock();
-        while let Some((last_seen, id)) = known.by_age.first().copied() {
+        while let Some((last_seen, id)) = known.oldest() {
             if now.to_millis().saturating_sub(last_seen.to_millis()) < self.rules.idle_ms {
                 break;
             }
@@ -134,24 +146,31 @@ impl Workers {
 impl Known {
     /// Finds a worker or begins to know it, at the cost of the one silent for longest where there are too many.
     fn seen(&mut self, rules: &WorkerRules, id: WorkerId, now: Timestamp) -> &mut Worker {
-        match self.workers.get(&id).map(|worker| worker.last_seen) {
-            Some(last_seen) if last_seen == now => {}
-            Some(last_seen) => {
-                self.by_age.remove(&(last_seen, id));
-                self.by_age.insert((now, id));
+        if !self.workers.contains_key(&id) {
+            if self.workers.len() >= rules.workers_max.max(1)
+                && let Some((last_seen, oldest)) = self.oldest()
+            {
+                self.forget(last_seen, oldest);
             }
-            None => {
-                if self.workers.len() >= rules.workers_max.max(1)
-                    && let Some((last_seen, oldest)) = self.by_age.first().copied()
-                {
-                    self.forget(last_seen, oldest);
-                }
-                self.by_age.insert((now, id));
-            }
+            self.by_age.insert((now, id));
         }
         let worker = self.workers.entry(id).or_insert_with(|| Worker::new(now));
-        worker.last_seen = now;
+        // A clock that is set back makes nobody older than its entry says.
+        worker.last_seen = worker.last_seen.max(now);
         worker
+    }
+
+    /// Returns who was silent for longest, and since when.
+    fn oldest(&mut self) -> Option<(Timestamp, WorkerId)> {
+        loop {
+            let (listed, id) = *self.by_age.first()?;
+            let last_seen = self.workers.get(&id)?.last_seen;
+            if last_seen == listed {
+                return Some((listed, id));
+            }
+            self.by_age.pop_first();
+            self.by_age.insert((last_seen, id));
+        }
     }
 
     fn forget(&mut self, last_seen: Timestamp, id: WorkerId) {
@@ -170,6 +189,18 @@ impl Worker {
             stale: 0,
             bucket: Bucket::default(),
             speed: Speed { began: now, slice: 0, work: [0; SLICES] },
+        }
+    }
+
+    fn note(&mut self, difficulty: ShareDifficulty, outcome: Outcome, now: Timestamp) {
+        match outcome {
+            Outcome::Accepted { .. } => {
+                self.valid += 1;
+                self.speed.add(difficulty.work(), now);
+            }
+            Outcome::Refused(refusal) if refusal.is_invalid() => self.invalid += 1,
+            Outcome::Refused(refusal) if refusal.is_late() => self.stale += 1,
+            Outcome::Refused(_) => {}
         }
     }
 

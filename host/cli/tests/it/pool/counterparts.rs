@@ -269,6 +269,14 @@ impl Miner {
         assert!(output.status.success(), "the miner ended with {}\n{said}", output.status);
         said
     }
+
+    /// Stops it, and returns what it said.
+    pub fn stop(mut self) -> String {
+        let child = self.0.take().expect("it is waited for once");
+        // By the signal that lets it end its own processes.
+        signal(child.id(), "TERM");
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    }
 }
 
 impl Drop for Miner {

@@ -2,7 +2,7 @@
 
 use super::bench::Pool;
 use super::vision::{SLOW, place, up};
-use crate::adit::{Place, agent, get, post};
+use crate::adit::{Place, agent, get, length, post};
 use adit_primitives::sha256d;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -28,8 +28,8 @@ fn extranonce2_bytes(job: &Value) -> usize {
     number(job, "extranonce2_bytes").try_into().unwrap()
 }
 
-/// The nonces whose headers meet the job's target, with an extranonce of zeros.
-fn nonces(job: &Value) -> impl Iterator<Item = u32> {
+/// The header of a job up to its nonce, with an extranonce of zeros.
+fn header(job: &Value) -> Vec<u8> {
     let own = vec![0; extranonce2_bytes(job)];
     let coinbase = [bytes(job, "coinbase_head"), bytes(job, "extranonce1"), own, bytes(job, "coinbase_tail")].concat();
     let branches = job["branches"].as_array().unwrap();
@@ -39,7 +39,12 @@ fn nonces(job: &Value) -> impl Iterator<Item = u32> {
     header.extend(sha256d(&coinbase));
     header.extend(number(job, "time").to_le_bytes());
     header.extend(number(job, "bits").to_le_bytes());
-    let target = bytes(job, "target");
+    header
+}
+
+/// The nonces whose headers meet the job's target.
+fn nonces(job: &Value) -> impl Iterator<Item = u32> {
+    let (header, target) = (header(job), bytes(job, "target"));
     (0..u32::MAX).filter(move |nonce| {
         let digest = sha256d(&[header.as_slice(), &nonce.to_le_bytes()].concat());
         digest.iter().rev().le(&target)
@@ -58,6 +63,12 @@ fn a_miner_over_http_has_its_shares_counted_once() {
     let (status, again) = get(&pool.url, &format!("/pool/job?worker_id={}", worker.as_str().unwrap()));
     assert_eq!((status, &again["previous_hash"]), (200, &job["previous_hash"]), "{again}");
     assert_eq!(get(&pool.url, "/pool/job?worker_id=00").0, 404);
+    for job in [job, &again] {
+        // The genesis is at height 0.
+        let mined = length(&pool.url);
+        assert_eq!((job["height"].as_u64(), job["topoheight"].as_u64()), (Some(mined), Some(mined)), "{job}");
+        assert_eq!(bytes(job, "header_hash"), sha256d(&[header(job), vec![0; 4]].concat()), "{job}");
+    }
 
     let extranonce2 = "00".repeat(extranonce2_bytes(job));
     let share = |nonce: u32, time: u32| {

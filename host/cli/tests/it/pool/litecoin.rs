@@ -2,6 +2,7 @@
 
 use super::bench::{ALL_BLOCKS, Pool, Setup, audit};
 use super::counterparts::{Litecoin, Miner, atoms, free_port};
+use super::relay::{Change, Relay};
 use crate::adit::{Place, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -93,6 +94,78 @@ fn litecoin_takes_the_pools_blocks_and_confirms_a_payment_to_three_miners() {
     let left = litecoin.near.ask("getbalances", &[])["mine"].clone();
     let left = i128::from(atoms(&left["trusted"]) + atoms(&left["immature"]) + atoms(&left["untrusted_pending"]));
     assert_eq!(left, earned - received - sums("network_fees"));
+}
+
+/// Waits until the newest block of the chain is as wanted.
+#[track_caller]
+fn wait_for_tip(litecoin: &Litecoin, what: &str, wanted: impl Fn(&Value) -> bool) -> u64 {
+    wait_until(what, || {
+        let tip = litecoin.near.ask("getbestblockhash", &[]);
+        let block = litecoin.near.ask("getblock", &[tip.as_str().unwrap(), "2"]);
+        wanted(&block).then(|| block["height"].as_u64().unwrap())
+    })
+}
+
+#[test]
+fn another_size_of_extranonces_reaches_miners_that_can_change_it_and_those_that_cannot() {
+    let Some(litecoin) = Litecoin::start() else { return };
+    let relay = Relay::start(litecoin.near.port());
+    let (place, _) = place(&litecoin, relay.port(), MATURITY);
+    let pool = Pool::start(&place);
+    let user = litecoin.payee("bech32");
+    let start = |more: &[&str]| {
+        Miner::start(&pool.stratum, &user, &[&["--algorithm", "scrypt", "--hash-rate", "5"], more].concat())
+    };
+    // What the node wants in coinbases: with 76 bytes of it, and the height in up to three, a miner's part of the extranonce has five to seven, otherwise eight.
+    let want = |flags: &'static str, count: usize| {
+        let flags = flags.repeat(count);
+        let change = move |template: &mut Value| template["coinbaseaux"] = json!({ "flags": flags });
+        relay.change(Change { method: "getblocktemplate", change: Box::new(change) });
+    };
+    let holds = |flags: &str, above: u64| {
+        let flags = flags.repeat(16);
+        move |block: &Value| {
+            let script = block["tx"][0]["vin"][0]["coinbase"].as_str().unwrap_or_default();
+            script.contains(&flags) && block["height"].as_u64() > Some(above)
+        }
+    };
+    let accepted = |said: &str, is_whole: bool| {
+        let lines = said.lines().filter(|line| line.starts_with("accepted"));
+        let digits = lines.filter_map(|line| line.split("extranonce2=").nth(1)?.split(' ').next()).map(str::len);
+        digits.into_iter().any(|digits| (digits == 16) == is_whole)
+    };
+
+    let Some(moving) = start(&["--extranonce-subscribe"]) else { return };
+    let first = litecoin.near.height();
+    wait_for_tip(&litecoin, "a block", |block| block["height"].as_u64() > Some(first));
+    want("aa", 76);
+    let second = wait_for_tip(&litecoin, "a block with a long script", holds("aa", first));
+    let said = moving.stop();
+    assert!(accepted(&said, true) && accepted(&said, false) && !said.contains("reconnecting"), "{said}");
+
+    let Some(fixed) = start(&[]) else { return };
+    let third = wait_for_tip(&litecoin, "another", holds("aa", second));
+    want("bb", 60);
+    wait_for_tip(&litecoin, "a block with a shorter script", holds("bb", third));
+    let said = fixed.stop();
+    assert!(accepted(&said, false) && accepted(&said, true) && said.contains("reconnecting"), "{said}");
+}
+
+#[test]
+fn versions_are_rolled_within_the_mask_of_the_settings() {
+    const BIT_OF_BIP323: u64 = 0x20;
+    let Some(litecoin) = Litecoin::start() else { return };
+    let (place, _) = place(&litecoin, litecoin.near.port(), MATURITY);
+    let text = std::fs::read_to_string(place.path("chain.toml")).unwrap();
+    place.write("chain.toml", &text.replace("job-ms = 2_000", "job-ms = 2_000\nversion-mask = \"1fffffe0\""));
+    let pool = Pool::start(&place);
+    let user = litecoin.payee("bech32");
+    let arguments = ["--algorithm", "scrypt", "--hash-rate", "5", "--version-rolling", "--version-mask", "ffffffff"];
+    let Some(miner) = Miner::start(&pool.stratum, &user, &arguments) else { return };
+    let is_rolled = |block: &Value| block["version"].as_u64().is_some_and(|version| version & BIT_OF_BIP323 != 0);
+    wait_for_tip(&litecoin, "a block with a bit that BIP320 leaves alone", is_rolled);
+    let said = miner.stop();
+    assert!(said.contains("accepted") && !said.contains("version"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A relay between the pool and its node that knows which function is called, and breaks in where a test wants it to.
 
+use serde_json::Value;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +22,24 @@ pub struct Trap {
     pub spring: Box<dyn FnOnce() + Send>,
 }
 
+/// What is made of each answer to a function from now on.
+pub struct Change {
+    pub method: &'static str,
+    /// Changes the result.
+    pub change: Box<dyn Fn(&mut Value) + Send>,
+}
+
 /// A relay. Its threads end with the connections that they serve.
 pub struct Relay {
     port: u16,
-    trap: Arc<Mutex<Option<Trap>>>,
+    breaks: Arc<Mutex<Breaks>>,
+}
+
+/// What happens to calls.
+#[derive(Default)]
+struct Breaks {
+    trap: Option<Trap>,
+    change: Option<Change>,
 }
 
 impl Relay {
@@ -32,16 +47,16 @@ impl Relay {
     pub fn start(node: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let trap = Arc::<Mutex<Option<Trap>>>::default();
-        let shared = Arc::clone(&trap);
+        let breaks = Arc::<Mutex<Breaks>>::default();
+        let shared = Arc::clone(&breaks);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let trap = Arc::clone(&shared);
+                let breaks = Arc::clone(&shared);
                 // Either side may go at any time: that is what the relay is for.
-                std::thread::spawn(move || drop(carry(stream, node, &trap)));
+                std::thread::spawn(move || drop(carry(stream, node, &breaks)));
             }
         });
-        Self { port, trap }
+        Self { port, breaks }
     }
 
     /// Where the pool finds its node.
@@ -51,18 +66,27 @@ impl Relay {
 
     /// Sets the trap for the next call of its function.
     pub fn set(&self, trap: Trap) {
-        *self.trap.lock().unwrap() = Some(trap);
+        self.breaks.lock().unwrap().trap = Some(trap);
+    }
+
+    /// Changes every answer to a function.
+    pub fn change(&self, change: Change) {
+        self.breaks.lock().unwrap().change = Some(change);
     }
 }
 
 /// Carries one call and its answer.
-fn carry(mut from: TcpStream, node: u16, trap: &Mutex<Option<Trap>>) -> io::Result<()> {
+fn carry(mut from: TcpStream, node: u16, breaks: &Mutex<Breaks>) -> io::Result<()> {
     let (head, body) = request(&mut from)?;
-    let call: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let call: Value = serde_json::from_slice(&body).unwrap_or_default();
     let method = call["method"].as_str().unwrap_or_default();
-    let sprung = trap.lock().unwrap_or_else(PoisonError::into_inner).take_if(|trap| trap.method == method);
+    let lock = || breaks.lock().unwrap_or_else(PoisonError::into_inner);
+    let sprung = lock().trap.take_if(|trap| trap.method == method);
     let Some(Trap { when, spring, .. }) = sprung else {
-        let answer = exchange(&head, &body, node)?;
+        let mut answer = exchange(&head, &body, node)?;
+        if let Some(change) = lock().change.as_ref().filter(|change| change.method == method) {
+            answer = changed(&answer, &change.change);
+        }
         return from.write_all(&answer);
     };
     if when == When::After {
@@ -70,6 +94,18 @@ fn carry(mut from: TcpStream, node: u16, trap: &Mutex<Option<Trap>>) -> io::Resu
     }
     spring();
     from.shutdown(Shutdown::Both)
+}
+
+/// Returns an answer with another result, whose length is stated anew.
+fn changed(answer: &[u8], change: impl Fn(&mut Value)) -> Vec<u8> {
+    let text = String::from_utf8_lossy(answer);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let Ok(mut body) = serde_json::from_str::<Value>(body) else { return answer.to_vec() };
+    change(&mut body["result"]);
+    let body = body.to_string();
+    let kept = head.lines().filter(|line| !line.to_ascii_lowercase().starts_with("content-length:"));
+    let head: String = kept.map(|line| format!("{line}\r\n")).collect();
+    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 fn exchange(head: &str, body: &[u8], node: u16) -> io::Result<Vec<u8>> {

@@ -75,6 +75,16 @@ impl Client {
         }
     }
 
+    /// Reads lines up to a job, and returns what it is called.
+    fn job(&mut self) -> Value {
+        loop {
+            let line: Value = serde_json::from_str(&self.line().expect("a job")).unwrap();
+            if line["method"] == "mining.notify" {
+                return line["params"][0].clone();
+            }
+        }
+    }
+
     /// Waits until the pool closes, and returns what it says before.
     #[track_caller]
     fn rest(&mut self) -> Vec<Value> {
@@ -89,6 +99,12 @@ impl Client {
 }
 
 const SUBSCRIBE: &[u8] = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
+
+/// A share with a time long before its job: it is no block, so the job stays what it is.
+fn bad_share(id: u32, user: &str, job: &Value) -> String {
+    let parameters = json!([user, job, "0000000000000000", "00000001", "00000000"]);
+    format!("{}\n", json!({ "id": id, "method": "mining.submit", "params": parameters }))
+}
 
 #[test]
 fn lines_may_come_in_pieces_and_not_without_end() {
@@ -172,17 +188,9 @@ fn a_ban_holds_over_a_restart() {
     let mut bad = Client::connect(&standing.pool.stratum);
     let enter = json!({ "id": 2, "method": "mining.authorize", "params": [standing.user, "x"] });
     bad.send(&[SUBSCRIBE, format!("{enter}\n").as_bytes()].concat());
-    let job = loop {
-        let line: Value = serde_json::from_str(&bad.line().expect("a job")).unwrap();
-        if line["method"] == "mining.notify" {
-            break line["params"].clone();
-        }
-    };
-    // A time long before the job: such a share is no block, so the job stays what it is.
+    let job = bad.job();
     for share in 10..40 {
-        let parameters = json!([standing.user, job[0], "0000000000000000", "00000001", "00000000"]);
-        let line = json!({ "id": share, "method": "mining.submit", "params": parameters });
-        bad.send(format!("{line}\n").as_bytes());
+        bad.send(bad_share(share, &standing.user, &job).as_bytes());
     }
     let last = bad.rest().pop().expect("it hears why it is turned out");
     assert_eq!(last["method"], "client.show_message", "{last}");
@@ -191,6 +199,44 @@ fn a_ban_holds_over_a_restart() {
     let again = Pool::start(&standing.place);
     again.wait_until_ready();
     Client::connect(&again.stratum).is_closed();
+}
+
+#[test]
+fn many_names_are_one_connection_and_many_connections_one_address() {
+    const RIGS: u32 = 8;
+    const SHARES: u32 = 10;
+    let limits = "ban-shares = 1_000_000\nconnection-shares-per-second = 10\naddress-shares-per-second = 20\n";
+    let Some(standing) = pool(&format!("{PATIENT}{limits}"), |text| text) else { return };
+    let mut client = Client::connect(&standing.pool.stratum);
+    client.send(SUBSCRIBE);
+    let job = client.job();
+    let names: Vec<String> = (0..RIGS).map(|rig| format!("{}.{rig}", standing.user)).collect();
+    for (id, name) in (2..).zip(&names) {
+        assert_eq!(client.call(id, "mining.authorize", json!([name, "x"]))["result"], true);
+    }
+    let shares = |name: &str, job: &Value| (0..SHARES).map(|id| bad_share(100 + id, name, job)).collect::<String>();
+    let reasons = |client: &mut Client| {
+        (0..SHARES).map(|id| client.answer(100 + id).unwrap()["error"][1].as_str().unwrap().to_owned()).collect()
+    };
+    client.send(names.iter().map(|name| shares(name, &job)).collect::<String>().as_bytes());
+    let told: Vec<String> = names.iter().flat_map(|_| -> Vec<String> { reasons(&mut client) }).collect();
+    let is_told = |told: &[String], reason: &str| told.iter().any(|known| known == reason);
+    assert!(is_told(&told, "time out of range"), "{told:?}");
+    assert!(is_told(&told, "too many shares a second of this connection"), "{told:?}");
+
+    let connect = |name: &String| {
+        let mut client = Client::connect(&standing.pool.stratum);
+        client.send(SUBSCRIBE);
+        let job = client.job();
+        assert_eq!(client.call(2, "mining.authorize", json!([name, "x"]))["result"], true);
+        (client, job)
+    };
+    let mut clients: Vec<(Client, Value)> = names.iter().map(connect).collect();
+    for ((client, job), name) in clients.iter_mut().zip(&names) {
+        client.send(shares(name, job).as_bytes());
+    }
+    let told: Vec<String> = clients.iter_mut().flat_map(|(client, _)| -> Vec<String> { reasons(client) }).collect();
+    assert!(is_told(&told, "too many shares a second of this address"), "{told:?}");
 }
 
 #[test]

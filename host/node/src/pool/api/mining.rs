@@ -4,9 +4,10 @@ use super::PoolApi;
 use crate::api::body::{JsonBody, QueryPart};
 use crate::api::error::{ApiError, ErrorBody};
 use crate::api::shapes::Hex;
-use crate::pool::web::{WebError, WebShare};
+use crate::pool::web::{WebError, WebJob, WebShare};
 use crate::server::ClientAddress;
-use adit_protocol::stratum::client::Assignment;
+use adit_primitives::sha256d;
+use adit_protocol::stratum::job::Choice;
 use adit_protocol::stratum::server::USER_BYTES_MAX;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -42,6 +43,14 @@ pub struct RegisterResponse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobBody {
     pub job_id: String,
+    /// The height of the block: that of the block before it and one.
+    pub height: u64,
+    /// The block's place in the total order of the chain's blocks, counted from 0 for the genesis. It is the height: blocks whose headers have 80 bytes have one
+    /// parent, and merge no others.
+    pub topoheight: u64,
+    /// The double SHA-256 of the job's header as it stands: version and time as below, the miner's own extranonce all zeros, nonce 0. Who computes the same puts
+    /// coinbase, merkle root and header together as the pool does. Hexadecimal, in the order of the hash's bytes.
+    pub header_hash: String,
     /// As the header has it.
     pub previous_hash: String,
     pub coinbase_head: String,
@@ -171,11 +180,17 @@ fn web_error(error: &WebError) -> ApiError {
     ApiError::new(status, code, error.to_string())
 }
 
-fn job_body(work: &Assignment) -> JobBody {
+fn job_body(given: &WebJob) -> JobBody {
+    let WebJob { assignment: work, height } = given;
     let job = &work.notify.job;
+    let as_stated = Choice { version: job.version, time: job.time, nonce: 0 };
+    let header = work.header(&vec![0; work.extranonce2_bytes], as_stated);
     let hex = |bytes: &[u8]| Hex(bytes.to_vec()).to_string();
     JobBody {
         job_id: work.notify.id.to_string(),
+        height: height.0,
+        topoheight: height.0,
+        header_hash: hex(&sha256d(&header)),
         previous_hash: hex(&job.previous),
         coinbase_head: hex(&job.coinbase_head),
         extranonce1: hex(&work.extranonce1),

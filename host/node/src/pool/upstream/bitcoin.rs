@@ -78,7 +78,11 @@ struct News {
 #[derive(Debug, Clone)]
 pub struct CoinbaseShape {
     pub extranonce_bytes: usize,
+    /// Where a node wants so much in its coinbases that there is no room for as many.
+    pub extranonce_bytes_min: usize,
     pub tag: Vec<u8>,
+    /// Which bits of a version miners may roll.
+    pub version_mask: u32,
 }
 
 #[derive(Deserialize)]
@@ -175,8 +179,14 @@ impl BitcoinNode {
                 self.now().await?
             }
         };
-        let request =
-            CoinbaseRequest { pay_to: &script, tag: &self.shape.tag, extranonce_bytes: self.shape.extranonce_bytes };
+        let CoinbaseShape { extranonce_bytes, extranonce_bytes_min, tag, version_mask } = &self.shape;
+        let request = CoinbaseRequest {
+            pay_to: &script,
+            tag,
+            extranonce_bytes: *extranonce_bytes,
+            extranonce_bytes_min: *extranonce_bytes_min,
+            version_mask: *version_mask,
+        };
         let template = bitcoin::template(&answer, &request)?;
         Ok(Fetched { template: Wanted::Work(template), mark: Mark::LongPoll(answer.longpollid) })
     }

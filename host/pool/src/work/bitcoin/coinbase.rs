@@ -24,23 +24,27 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Builds the coinbase: its script is the height (BIP-0034), the job's number and the extranonce, what the node wants, and the message.
+    /// Builds the coinbase: its script is the height (BIP-0034), the job's number and the extranonce, what the node wants, and the message. Where the node
+    /// wants much, the extranonce is as short as it must be.
     pub(super) fn coinbase(&self, request: &CoinbaseRequest<'_>) -> Result<Coinbase, TemplateError> {
-        let extranonce_bytes = request.extranonce_bytes;
-        if !EXTRANONCE_BYTES.contains(&extranonce_bytes) {
-            return Err(TemplateError::Extranonce { bytes: extranonce_bytes });
+        let (wanted, least) = (request.extranonce_bytes, request.extranonce_bytes_min.min(request.extranonce_bytes));
+        if let Some(bytes) = [wanted, least].into_iter().find(|bytes| !EXTRANONCE_BYTES.contains(bytes)) {
+            return Err(TemplateError::Extranonce { bytes });
         }
         let mut head = height_push(self.height);
-        head.push(u8::try_from(JOB_BYTES + extranonce_bytes).expect("an extranonce is short"));
-        head.extend_from_slice(&[0; JOB_BYTES]);
         let mut tail = self.auxiliary.clone();
         if !request.tag.is_empty() {
             push_bytes(request.tag, &mut tail);
         }
-        let script = head.len() + extranonce_bytes + tail.len();
+        // One byte says how many are pushed: the job's number and the extranonce.
+        let around = head.len() + 1 + JOB_BYTES + tail.len();
+        let extranonce_bytes = SCRIPT_BYTES_MAX.saturating_sub(around).clamp(least, wanted);
+        let script = around + extranonce_bytes;
         if script > SCRIPT_BYTES_MAX {
             return Err(TemplateError::Script { bytes: script, max: SCRIPT_BYTES_MAX });
         }
+        head.push(u8::try_from(JOB_BYTES + extranonce_bytes).expect("an extranonce is short"));
+        head.extend_from_slice(&[0; JOB_BYTES]);
         let mut before = Vec::new();
         before.extend_from_slice(&2u32.to_le_bytes());
         before.push(1);

@@ -10,7 +10,13 @@ const PAID: [u8; 22] = [
     0xd8, 0x65, 0xd0,
 ];
 
-const REQUEST: CoinbaseRequest<'_> = CoinbaseRequest { pay_to: &PAID, tag: b"/adit/", extranonce_bytes: 8 };
+const REQUEST: CoinbaseRequest<'_> = CoinbaseRequest {
+    pay_to: &PAID,
+    tag: b"/adit/",
+    extranonce_bytes: 8,
+    extranonce_bytes_min: 6,
+    version_mask: 0x1fff_e000,
+};
 
 /// Reads a file of the recorded data. Where it is missing, says that the test did not run.
 fn recorded(name: &str) -> Option<String> {
@@ -56,7 +62,7 @@ fn check_refused(change: impl FnOnce(&mut Value), want: &str) {
 #[test]
 fn litecoinds_template_becomes_the_block_that_it_accepted() {
     let (Some(template), Some(block)) = (litecoin(), recorded("litecoin/regtest_block433_mweb.hex")) else { return };
-    let request = CoinbaseRequest { pay_to: &PAID, tag: b"", extranonce_bytes: 4 };
+    let request = CoinbaseRequest { tag: b"", extranonce_bytes: 4, ..REQUEST };
     let template = made(&template, &request).unwrap();
     let ours = template.coinbase.with(None, b"te", b"st");
     // Its miner had no job's number in the script: four bytes fewer, in the script's length and in that of the push.
@@ -94,11 +100,31 @@ fn a_coinbase_says_height_extranonce_flags_and_tag() {
 }
 
 #[test]
+fn an_extranonce_is_as_short_as_the_nodes_flags_make_it() {
+    let bytes = |flags: usize| {
+        let mut value = plain();
+        value["coinbaseaux"] = json!({ "flags": "00".repeat(flags) });
+        let template = made(&value, &REQUEST)?;
+        let bytes = template.coinbase.extranonce_bytes;
+        let coinbase = template.coinbase.with(None, &[1; 4], &vec![2; bytes - 4]);
+        assert_eq!(usize::from(coinbase[41]), 1 + 1 + 4 + bytes + flags + 7, "the length of the script");
+        assert_eq!(usize::from(coinbase[43]), 4 + bytes, "the length of the push");
+        Ok(bytes)
+    };
+    assert_eq!([0, 79, 80, 81].map(bytes), [Ok(8), Ok(8), Ok(7), Ok(6)]);
+    assert_eq!(bytes(82), Err(TemplateError::Script { bytes: 101, max: 100 }));
+}
+
+#[test]
 fn a_nodes_required_bits_are_not_rolled() {
     let mut value = plain();
     value["vbrequired"] = json!(0x2000);
     value["version"] = json!(0x2000_2000);
     assert_eq!(made(&value, &REQUEST).unwrap().version_mask, 0x1fff_c000);
+    let wide = CoinbaseRequest { version_mask: 0x1fff_ffe0, ..REQUEST };
+    assert_eq!(made(&value, &wide).unwrap().version_mask, 0x1fff_dfe0);
+    let none = CoinbaseRequest { version_mask: 0, ..REQUEST };
+    assert_eq!(made(&value, &none).unwrap().version_mask, 0);
     value["version"] = json!(-1);
     assert_eq!(made(&value, &REQUEST).unwrap().version, u32::MAX);
 }
@@ -189,7 +215,7 @@ fn transactions_that_make_no_sense_are_refused() {
 fn what_the_operator_asks_for_has_to_fit() {
     let refused = |request: CoinbaseRequest<'_>| made(&plain(), &request).unwrap_err();
     let error = refused(CoinbaseRequest { tag: &[b'x'; 90], ..REQUEST });
-    assert_eq!(error, TemplateError::Script { bytes: 108, max: 100 });
+    assert_eq!(error, TemplateError::Script { bytes: 106, max: 100 });
     let error = refused(CoinbaseRequest { extranonce_bytes: 17, ..REQUEST });
     assert_eq!(error, TemplateError::Extranonce { bytes: 17 });
 }
