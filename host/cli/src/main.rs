@@ -5,6 +5,10 @@
 //! Reading order: [`config`] reads a `chain.toml`, [`sandbox`] opens the plugins' sandbox, [`run`] wires a node or a miner; every
 //! other module is one command.
 
+// First, because its macros hold in what comes after it.
+#[macro_use]
+mod out;
+
 mod bench;
 mod chain;
 mod config;
@@ -84,6 +88,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    out::while_read(|| execute(arguments))
+}
+
+fn execute(arguments: Arguments) -> ExitCode {
     let json = arguments.json;
     let log = terminal::LogFormat { json, filter: arguments.log };
     let outcome = match arguments.command {

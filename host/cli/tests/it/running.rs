@@ -147,3 +147,15 @@ fn data_of_another_chain_is_refused() {
     let said = place.fail(&["node", "one.toml"]);
     assert!(said.contains("the database holds a chain with identity"), "{said}");
 }
+
+#[test]
+fn a_command_whose_output_nobody_reads_any_more_ends_without_a_word() {
+    let place = Place::new();
+    for arguments in [["chain", "reference"].as_slice(), &["key", "new", "one.key"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = place.adit(arguments).stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{arguments:?} ended with {}: {said}", output.status);
+    }
+}
