@@ -8,7 +8,7 @@ use crate::run::{Opened, clock, entropy, key_file, node_parts, nodes, runtime, s
 use crate::terminal::{LogFormat, LogLevel, StatusLine};
 use crate::{key, pool, sandbox};
 use adit_chain::{HeaderChain, SecretKey};
-use adit_kernels::space::Backend;
+use adit_kernels::space::{Backend, Baseline};
 use adit_node::client::{FARM, NodeClient};
 use adit_node::farming::{Farming, FarmingParts};
 use adit_node::mining::{MinerReport, WorkSource};
@@ -21,7 +21,7 @@ use adit_primitives::Hash256;
 use adit_primitives::contract::space::{PlotKind, hard_score_input, plain_score_input, scoop_of};
 use adit_primitives::engine::{Fault, FaultClass, HashEngine, RulesEngine, SharedView};
 use adit_primitives::space::{LEAF_BYTES, NONCE_BYTES, SCOOP_BYTES, ScoreHash, SpaceEngine, account};
-use adit_space::farm::{EngineFactory, Scoring};
+use adit_space::farm::{EngineFactory, Engines, Scoring};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -184,7 +184,7 @@ pub fn miner(chain: &ResolvedChain, joins: bool, log: &LogFormat) -> Result<Exit
 /// How this process farms.
 struct Choice {
     key: SecretKey,
-    engine: Arc<dyn SpaceEngine>,
+    engines: Engines,
     scoring: Scoring,
 }
 
@@ -193,7 +193,8 @@ impl Choice {
         let file = key_file(chain);
         let key = key::read_or_create(&file)?;
         let engine = Backend::widest();
-        let scoring = scoring(chain, &engine)?;
+        let single = Arc::new(Baseline);
+        let scoring = scoring(chain, &[&engine, &*single])?;
         let folders = &chain.settings.farm.folders;
         tracing::info!(key = %file.display(), engine = engine.name(), ?scoring, ?folders, "the farmer begins");
         if folders.is_empty() {
@@ -201,7 +202,7 @@ impl Choice {
                 "no plots to farm: adit plot create --size 10GiB --dir FOLDER, then --plots FOLDER or farm.folders in chain.toml"
             );
         }
-        Ok(Self { key, engine: Arc::new(engine), scoring })
+        Ok(Self { key, engines: Engines { scan: Arc::new(engine), single }, scoring })
     }
 
     fn parts(
@@ -217,7 +218,7 @@ impl Choice {
             genesis: chain.rules.genesis,
             miner: chain.settings.miner.clone(),
             settings: chain.settings.farm.clone(),
-            engine: self.engine,
+            engines: self.engines,
             scoring: self.scoring,
             entropy: entropy(),
             report,
@@ -226,8 +227,8 @@ impl Choice {
     }
 }
 
-/// Returns who scores: native code that is equal to the chain's hash plugin, or the plugin.
-fn scoring(chain: &ResolvedChain, engine: &Backend) -> Result<Scoring> {
+/// Returns who scores: native code that is equal to the chain's hash plugin, or the plugin. Of two engines the first scans, and both make nonces.
+fn scoring(chain: &ResolvedChain, engines: &[&dyn SpaceEngine; 2]) -> Result<Scoring> {
     let (plugin, config) = (chain.hash.plugin.clone(), chain.hash.config.clone());
     let start = move || -> Result<SandboxedHash, Fault> {
         plugin.hash(&config).map_err(|error| match error {
@@ -244,16 +245,18 @@ fn scoring(chain: &ResolvedChain, engine: &Backend) -> Result<Scoring> {
     let mut reference = start()?;
     let sandboxed: EngineFactory = Arc::new(move || Ok(Box::new(start()?) as Box<dyn HashEngine>));
     if name == HARD {
-        ensure!(
-            hard_is_equal(engine, &mut reference)?,
-            "native code makes other nonces than the plugin {name}: this machine cannot farm"
-        );
+        for engine in engines {
+            ensure!(
+                hard_is_equal(*engine, &mut reference)?,
+                "native code makes other nonces than the plugin {name}: this machine cannot farm"
+            );
+        }
         // The nonces of hard plots are scored by native code in any case.
         return Ok(Scoring::Plugin(sandboxed));
     }
     let native = PLAIN.into_iter().find(|(plugin, _)| plugin == name).map(|(_, hash)| hash);
     match native {
-        Some(hash) if plain_is_equal(engine, hash, &mut reference)? => Ok(Scoring::Native(hash)),
+        Some(hash) if plain_is_equal(engines[0], hash, &mut reference)? => Ok(Scoring::Native(hash)),
         Some(_) => {
             tracing::error!(hash = name, "native code scores otherwise than the plugin and is not used");
             Ok(Scoring::Plugin(sandboxed))
@@ -263,7 +266,7 @@ fn scoring(chain: &ResolvedChain, engine: &Backend) -> Result<Scoring> {
 }
 
 /// Compares native scores with the plugin's on random leaves: the best one of each, alone.
-fn plain_is_equal(engine: &Backend, hash: ScoreHash, reference: &mut SandboxedHash) -> Result<bool> {
+fn plain_is_equal(engine: &dyn SpaceEngine, hash: ScoreHash, reference: &mut SandboxedHash) -> Result<bool> {
     let challenge = Hash256(sandbox::random()?);
     let mut leaves = vec![0; LEAVES_COMPARED * LEAF_BYTES];
     engine.leaves(&sandbox::random()?, u64::from_le_bytes(sandbox::random()?) >> 1, &mut leaves);
@@ -278,7 +281,7 @@ fn plain_is_equal(engine: &Backend, hash: ScoreHash, reference: &mut SandboxedHa
 }
 
 /// Compares native qualities with the plugin's on some nonces of a random account.
-fn hard_is_equal(engine: &Backend, reference: &mut SandboxedHash) -> Result<bool> {
+fn hard_is_equal(engine: &dyn SpaceEngine, reference: &mut SandboxedHash) -> Result<bool> {
     let (key, challenge) = (Hash256(sandbox::random()?), Hash256(sandbox::random()?));
     let first = u64::from_le_bytes(sandbox::random()?) >> 1;
     let lanes = engine.lanes();

@@ -48,6 +48,9 @@ use tokio::sync::watch;
 /// Bytes of the log of shares that are kept in memory.
 const LOG_CACHE_BYTES: u64 = 16 << 20;
 
+/// The most threads that score farmers' proofs: a batch is of so many lanes' worth.
+const SCORING_MAX: usize = 8;
+
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct PoolArguments {
@@ -270,10 +273,12 @@ fn space(chain: &ResolvedChain) -> Result<SpaceParts> {
     let signer = own_key(chain)?;
     let key = Hash256(signer.public().0);
     tracing::info!(%key, "the pool signs for plots of this key: adit plot create --owner makes some");
+    let hash = || Ok(Box::new(chain.hash.plugin.hash(&chain.hash.config)?) as Box<dyn HashEngine>);
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     Ok(SpaceParts {
         signer,
         rules: Arc::new(chain.consensus.plugin.rules(&chain.consensus.config)?),
-        hash: Box::new(chain.hash.plugin.hash(&chain.hash.config)?),
+        hash: (0..cores.min(SCORING_MAX)).map(|_| hash()).collect::<Result<_>>()?,
         validator: Box::new(chain.shares.plugin.shares(&chain.shares.config)?),
         identity: chain.rules.clone(),
     })

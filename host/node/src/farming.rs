@@ -22,9 +22,8 @@ use crate::settings::farm::FarmSettings;
 use adit_chain::SecretKey;
 use adit_miner::Verdict;
 use adit_primitives::contract::space::{Challenge, PlotPlace, Registration, SpaceClaim, SpaceProof};
-use adit_primitives::space::SpaceEngine;
 use adit_primitives::{BlockId, Encode, Hash256, Height};
-use adit_space::farm::{Answer, Best, Farm, Finished, Question, Scoring, Standing};
+use adit_space::farm::{Answer, Best, Engines, Farm, Finished, Question, Scoring, Standing};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,8 +59,8 @@ pub struct FarmingParts {
     /// How nodes are asked.
     pub miner: MinerSettings,
     pub settings: FarmSettings,
-    /// Reads plots natively.
-    pub engine: Arc<dyn SpaceEngine>,
+    /// Read plots natively.
+    pub engines: Engines,
     /// How leaves are scored.
     pub scoring: Scoring,
     pub entropy: Entropy,
@@ -84,7 +83,7 @@ impl Farming {
         let (said, answers) = mpsc::channel(ANSWERS);
         // Ends with the task that listens.
         let say = move |answer| drop(said.blocking_send(answer));
-        let farm = Farm::start(parts.settings.in_force(), Arc::clone(&parts.engine), say)?;
+        let farm = Farm::start(parts.settings.in_force(), parts.engines.clone(), say)?;
         let (ending, ending_receiver) = watch::channel(false);
         let (_, unchanging) = watch::channel(parts.settings.clone());
         let changes = parts.changes.unwrap_or(unchanging);
@@ -97,7 +96,7 @@ impl Farming {
             entropy: parts.entropy,
             signer: Arc::new(Signer { secret: parts.key, genesis: parts.genesis }),
             key,
-            backend: parts.engine.name(),
+            backend: parts.engines.scan.name(),
             scoring: parts.scoring,
             report: parts.report,
             works: VecDeque::new(),

@@ -10,7 +10,7 @@ use adit_primitives::contract::space::{Challenge, PlotKind};
 use adit_primitives::space::ScoreHash;
 use adit_primitives::{Hash256, Target, Timestamp};
 use adit_space::disk::{Buffer, READ, Reading};
-use adit_space::farm::{Answer, Question, Scoring, Settings};
+use adit_space::farm::{Answer, Engines, Question, Scoring, Settings};
 use adit_space::plain::{Order, make};
 use adit_space::{Farm, Silent};
 use std::path::Path;
@@ -34,7 +34,8 @@ fn main() {
         timeout: None,
     };
     let engine = Arc::new(Backend::widest());
-    let farm = Farm::start(settings.clone(), engine, move |answer| _ = tell.send(answer)).unwrap();
+    let engines = Engines { scan: engine.clone(), single: engine };
+    let farm = Farm::start(settings.clone(), engines, move |answer| _ = tell.send(answer)).unwrap();
     assert!(matches!(answers.recv().unwrap(), Answer::Plots { .. }));
     let cases: Vec<(ScoreHash, usize)> =
         ScoreHash::ALL.into_iter().flat_map(|hash| [1, 2, 4, 8].map(|threads| (hash, threads))).collect();

@@ -61,6 +61,16 @@ pub struct Settings {
     pub timeout: Option<Duration>,
 }
 
+/// What a farm computes with.
+#[derive(Clone)]
+pub struct Engines {
+    /// Scans plots, and makes the leaves and nodes of plain ones.
+    pub scan: Arc<dyn SpaceEngine>,
+    /// Makes a nonce of a hard plot again: of those at hand, the one that makes a single nonce in the shortest time. One that fills many lanes takes
+    /// twice as long for one as for all of them one after another.
+    pub single: Arc<dyn SpaceEngine>,
+}
+
 /// Plots, and the threads that look through them. Dropped, it ends within [`SHUTDOWN_MAX`].
 pub struct Farm {
     shared: Arc<Shared>,
@@ -72,13 +82,9 @@ impl Farm {
     ///
     /// # Errors
     /// Where the system gives no threads.
-    pub fn start(
-        settings: Settings,
-        engine: Arc<dyn SpaceEngine>,
-        tell: impl FnMut(Answer) + Send + 'static,
-    ) -> io::Result<Self> {
+    pub fn start(settings: Settings, engines: Engines, tell: impl FnMut(Answer) + Send + 'static) -> io::Result<Self> {
         let settings = settings.within_bounds();
-        let farm = Self { shared: Arc::new(Shared::new(Barn::new(settings.clone()), engine)) };
+        let farm = Self { shared: Arc::new(Shared::new(Barn::new(settings.clone()), engines)) };
         farm.shared.spawn("desk", |shared| desk(shared, tell))?;
         farm.shared.spawn("scout", scout)?;
         farm.set_settings(settings)?;

@@ -8,11 +8,11 @@ use crate::plot::parse_size;
 use adit_kernels::space::{Backend, Baseline};
 use adit_primitives::contract::space::{Challenge, PlotKind};
 use adit_primitives::space::{LEAF_BYTES, NONCE_BYTES, SCOOP_BYTES, ScoreHash, SpaceEngine};
-use adit_primitives::{Hash256, Target, Timestamp};
+use adit_primitives::{Hash256, Target, Timestamp, U256};
 use adit_space::disk::{Buffer, Reading};
-use adit_space::farm::{Answer, Question, Scoring, Settings, THREADS};
+use adit_space::farm::{Answer, Engines, Question, Scoring, Settings, THREADS};
 use adit_space::plain::{self, PlainPlot};
-use adit_space::{Collection, Farm, Silent};
+use adit_space::{Collection, Farm, Silent, hard};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,6 +44,9 @@ const SCANNED: usize = 1 << 20;
 
 /// Plots that are opened at once.
 const PLOTS: usize = 1_000;
+
+/// Nonces of a hard plot that are proved as shares: as few as a plot holds.
+const SHARES: u32 = 64;
 
 /// Measures.
 pub fn run(arguments: &SpaceBenchArguments) -> Result<ExitCode> {
@@ -197,7 +200,33 @@ fn on_disk(arguments: &SpaceBenchArguments) -> Result<()> {
         Ok(())
     })?;
     println!("  {PLOTS} plots found and opened in {} ms", opened.as_millis());
+    let proved = shares_of_nonces(&folder.0.join("hard"), engine)?;
+    println!("  {:<34} {:>13} ms each, all cores", "shares of a hard plot proved", proved.as_millis());
     Ok(())
+}
+
+/// Returns how long a farm takes for each nonce of a small hard plot, where a pool counts all of them.
+fn shares_of_nonces(folder: &Path, engine: Backend) -> Result<Duration> {
+    let order = hard::Order {
+        folder,
+        account: hard::account(&[1; 32]),
+        start: 0,
+        bytes: u64::from(SHARES) * NONCE_BYTES as u64,
+        threads: 1,
+        memory: u64::from(SHARES) * NONCE_BYTES as u64,
+        reserve: 1 << 30,
+    };
+    hard::make(&order, &engine, &Silent)?;
+    let (farm, answers) = farm(folder, engine)?;
+    let everything = Some(Target::MAX);
+    let asked = question(PlotKind::Hard, Target(U256::ZERO), everything, Scoring::Native(ScoreHash::Sha256), [3; 32]);
+    let took = timed(|| {
+        farm.ask(asked);
+        let shares = answers.iter().filter(|answer| matches!(answer, Answer::Share(_)));
+        anyhow::ensure!(shares.take(SHARES as usize).count() == SHARES as usize, "the farm ended");
+        Ok(())
+    })?;
+    Ok(took / SHARES)
 }
 
 /// Starts a farm of one folder, and waits until it has looked there.
@@ -211,33 +240,45 @@ fn farm(folder: &Path, engine: Backend) -> Result<(Farm, Receiver<Answer>)> {
         timeout: None,
     };
     // Whoever listens no more has what he wanted.
-    let farm = Farm::start(settings, Arc::new(engine), move |answer| _ = tell.send(answer))?;
+    let engines = Engines { scan: Arc::new(engine), single: Arc::new(Baseline) };
+    let farm = Farm::start(settings, engines, move |answer| _ = tell.send(answer))?;
     answers.recv()?;
     Ok((farm, answers))
 }
 
 /// Asks a farm for its best leaf, and waits for it.
 fn ask(farm: &Farm, answers: &Receiver<Answer>, hash: ScoreHash, challenge: [u8; 32]) -> Result<()> {
-    farm.ask(Question {
+    farm.ask(question(PlotKind::Plain, Target::MAX, None, Scoring::Native(hash), challenge));
+    let finished = answers.iter().find_map(|answer| if let Answer::Finished(it) = answer { Some(it) } else { None });
+    let finished = finished.context("the farm ended")?;
+    anyhow::ensure!(finished.coverage_permille == 1_000, "a part of the plot was not scanned: {:?}", finished.failed);
+    Ok(())
+}
+
+/// Asks plots of one key, all of them at once.
+fn question(
+    plots: PlotKind,
+    target: Target,
+    shares: Option<Target>,
+    scoring: Scoring,
+    challenge: [u8; 32],
+) -> Question {
+    Question {
         challenge: Challenge {
-            plots: PlotKind::Plain,
+            plots,
             challenge: Hash256(challenge),
-            target: Target::MAX,
+            target,
             opens: Timestamp::from_millis(0),
             closes: Timestamp::from_millis(u64::MAX),
             registered_by: None,
             registrations_max: 0,
         },
-        shares: None,
+        shares,
         keys: [Hash256([1; 32])].into(),
-        scoring: Scoring::Native(hash),
+        scoring,
         registered: [].into(),
         deadline: Instant::now() + Duration::from_secs(3_600),
-    });
-    let finished = answers.iter().find_map(|answer| if let Answer::Finished(it) = answer { Some(it) } else { None });
-    let finished = finished.context("the farm ended")?;
-    anyhow::ensure!(finished.coverage_permille == 1_000, "a part of the plot was not scanned: {:?}", finished.failed);
-    Ok(())
+    }
 }
 
 fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {

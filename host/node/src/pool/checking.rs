@@ -9,6 +9,7 @@
 mod tests;
 
 use super::connections::{self, Connections};
+use super::farmers::Rivals;
 use super::metrics::PoolMetrics;
 use super::shared::{MinerName, SharedPool};
 use super::solved::Note;
@@ -67,6 +68,8 @@ pub struct Solved {
     pub shares_end: oneshot::Receiver<ShareSequence>,
     /// When the checker had its hash.
     pub hashed: Instant,
+    /// What may go out in its place where it is refused.
+    pub rivals: Option<Arc<Rivals>>,
 }
 
 /// What checking needs besides the checkers.
@@ -202,7 +205,7 @@ impl CheckerThread {
             blocks.push(sender);
             // Without anyone to take it the pool is at its end, and the find is in the checker's log line alone.
             let note = Note::new(&block, now);
-            if solved.send(Solved { note, shares_end, hashed }).is_err() {
+            if solved.send(Solved { note, shares_end, hashed, rivals: None }).is_err() {
                 tracing::error!("a block was found while the pool ended");
             }
         });

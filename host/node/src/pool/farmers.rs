@@ -9,8 +9,10 @@
 //! next, never under one: what it was asked is what its proofs are worth. It counts as a connection of the pool, with the bounds and bans of one.
 
 mod checking;
+mod rivals;
 
 pub use checking::FarmersThread;
+pub(super) use rivals::Rivals;
 
 use super::connections::Note;
 use super::front::{Front, Place};
@@ -54,8 +56,8 @@ const REGISTERED_MAX: usize = 100_000;
 /// What a pool of farmers works with besides.
 pub struct SpaceParts {
     pub rules: Arc<dyn RulesEngine>,
-    /// The chain's hash plugin.
-    pub hash: Box<dyn HashEngine>,
+    /// Instances of the chain's hash plugin, one for each thread that scores. At least one.
+    pub hash: Vec<Box<dyn HashEngine>>,
     pub validator: Box<dyn ShareEngine>,
     /// What farmers compare with their own rules.
     pub identity: Rules,

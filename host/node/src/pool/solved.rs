@@ -239,11 +239,10 @@ fn read(path: &Path) -> Result<Note, NoteError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn note(byte: u8) -> Note {
-        Note {
+impl Note {
+    /// The note of some block, told from others by its byte.
+    pub(super) fn sample(byte: u8) -> Self {
+        Self {
             id: BlockId([byte; 32]),
             height: 5,
             reward: 50,
@@ -254,6 +253,15 @@ mod tests {
             found: 1_000 + u64::from(byte),
             bytes: vec![1, 2, 3],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(byte: u8) -> Note {
+        Note::sample(byte)
     }
 
     fn notes() -> (tempfile::TempDir, Notes) {

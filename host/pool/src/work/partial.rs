@@ -19,6 +19,13 @@ use adit_primitives::engine::{Fault, HashEngine, RulesEngine, ShareEngine};
 use adit_primitives::{BlockId, Hash256, Height, Timestamp};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::thread;
+
+/// The fewest scores that are worth a thread of their own: the lanes of a sandboxed plugin are filled.
+const SCORED_MIN: usize = 4;
+
+/// How many scores each thread makes of a batch. A hard one takes some hundredths of a second, and a block among them waits for the batch.
+const SCORED_EACH: usize = 16;
 
 /// A partial proof, from somebody who was let in.
 #[derive(Debug, Clone)]
@@ -49,8 +56,8 @@ pub struct PartialParts {
     pub workers: Arc<Workers>,
     /// The chain's rules. Without a face for plots nothing counts.
     pub rules: Arc<dyn RulesEngine>,
-    /// The chain's hash plugin: it says the score.
-    pub hash: Box<dyn HashEngine>,
+    /// Instances of the chain's hash plugin, which says the score: one for each thread that scores. At least one.
+    pub hash: Vec<Box<dyn HashEngine>>,
     pub validator: Box<dyn ShareEngine>,
 }
 
@@ -105,8 +112,19 @@ impl PartialChecker {
         Self { parts }
     }
 
-    /// Checks a batch. Blocks are given to `on_block` as soon as they are scored, each once.
-    pub fn check(&mut self, batch: &[Partial], now: Timestamp, on_block: &mut dyn FnMut(SolvedSpace)) -> Checked {
+    /// Returns how many partials are best checked together.
+    pub fn batch(&self) -> usize {
+        SCORED_EACH * self.parts.hash.len()
+    }
+
+    /// Checks a batch. What meets a block's target is given to `on_block` as soon as it is scored, once, which tells whether it goes out as one; where
+    /// it does not, it is worth a share like others.
+    pub fn check(
+        &mut self,
+        batch: &[Partial],
+        now: Timestamp,
+        on_block: &mut dyn FnMut(SolvedSpace) -> bool,
+    ) -> Checked {
         let mut checked = Checked { outcomes: vec![UNJUDGED; batch.len()], troubles: Vec::new() };
         match self.found(batch, &mut checked.outcomes, on_block) {
             Ok(found) => {
@@ -128,7 +146,7 @@ impl PartialChecker {
         &mut self,
         batch: &'b [Partial],
         outcomes: &mut [Outcome],
-        on_block: &mut dyn FnMut(SolvedSpace),
+        on_block: &mut dyn FnMut(SolvedSpace) -> bool,
     ) -> Result<Vec<Found<'b>>, Box<Trouble>> {
         let mut found = self.held(batch, outcomes)?;
         let scores = self.scores(&found).map_err(|fault| Box::new(Trouble::SandboxFault(fault)))?;
@@ -139,7 +157,7 @@ impl PartialChecker {
             found.seen = (found.meets || found.is_block).then(|| job.see(found.scored));
             if found.is_block && found.seen != Some(Err(Refusal::Duplicate)) {
                 let (job, id, block) = (Arc::clone(job), found.view.id, job.template.block(&found.header));
-                on_block(SolvedSpace { job, account: *account, worker: *worker, id, block });
+                found.is_block = on_block(SolvedSpace { job, account: *account, worker: *worker, id, block });
             }
         }
         Ok(found)
@@ -194,17 +212,24 @@ impl PartialChecker {
         Ok(held)
     }
 
-    /// Scores: at once where all inputs have one length, as those of one chain have.
+    /// Scores, on as many threads as there is enough to do for.
     fn scores(&mut self, found: &[Found<'_>]) -> Result<Vec<Hash256>, Fault> {
-        let hash = &mut self.parts.hash;
-        let Some(each) = found.first().map(|found| found.view.pow.bytes.len()) else { return Ok(Vec::new()) };
-        if found.iter().any(|found| found.view.pow.bytes.len() != each) {
-            return found.iter().map(|found| hash.digest(&found.view.pow.bytes)).collect();
+        let threads = found.len().div_ceil(SCORED_MIN).clamp(1, self.parts.hash.len().max(1));
+        let parts = found.chunks(found.len().div_ceil(threads).max(1));
+        if threads == 1 {
+            return parts
+                .zip(&mut self.parts.hash)
+                .try_fold(Vec::new(), |_, (part, hash)| scores_of(&mut **hash, part));
         }
-        let inputs: Vec<u8> = found.iter().flat_map(|found| found.view.pow.bytes.iter().copied()).collect();
-        let mut digests = Vec::with_capacity(found.len());
-        hash.digest_many(&inputs, each, &mut digests)?;
-        if digests.len() == found.len() { Ok(digests) } else { Err(short("digest-many", digests.len(), found.len())) }
+        thread::scope(|scope| {
+            let parts = parts.zip(&mut self.parts.hash);
+            let started: Vec<_> = parts.map(|(part, hash)| scope.spawn(|| scores_of(&mut **hash, part))).collect();
+            let mut scores = Vec::with_capacity(found.len());
+            for part in started {
+                scores.extend(part.join().unwrap_or_else(|_| Err(short("digest-many", 0, found.len())))?);
+            }
+            Ok(scores)
+        })
     }
 
     /// Asks the validator, and draws the conclusion for each.
@@ -246,6 +271,18 @@ impl PartialChecker {
             false => Err(short("judge-many", judgements.len(), claims.len())),
         }
     }
+}
+
+/// Scores: at once where all inputs have one length, as those of one chain have.
+fn scores_of(hash: &mut dyn HashEngine, found: &[Found<'_>]) -> Result<Vec<Hash256>, Fault> {
+    let Some(each) = found.first().map(|found| found.view.pow.bytes.len()) else { return Ok(Vec::new()) };
+    if found.iter().any(|found| found.view.pow.bytes.len() != each) {
+        return found.iter().map(|found| hash.digest(&found.view.pow.bytes)).collect();
+    }
+    let inputs: Vec<u8> = found.iter().flat_map(|found| found.view.pow.bytes.iter().copied()).collect();
+    let mut digests = Vec::with_capacity(found.len());
+    hash.digest_many(&inputs, each, &mut digests)?;
+    if digests.len() == found.len() { Ok(digests) } else { Err(short("digest-many", digests.len(), found.len())) }
 }
 
 /// Takes out of the jobs' memory what a batch that was not judged put there.

@@ -50,8 +50,8 @@ pub enum Step {
     Tell(Vec<Answer>),
     /// Make the proof for the lowest score.
     Prove(Arc<Asked>, Leader),
-    /// Make the proof for a score that a pool counts.
-    ProveShare(Arc<Asked>, Leader),
+    /// Make the proofs for scores that a pool counts.
+    ProveShares(Vec<(Arc<Asked>, Leader)>),
     /// Wait until something changes, or until then.
     Wait(Option<Instant>),
 }
@@ -331,8 +331,8 @@ impl Barn {
         self.untold.push_back(answer);
     }
 
-    /// Returns what the desk does next.
-    pub fn step(&mut self, now: Instant) -> Step {
+    /// Returns what the desk does next. It makes so many proofs of shares at once.
+    pub fn step(&mut self, now: Instant, proving: usize) -> Step {
         if !self.untold.is_empty() {
             return Step::Tell(self.untold.drain(..).collect());
         }
@@ -340,11 +340,10 @@ impl Barn {
             return Step::Prove(asked, leader);
         }
         // A block waits for no share, and what is asked now for nothing that was asked before.
-        let order = |(_, (asked, share)): &(usize, &(Arc<Asked>, Leader))| (Reverse(asked.number), share.scored.score);
-        let first = self.shares.iter().enumerate().min_by_key(order);
-        if let Some((place, _)) = first {
-            let (asked, share) = self.shares.swap_remove(place);
-            return Step::ProveShare(asked, share);
+        if !self.shares.is_empty() {
+            self.shares.sort_by_key(|(asked, share)| (Reverse(asked.number), share.scored.score));
+            let rest = self.shares.split_off(proving.clamp(1, self.shares.len()));
+            return Step::ProveShares(std::mem::replace(&mut self.shares, rest));
         }
         let Some(round) = &self.round else { return Step::Wait(None) };
         let leader = round.leader();

@@ -1,5 +1,6 @@
 //! Scores leaves and nonces of one question, and makes again what may win.
 
+use super::Engines;
 use super::question::{EngineFactory, Question, Scoring};
 use crate::collection::Plot;
 use crate::error::Problem;
@@ -22,7 +23,7 @@ pub struct Scored {
 
 /// What scores under one challenge.
 pub struct Scorer<'e> {
-    pub engine: &'e dyn SpaceEngine,
+    pub engines: &'e Engines,
     pub question: &'e Question,
     /// Instances of the hash plugin that no thread uses at the moment.
     pub instances: &'e Mutex<Vec<Box<dyn HashEngine>>>,
@@ -34,10 +35,11 @@ impl Scorer<'_> {
         let challenge = &self.question.challenge.challenge;
         let found = match (plot, &self.question.scoring) {
             (Plot::Hard(_), _) => {
-                best_of(self.engine, &challenge.0, bytes).map(|(place, quality)| (place, score_of(quality)))
+                best_of(&*self.engines.scan, &challenge.0, bytes).map(|(place, quality)| (place, score_of(quality)))
             }
             (Plot::Plain(_), Scoring::Native(hash)) => self
-                .engine
+                .engines
+                .scan
                 .best_leaf(*hash, &challenge.0, bytes)
                 .map(|BestLeaf { index, score }| (index as u64, U256::from_le_bytes(score))),
             (Plot::Plain(_), Scoring::Plugin(factory)) => self.by_plugin(factory, challenge, bytes)?,
@@ -86,7 +88,7 @@ impl Scorer<'_> {
     pub fn check_leaf(&self, plot: &Plot, entry: u64, leaf: &[u8]) -> Result<(), Problem> {
         let Plot::Plain(plot) = plot else { return Ok(()) };
         let mut made = [0; LEAF_BYTES];
-        self.engine.leaves(&plot.header().id(), entry, &mut made);
+        self.engines.scan.leaves(&plot.header().id(), entry, &mut made);
         if made == leaf {
             Ok(())
         } else {
@@ -102,7 +104,7 @@ impl Scorer<'_> {
         match whole {
             Plot::Plain(plot) => {
                 let header = plot.header();
-                let proof = plot.prove(self.engine, scored.entry)?;
+                let proof = plot.prove(&*self.engines.scan, scored.entry)?;
                 // What was scored came over the bus once before.
                 if self.best(whole, scored.entry, &proof.leaf)? != Some(scored) {
                     return Err(Problem::Wrong { what: "leaves", offset: header.layout().leaf(scored.entry) });
@@ -120,11 +122,12 @@ impl Scorer<'_> {
                 let name = plot.name();
                 let nonce = name.start + scored.entry;
                 let challenge = &self.question.challenge.challenge;
-                let lanes = self.engine.lanes();
+                let engine = &*self.engines.single;
+                let lanes = engine.lanes();
                 let mut made = vec![0; lanes * NONCE_BYTES];
-                self.engine.nonces(name.account, nonce, &mut made);
+                engine.nonces(name.account, nonce, &mut made);
                 let at = usize::try_from(scoop_of(challenge)).expect("one of 4,096") * lanes * SCOOP_BYTES;
-                let again = best_of(self.engine, &challenge.0, &made[at..at + SCOOP_BYTES]);
+                let again = best_of(engine, &challenge.0, &made[at..at + SCOOP_BYTES]);
                 if again.is_some_and(|(_, quality)| score_of(quality) == scored.score) {
                     Ok(PlotPlace::Hard { nonce })
                 } else {

@@ -1,5 +1,6 @@
 //! The threads of a farm: a scout that looks into folders, scanners that read and score, and a desk that makes proofs and tells.
 
+use super::Engines;
 use super::answer::Answer;
 use super::barn::{Barn, Seen, Step};
 use super::round::{Asked, Disk, Job, Leader};
@@ -7,8 +8,8 @@ use super::score::{Scored, Scorer};
 use crate::collection::{Collection, Plot};
 use crate::error::Problem;
 use adit_primitives::contract::space::{PlotPlace, scoop_of};
-use adit_primitives::space::SpaceEngine;
 use std::io;
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +18,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
+
+/// The most proofs of shares that are made at once.
+const PROVING_MAX: usize = 16;
 
 /// What lies in the folders, and on which disks.
 pub struct Finding {
@@ -32,7 +36,9 @@ pub struct Shared {
     changed: Condvar,
     /// The number of the question at hand: scans look at it between reads.
     pub current: AtomicU64,
-    pub engine: Arc<dyn SpaceEngine>,
+    pub engines: Engines,
+    /// How many proofs of shares are made at once.
+    proving: usize,
 }
 
 impl Finding {
@@ -46,8 +52,9 @@ impl Finding {
 }
 
 impl Shared {
-    pub fn new(barn: Barn, engine: Arc<dyn SpaceEngine>) -> Self {
-        Self { barn: Mutex::new(barn), changed: Condvar::new(), current: AtomicU64::new(0), engine }
+    pub fn new(barn: Barn, engines: Engines) -> Self {
+        let proving = thread::available_parallelism().map_or(1, NonZero::get).min(PROVING_MAX);
+        Self { barn: Mutex::new(barn), changed: Condvar::new(), current: AtomicU64::new(0), engines, proving }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Barn> {
@@ -111,7 +118,7 @@ pub fn scout(shared: &Shared) {
 pub fn desk(shared: &Shared, mut tell: impl FnMut(Answer)) {
     let mut barn = shared.lock();
     loop {
-        match barn.step(Instant::now()) {
+        match barn.step(Instant::now(), shared.proving) {
             Step::Wait(_) if barn.is_closing => return,
             Step::Wait(until) => barn = shared.wait(barn, until),
             Step::Tell(answers) => {
@@ -126,19 +133,34 @@ pub fn desk(shared: &Shared, mut tell: impl FnMut(Answer)) {
                 barn.proved(&asked, &leader, place);
                 shared.wake();
             }
-            Step::ProveShare(asked, share) => {
+            Step::ProveShares(shares) => {
                 drop(barn);
-                let place = prove(shared, &asked, &share);
+                let places = prove_all(shared, &shares);
                 barn = shared.lock();
-                barn.proved_share(&asked, &share, place);
+                for ((asked, share), place) in shares.iter().zip(places) {
+                    barn.proved_share(asked, share, place);
+                }
                 shared.wake();
             }
         }
     }
 }
 
+/// Makes proofs at once, where each takes a while: those of plain plots do not.
+fn prove_all(shared: &Shared, shares: &[(Arc<Asked>, Leader)]) -> Vec<Result<PlotPlace, Problem>> {
+    let prove_one = |(asked, share): &(Arc<Asked>, Leader)| prove(shared, asked, share);
+    let is_hard = |(_, share): &(Arc<Asked>, Leader)| matches!(&*share.entrant.plot, Plot::Hard(_));
+    if shares.len() < 2 || !shares.iter().all(is_hard) {
+        return shares.iter().map(prove_one).collect();
+    }
+    thread::scope(|scope| {
+        let started: Vec<_> = shares.iter().map(|share| scope.spawn(|| prove_one(share))).collect();
+        started.into_iter().map(|proof| proof.join().unwrap_or(Err(Problem::Panic))).collect()
+    })
+}
+
 fn prove(shared: &Shared, asked: &Asked, leader: &Leader) -> Result<PlotPlace, Problem> {
-    let scorer = Scorer { engine: &*shared.engine, question: &asked.question, instances: &asked.instances };
+    let scorer = Scorer { engines: &shared.engines, question: &asked.question, instances: &asked.instances };
     let prove = || scorer.prove(&leader.entrant.plot, leader.scored, leader.entrant.registered);
     catch_unwind(AssertUnwindSafe(prove)).unwrap_or(Err(Problem::Panic))
 }
@@ -169,7 +191,7 @@ fn scan(shared: &Shared, job: &Job) -> Result<Seen, Problem> {
     if job.is_first {
         plot.again(&job.entrant.path)?;
     }
-    let scorer = Scorer { engine: &*shared.engine, question: &asked.question, instances: &asked.instances };
+    let scorer = Scorer { engines: &shared.engines, question: &asked.question, instances: &asked.instances };
     let (entries, failure, lowest) = (AtomicU64::new(0), Mutex::new(None), Mutex::new(None));
     let look = |first: u64, bytes: &[u8]| -> Result<(), Problem> {
         let scored = scorer.best(plot, first, bytes)?;

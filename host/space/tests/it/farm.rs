@@ -3,12 +3,13 @@
 mod threads;
 
 use super::{engine, flip};
+use adit_kernels::space::Baseline;
 use adit_kernels::{NativeEngine, candidates};
 use adit_primitives::contract::space::{Challenge, PlotKind, PlotPlace, Registration, scoop_of};
 use adit_primitives::space::{NONCE_BYTES, SCOOP_BYTES, ScoreHash, SpaceEngine, account, leaf, root_of};
 use adit_primitives::{Hash256, Height, Target, Timestamp, U256};
 use adit_space::error::Problem;
-use adit_space::farm::{Answer, Best, Finished, Question, Scoring, Settings};
+use adit_space::farm::{Answer, Best, Engines, Finished, Question, Scoring, Settings};
 use adit_space::hard::Name;
 use adit_space::plain::format::HEADER_BYTES;
 use adit_space::plain::{Order, PlainPlot, make};
@@ -70,7 +71,8 @@ impl World {
 
     fn start_with(&mut self, settings: Settings, engine: Arc<dyn SpaceEngine>) {
         let (tell, answers) = channel();
-        self.farm = Some(Farm::start(settings, engine, move |answer| _ = tell.send(answer)).unwrap());
+        let engines = Engines { scan: engine, single: Arc::new(Baseline) };
+        self.farm = Some(Farm::start(settings, engines, move |answer| _ = tell.send(answer)).unwrap());
         self.answers = Some(answers);
     }
 
@@ -290,6 +292,39 @@ fn shares_of_hard_plots_are_made_again_too() {
     };
     let Some(PlotPlace::Hard { nonce }) = share.place else { panic!("{share:?}") };
     assert!((7..7 + engine().lanes() as u64).contains(&nonce) && share.wins, "the target lets everything win");
+}
+
+#[test]
+fn shares_of_hard_plots_that_wait_together_are_each_told_once() {
+    let mut world = World::new(2);
+    let starts = [7, 1_000];
+    let plots = [0, 1].map(|folder| world.hard(folder, KEYS[0], starts[folder]));
+    // Some scoops of one file rot: what was scored there is not what its account gives.
+    let challenge = [9; 32];
+    let name: Name = plots[1].file_name().unwrap().to_str().unwrap().parse().unwrap();
+    flip(&plots[1], name.at(scoop_of(&Hash256(challenge)).into(), 3));
+    world.start(world.settings());
+    let mut asked = question(PlotKind::Hard, challenge);
+    (asked.shares, asked.challenge.target) = (Some(Target::MAX), Target(U256::ZERO));
+    world.farm().ask(asked);
+    let lanes = engine().lanes() as u64;
+    let want: BTreeSet<u64> =
+        starts.iter().flat_map(|start| *start..start + lanes).filter(|nonce| *nonce != 1_003).collect();
+    let (mut told, mut wrong) = (BTreeSet::new(), 0);
+    while told.len() < want.len() || wrong == 0 {
+        match world.next() {
+            Answer::Share(share) => {
+                let Some(PlotPlace::Hard { nonce }) = share.place else { panic!("{share:?}") };
+                assert!(told.insert(nonce), "{nonce} is told twice");
+            }
+            Answer::Problem(problem) => {
+                assert!(matches!(problem.problem, Problem::Wrong { what: "scoops", .. }), "{problem}");
+                wrong += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!((told, wrong), (want, 1));
 }
 
 /// The words of a number, the lowest first.

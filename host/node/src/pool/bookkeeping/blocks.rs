@@ -69,9 +69,20 @@ impl Bookkeeping {
         }
     }
 
-    /// Notes a block, then brings it to the upstreams and into the books, both at once.
+    /// Takes a block that was just found; where it is refused, the one that waited for that, and so on.
     pub(super) async fn take(self: Arc<Self>, solved: Solved) {
-        let Solved { note, shares_end, hashed } = solved;
+        let mut next = Some(solved);
+        while let Some(solved) = next.take() {
+            let (id, rivals) = (solved.note.id(), solved.rivals.clone());
+            if !self.hand_in(solved).await {
+                next = rivals.and_then(|rivals| rivals.refused(id));
+            }
+        }
+    }
+
+    /// Notes a block, then brings it to the upstreams and into the books, both at once. Tells whether it was taken.
+    async fn hand_in(self: &Arc<Self>, solved: Solved) -> bool {
+        let Solved { note, shares_end, hashed, rivals: _ } = solved;
         let written = self.write(note.clone()).await;
         let waited = hashed.elapsed();
         let (id, (height, found, bytes)) = (note.id(), note.parts());
@@ -81,7 +92,7 @@ impl Bookkeeping {
             tracing::info!(block = %id, height = height.0, ?waited, "the pool found a block");
             self.book(note, written, shares_end).await;
         });
-        self.deliver(id, found, &bytes, answer).await;
+        self.deliver(id, found, &bytes, answer).await
     }
 
     /// Writes a note. Without one the block goes on its way all the same.
@@ -135,21 +146,21 @@ impl Bookkeeping {
         }
     }
 
-    /// Hands a block in until what becomes of it is known and booked. `answer` is the first one.
+    /// Hands a block in until what becomes of it is known and booked, and tells whether it was taken. `answer` is the first one.
     async fn deliver(
         self: &Arc<Self>,
         id: BlockId,
         found: Timestamp,
         block: &Arc<[u8]>,
         mut answer: Result<Verdict, UpstreamError>,
-    ) {
+    ) -> bool {
         let (mut pause, mut told) = (SUBMIT_PAUSE, false);
         loop {
             let open = match &answer {
                 Ok(Verdict::Refused { silent, reason }) if self.may_yet_be_taken(*silent, found) => {
                     Some(reason.clone())
                 }
-                Ok(verdict) if self.take_verdict(id, verdict).await => return,
+                Ok(verdict) if self.take_verdict(id, verdict).await => return matches!(verdict, Verdict::Taken),
                 Ok(_) => None,
                 Err(error) => Some(error.to_string()),
             };

@@ -1,10 +1,11 @@
 //! The thread that checks farmers' proofs, and keeps those that count.
 //!
-//! They are few beside hashed shares, and each is dear: one thread takes what waits together, so that the sandbox scores in lanes. A proof is answered
-//! when it is in the log and would survive `kill -9`, not before; a block leaves for the upstream the moment it is scored.
+//! They are few beside hashed shares, and each is dear: what waits together is scored together, so that the sandbox's lanes are full, on several threads where that
+//! is enough to do for them. What answers the challenge that stands comes first. A proof is answered when it is in the log and would survive `kill -9`, not before; a block leaves for the upstream the moment it is scored.
 
 use super::super::checking::{Solved, Warden};
 use super::super::solved::Note;
+use super::rivals::Rivals;
 use crate::clock::Clock;
 use adit_pool::work::log::{NewShare, ShareLog};
 use adit_pool::work::partial::{Partial, PartialChecker};
@@ -20,8 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 /// Proofs that may wait. Who finds no room waits with its request.
 const WAITING_MAX: usize = 1_024;
 
-/// Proofs that are taken up at once.
-const BATCH_MAX: usize = 64;
+/// The most late proofs that are checked together: what comes in time waits for no more than these.
+const LATE_AT_ONCE: usize = 4;
 
 /// A partial proof, with what its answer needs.
 pub struct Handed {
@@ -64,19 +65,30 @@ impl FarmersThread {
 
 impl FarmersChecking {
     fn run(mut self, mut handed: mpsc::Receiver<Handed>) {
-        while let Some(first) = handed.blocking_recv() {
-            let mut batch = vec![first];
-            while batch.len() < BATCH_MAX
+        let (rivals, mut waiting) = (Arc::default(), Vec::new());
+        loop {
+            if waiting.is_empty() {
+                let Some(first) = handed.blocking_recv() else { return };
+                waiting.push(first);
+            }
+            while waiting.len() < WAITING_MAX
                 && let Ok(next) = handed.try_recv()
             {
-                batch.push(next);
+                waiting.push(next);
             }
-            self.take(batch);
+            let now = (self.clock)();
+            let stale_ms = |handed: &Handed| handed.partial.job.stale_ms(now);
+            // Who gave up waiting is credited for nothing, and what is late is hardly a block.
+            waiting.retain(|handed| !handed.reply.is_closed() || stale_ms(handed) == 0);
+            let batch = newest_first(&mut waiting, self.checker.batch(), stale_ms);
+            if !batch.is_empty() {
+                self.take(batch, &rivals);
+            }
         }
     }
 
     /// Checks a batch, writes what counts, then answers.
-    fn take(&mut self, batch: Vec<Handed>) {
+    fn take(&mut self, batch: Vec<Handed>, rivals: &Arc<Rivals>) {
         let now = (self.clock)();
         let (mut partials, mut askers) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for Handed { partial, origin, user, connection, reply } in batch {
@@ -87,11 +99,17 @@ impl FarmersChecking {
         let mut checked = self.checker.check(&partials, now, &mut |block| {
             let (sender, shares_end) = oneshot::channel();
             blocks.push(sender);
-            let (note, hashed) = (Note::of_space(&block, now), Instant::now());
+            let (parent, note) = (block.job.template.previous, Note::of_space(&block, now));
+            let found = Solved { note, shares_end, hashed: Instant::now(), rivals: None };
+            let Some(out) = rivals.enter(parent, found) else {
+                tracing::info!(block = %block.id, "a win is a share alone: a block of the pool's on the same parent is out");
+                return false;
+            };
             // Without anyone to take it the pool is at its end, and the find is in this log line alone.
-            if solved.send(Solved { note, shares_end, hashed }).is_err() {
+            if solved.send(out).is_err() {
                 tracing::error!(block = %block.id, "a block was won while the pool ended");
             }
+            true
         });
         for trouble in &checked.troubles {
             self.warden.metrics.troubles.inc();
@@ -139,5 +157,45 @@ impl FarmersChecking {
             let lost = outcomes.iter_mut().filter(|outcome| counts(outcome));
             lost.for_each(|outcome| *outcome = Outcome::Refused(Refusal::Unjudged));
         }
+    }
+}
+
+/// Takes up to `most` out of what answers the challenge that stands, in the order in which it came, and a few of what comes late, the latest first. Where
+/// more comes than can be checked, something counts: in the order of arrival everything would be late in the end, and so it would where many late ones
+/// kept the next challenge's waiting.
+fn newest_first<T>(waiting: &mut Vec<T>, most: usize, stale_ms: impl Fn(&T) -> u64) -> Vec<T> {
+    waiting.sort_by_key(&stale_ms);
+    let in_time = waiting.iter().take_while(|next| stale_ms(next) == 0).count();
+    let late: Vec<T> = waiting.drain(in_time..waiting.len().min(in_time + LATE_AT_ONCE)).collect();
+    waiting.drain(..in_time.min(most)).chain(late).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newest_first;
+
+    #[test]
+    fn what_answers_the_challenge_that_stands_is_checked_before_what_comes_late() {
+        let mut waiting: Vec<u64> = vec![900, 0, 20, 0, 901, 0, 30, 500];
+        let mut next = |most| newest_first(&mut waiting, most, |stale_ms| *stale_ms);
+        assert_eq!(next(2), [0, 0, 20, 30, 500, 900]);
+        assert_eq!(next(2), [0, 901]);
+        assert!(next(2).is_empty());
+    }
+
+    #[test]
+    fn each_is_taken_in_the_order_in_which_it_came() {
+        let mut waiting = vec![("a", 0), ("late", 9), ("b", 0), ("later", 9), ("c", 0)];
+        let mut next = |most| -> Vec<&str> {
+            newest_first(&mut waiting, most, |(_, stale_ms)| *stale_ms).into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!((next(2), next(2)), (vec!["a", "b", "late", "later"], vec!["c"]));
+    }
+
+    #[test]
+    fn what_comes_late_is_checked_a_few_at_a_time() {
+        let mut waiting: Vec<u64> = (1..=10).rev().collect();
+        let mut next = || newest_first(&mut waiting, 64, |stale_ms| *stale_ms);
+        assert_eq!((next(), next(), next()), (vec![1, 2, 3, 4], vec![5, 6, 7, 8], vec![9, 10]));
     }
 }

@@ -141,10 +141,15 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self::with(Rules::default(), Scores::default(), Some(ShareVerdict::Accept))
+        Self::scored_by(1)
     }
 
-    fn with(rules: Rules, scores: Scores, verdict: Option<ShareVerdict>) -> Self {
+    fn scored_by(engines: usize) -> Self {
+        let scores = (0..engines).map(|_| Scores::default()).collect();
+        Self::with(Rules::default(), scores, ACCEPTS)
+    }
+
+    fn with(rules: Rules, scores: Vec<Scores>, verdict: Option<ShareVerdict>) -> Self {
         let (rules, book) = (Arc::new(rules), SpaceBook::new(RULES, 1));
         let limits = WorkerRules { workers_max: 10, idle_ms: 1_000, shares_per_second: 100 };
         let workers = Arc::new(Workers::new(limits));
@@ -152,7 +157,7 @@ impl World {
         let checker = PartialChecker::new(PartialParts {
             workers: Arc::clone(&workers),
             rules: Arc::clone(&rules) as Arc<dyn RulesEngine>,
-            hash: Box::new(scores),
+            hash: scores.into_iter().map(|scores| Box::new(scores) as Box<dyn HashEngine>).collect(),
             validator: Box::new(Validator(verdict)),
         });
         Self { book, rules, workers, checker, blocks: Vec::new() }
@@ -160,7 +165,10 @@ impl World {
 
     fn check(&mut self, batch: &[Partial]) -> Checked {
         let blocks = &mut self.blocks;
-        self.checker.check(batch, NOW, &mut |block| blocks.push(block))
+        self.checker.check(batch, NOW, &mut |block| {
+            blocks.push(block);
+            true
+        })
     }
 
     #[track_caller]
@@ -203,6 +211,7 @@ impl World {
     }
 }
 
+const ACCEPTS: Option<ShareVerdict> = Some(ShareVerdict::Accept);
 const COUNTS: Outcome = Outcome::Accepted { is_block: false };
 
 #[test]
@@ -245,6 +254,52 @@ fn a_block_leaves_once_and_whole_even_where_it_misses_the_share() {
     assert_eq!((solved.account, solved.worker), (AccountId(5), WorkerId(6)));
     let mut world = World::new();
     world.check_outcomes(&[world.block()], &[Outcome::Accepted { is_block: true }]);
+}
+
+#[test]
+fn a_batch_that_is_scored_by_several_counts_as_one_that_is_scored_by_one() {
+    let outcomes = |engines: usize, count: u64| {
+        let mut world = World::scored_by(engines);
+        let batch: Vec<Partial> = (0..count).map(|index| world.partial(index)).collect();
+        let checked = world.check(&batch);
+        assert_eq!((checked.troubles, checked.outcomes.len() as u64), (vec![], count));
+        let blocks: Vec<BlockId> = world.blocks.iter().map(|block| block.id).collect();
+        (checked.outcomes, blocks)
+    };
+    for count in [1, 3, 4, 5, 8, 9, 12, 13, 100] {
+        assert_eq!(outcomes(3, count), outcomes(1, count), "{count}");
+    }
+    assert!(!outcomes(3, 100).1.is_empty(), "blocks are among them");
+}
+
+#[test]
+fn scores_that_are_missing_anywhere_judge_nothing() {
+    let mut world = World::with(Rules::default(), vec![Scores::default(), Scores { short: true }], ACCEPTS);
+    let batch: Vec<Partial> = (0..20).map(|index| world.partial(index)).collect();
+    let Checked { outcomes, troubles } = world.check(&batch);
+    assert_eq!((outcomes, troubles.len()), (vec![UNJUDGED; 20], 1));
+}
+
+#[test]
+fn a_block_that_is_not_let_out_counts_as_a_share() {
+    let mut world = World::new();
+    let (block, target) = (world.block(), sample(1).challenge.target.0);
+    let second = world.search(2, |score| *score <= target).remove(1);
+    let mut offered = Vec::new();
+    let mut check = |partial: Partial, out: bool| {
+        let checked = world.checker.check(&[partial], NOW, &mut |block| {
+            offered.push(block.id);
+            out
+        });
+        assert!(checked.troubles.is_empty());
+        checked.outcomes[0]
+    };
+    assert_eq!(check(block.clone(), true), Outcome::Accepted { is_block: true });
+    assert_eq!(check(second.clone(), false), COUNTS);
+    // Neither counts again.
+    assert_eq!(check(block, true), Outcome::Refused(Refusal::Duplicate));
+    assert_eq!(check(second, true), Outcome::Refused(Refusal::Duplicate));
+    assert_eq!(offered.len(), 2);
 }
 
 #[test]
@@ -296,7 +351,7 @@ fn what_could_not_be_judged_may_come_again() {
         (Rules::default(), Scores::default(), None, false),
         (Rules::default(), Scores::default(), Some(ShareVerdict::Policy), true),
     ] {
-        let mut world = World::with(rules, scores, verdict);
+        let mut world = World::with(rules, vec![scores], verdict);
         let share = world.shares(1).remove(0);
         let Checked { outcomes, troubles } = world.check(std::slice::from_ref(&share));
         let want = if remembered { Refusal::Policy } else { Refusal::Unjudged };
