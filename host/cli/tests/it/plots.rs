@@ -83,3 +83,41 @@ fn what_cannot_be_made_is_refused_with_the_reason() {
     let left = std::fs::read_dir(place.path("p")).map_or(0, Iterator::count);
     assert_eq!(left, 0);
 }
+
+/// Returns the first number of each row of a section of `adit bench space`.
+#[track_caller]
+fn figures(said: &str, section: &str) -> Vec<u64> {
+    let mut lines = said.lines().skip_while(|line| !line.starts_with(section));
+    assert!(lines.next().is_some(), "{section} is not said: {said}");
+    let number = |word: &str| word.replace(',', "").parse().ok();
+    // What a row is called may begin with a number: `1000 plots found and opened in 23 ms`.
+    let of_row = |line: &str| line.split_whitespace().filter_map(number).next_back();
+    lines.take_while(|line| line.starts_with("  ")).filter_map(of_row).collect()
+}
+
+#[test]
+fn what_space_takes_is_measured_in_every_section_and_leaves_no_plots_behind() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("plots")).unwrap();
+    let said = place.succeed(&["bench", "space", "--rounds", "1", "--size", "2MiB", "--dir", "plots"]);
+    let of_engines =
+        ["plain leaves made", "scores by SHA-256", "scores by BLAKE3", "PoC2 nonces made", "PoC2 scoops scanned"];
+    for section in of_engines {
+        let speeds = figures(&said, section);
+        assert!(speeds.len() >= 2 && speeds.iter().all(|speed| *speed > 0), "{section}: {said}");
+    }
+    let on_disk = figures(&said, "a plain plot of 2,097,152 bytes");
+    assert_eq!(on_disk.len(), 7, "{said}");
+    let judged = figures(&said, "blocks judged in the sandbox");
+    assert!(said.contains("us alone") && judged == [16, 16], "{said}");
+    assert_eq!(std::fs::read_dir(place.path("plots")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_an_attacker_without_plots_stands_for_is_measured() {
+    let said = Place::new().succeed(&["bench", "space", "--attack", "--rounds", "1", "--block-time", "60"]);
+    let makes = figures(&said, "what one core without a plot stands for, 60 seconds between blocks");
+    let replaces = figures(&said, "what it replaces");
+    assert_eq!((makes.len(), replaces.len()), (2, 2), "{said}");
+    assert!(makes.iter().chain(&replaces).all(|figure| *figure > 0), "{said}");
+}

@@ -305,8 +305,9 @@ pub fn worthless_headers(count: usize) -> Vec<Vec<u8>> {
     while headers.len() < count {
         let time = Timestamp::from_millis(below.time.to_millis() + 10_000);
         let draft = Draft { parents: vec![below.id], bits: below.bits, time, body_root: Hash256::default() };
-        let Template { header, target, .. } = rules.encode(&draft).unwrap();
-        let sealed = (0..).map(|nonce| rules.seal(&header, nonce, 0).unwrap());
+        let Template { header, pow, target } = rules.encode(&draft).unwrap();
+        let rolled = u32::from_le_bytes(*pow.bytes[pow.roll_offset as usize..].first_chunk().unwrap());
+        let sealed = (0..).map(|nonce| rules.seal(&header, nonce, rolled).unwrap());
         let missed = |header: &Vec<u8>| !target.is_met_by(&sha256d(&rules.decode(header).unwrap().pow.bytes));
         headers.push(sealed.into_iter().find(missed).unwrap());
         below = rules.decode(headers.last().unwrap()).unwrap();

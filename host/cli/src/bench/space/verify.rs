@@ -12,7 +12,7 @@ use adit_primitives::contract::space::{
 use adit_primitives::engine::{HashEngine, RulesEngine, SharedView};
 use adit_primitives::space::{leaf, plot_id, root_of};
 use adit_primitives::{Hash256, Height, Timestamp};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
 
 /// Headers of a batch: as many as lanes are filled with.
@@ -31,15 +31,20 @@ const KINDS: [(PlotKind, &str, &str); 2] = [(PlotKind::Plain, "plain", "sha256")
 pub fn print(rounds: u16, sandbox: &Arc<Sandbox>) -> Result<()> {
     println!("\nblocks judged in the sandbox");
     for (kind, name, hash) in KINDS {
-        let rules: Arc<dyn RulesEngine> = Arc::new(sandbox.load(&source("proof-of-space")?)?.rules(&config(name))?);
-        let hash = sandbox.load(&source(hash)?)?;
-        let headers = win(kind, &rules, &mut hash.hash("{}")?)?;
+        let (rules, hash) = plugins(sandbox, name, hash)?;
+        let headers = win(kind, &rules, &mut hash.hash("{}")?, BATCH)?;
         let alone = (0..rounds).map(|_| judged(&rules, &hash, &headers[..1])).collect::<Result<_>>()?;
         let together = (0..rounds).map(|_| judged(&rules, &hash, &headers)).collect::<Result<_>>()?;
         let (alone, together) = (grouped(median(alone)), grouped(median(together)));
         println!("  {name:<12} {alone:>14} us alone {together:>10} us each of {BATCH}");
     }
     Ok(())
+}
+
+/// Loads the rules of one kind of plots, and the hash plugin that scores them.
+fn plugins(sandbox: &Arc<Sandbox>, leaf: &str, hash: &str) -> Result<(Arc<dyn RulesEngine>, Plugin)> {
+    let rules = sandbox.load(&source("proof-of-space")?)?.rules(&config(leaf))?;
+    Ok((Arc::new(rules), sandbox.load(&source(hash)?)?))
 }
 
 fn config(leaf: &str) -> String {
@@ -51,22 +56,26 @@ fn config(leaf: &str) -> String {
 }
 
 /// Returns the microseconds of CPU time that each header takes above a chain's genesis.
+///
+/// # Errors
+/// Where one of them is not accepted: what it takes to refuse a header is another figure.
 fn judged(rules: &Arc<dyn RulesEngine>, hash: &Plugin, headers: &[Vec<u8>]) -> Result<u64> {
     let mut chain = HeaderChain::from_genesis(Arc::clone(rules), Box::new(hash.hash("{}")?))?;
     let start = cpu_time();
     let taken = chain.append(headers)?;
-    let spent = cpu_time().saturating_sub(start).as_micros() / taken.max(1) as u128;
-    Ok(u64::try_from(spent).unwrap_or(u64::MAX))
+    let spent = cpu_time().saturating_sub(start);
+    ensure!(taken == headers.len() && taken > 0, "{taken} of {} headers were new", headers.len());
+    Ok(u64::try_from(spent.as_micros() / taken as u128).unwrap_or(u64::MAX))
 }
 
 /// Wins a run of headers above the genesis, as a farmer would whose plots hold whatever is asked for.
-fn win(kind: PlotKind, rules: &Arc<dyn RulesEngine>, hash: &mut dyn HashEngine) -> Result<Vec<Vec<u8>>> {
+fn win(kind: PlotKind, rules: &Arc<dyn RulesEngine>, hash: &mut dyn HashEngine, count: usize) -> Result<Vec<Vec<u8>>> {
     let genesis = rules.decode(&[rules.genesis()?])?.pop().context("a genesis decodes")??.id;
     let space = rules.space().context("the plugin says nothing on plots")?;
     let secret = SecretKey::from_bytes([7; 32])?;
     let mut chain = HeaderChain::from_genesis(Arc::clone(rules), Box::new(crate::plugin::NoWork))?;
-    let mut headers = Vec::with_capacity(BATCH);
-    while headers.len() < BATCH {
+    let mut headers = Vec::with_capacity(count);
+    while headers.len() < count {
         let view: SharedView = Arc::clone(chain.index()) as SharedView;
         let tip = chain.tip();
         let next = rules.next(&view, &[tip.id], None)??;
@@ -122,4 +131,26 @@ fn answer(kind: PlotKind, key: Hash256, asked: &Challenge, hash: &mut dyn HashEn
         });
     }
     bail!("no place meets a target that every other one meets")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_measured_are_headers_that_the_rules_accept() {
+        let sandbox = crate::sandbox::open().unwrap();
+        for (kind, name, hash) in KINDS {
+            let (rules, hash) = plugins(&sandbox, name, hash).unwrap();
+            let mut headers = win(kind, &rules, &mut hash.hash("{}").unwrap(), 2).unwrap();
+            assert!(judged(&rules, &hash, &headers).unwrap() > 0, "{name}");
+            // No figure is given for what is refused, or was there before.
+            let twice = [headers[0].clone(), headers[0].clone()];
+            assert!(judged(&rules, &hash, &twice).is_err(), "{name}");
+            let last = headers[1].last_mut().unwrap();
+            *last ^= 1;
+            let refused = judged(&rules, &hash, &headers).unwrap_err().to_string();
+            assert!(refused.contains("signature"), "{name}: {refused}");
+        }
+    }
 }
