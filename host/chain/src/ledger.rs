@@ -10,10 +10,11 @@
 //! destroyed: nobody gains by making others red.
 
 use crate::record::{self, SpentOutput, Undo};
+use crate::signed::{Foreseen, Signed};
 use crate::{Conflicts, LedgerRules, OutPoint, Output, Transaction};
 use adit_primitives::contract::{MergedBlock, Violation};
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
-use adit_primitives::{Amount, BlockId, Encode, Hash256, Height, TxId, canonical_struct};
+use adit_primitives::{Amount, BlockId, Encode, Height, TxId, canonical_struct};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,11 +70,20 @@ pub(crate) enum Failure<E> {
     Storage(StorageError),
 }
 
-/// The ledger's parameters with the chain that signatures are for.
+/// The ledger's parameters, and the signatures of its chain.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Law<'a> {
-    pub(crate) chain: &'a Hash256,
+    pub(crate) signed: &'a Signed,
     pub(crate) rules: &'a LedgerRules,
+}
+
+/// What a payment spends.
+pub(crate) struct Spending {
+    /// In the order of its inputs.
+    pub(crate) spent: Vec<Output>,
+    pub(crate) fee: Amount,
+    /// Whether the amounts are the same on every branch. What a coinbase pays is not, on a chain that cuts coinbases.
+    pub(crate) settled: bool,
 }
 
 /// The ledger as the storage has it.
@@ -105,8 +115,6 @@ pub(crate) struct Application<'a> {
     pub(crate) body: &'a [Transaction],
     /// The merge set in its order.
     pub(crate) merged: &'a [MergedBody<'a>],
-    /// Tells of a transaction's leaf whether its signatures have been checked before.
-    pub(crate) signed: &'a dyn Fn(&Hash256) -> bool,
 }
 
 /// A block of a merge set.
@@ -206,33 +214,41 @@ fn check_outputs(transaction: &Transaction, rules: &LedgerRules) -> Result<(), T
     }
 }
 
-/// Checks a well-formed payment against the outputs it spends, for a block of the given height. Returns what it spends and its fee.
-///
-/// `signed` says that the signatures were seen to hold. They are over the amounts spent, which on a chain that cuts coinbases are not the same on
-/// every branch: those are looked at again.
-pub(crate) fn check_payment(
+/// Checks a well-formed payment, but for its signatures, against the outputs it spends, for a block of the given height.
+pub(crate) fn check_spending(
     coins: &dyn Coins,
-    law: Law<'_>,
+    rules: &LedgerRules,
     transaction: &Transaction,
     height: Height,
-    signed: bool,
-) -> Result<(Vec<Unspent>, Amount), Failure<TransactionError>> {
+) -> Result<Spending, Failure<TransactionError>> {
+    let spent = spendable(coins, rules, transaction, height)?;
+    let fee = fee(transaction, &spent, rules)?;
+    let settled = rules.conflicts == Conflicts::RefuseBlock || !spent.iter().any(|unspent| unspent.coinbase);
+    Ok(Spending { spent: outputs_of(&spent), fee, settled })
+}
+
+/// Returns the outputs that a payment spends, in the order of its inputs.
+fn spendable(
+    coins: &dyn Coins,
+    rules: &LedgerRules,
+    transaction: &Transaction,
+    height: Height,
+) -> Result<Vec<Unspent>, Failure<TransactionError>> {
     let mut spent = Vec::with_capacity(transaction.inputs.len());
     for input in &transaction.inputs {
         let previous = input.previous;
         let unspent = coins.unspent(&previous)?.ok_or(TransactionError::Missing { previous })?;
-        let mature = Height(unspent.height.0.saturating_add(law.rules.coinbase_maturity));
+        let mature = Height(unspent.height.0.saturating_add(rules.coinbase_maturity));
         if unspent.coinbase && height < mature {
             return Err(TransactionError::Immature { previous, created: unspent.height, mature }.into());
         }
         spent.push(unspent);
     }
-    let fee = fee(transaction, &spent, law.rules)?;
-    let may_differ = law.rules.conflicts == Conflicts::SkipTransaction && spent.iter().any(|unspent| unspent.coinbase);
-    if !signed || may_differ {
-        check_signatures(law.chain, transaction, &spent)?;
-    }
-    Ok((spent, fee))
+    Ok(spent)
+}
+
+fn outputs_of(spent: &[Unspent]) -> Vec<Output> {
+    spent.iter().map(|unspent| unspent.output).collect()
 }
 
 fn fee(transaction: &Transaction, spent: &[Unspent], rules: &LedgerRules) -> Result<Amount, TransactionError> {
@@ -241,16 +257,6 @@ fn fee(transaction: &Transaction, spent: &[Unspent], rules: &LedgerRules) -> Res
         .ok_or(TransactionError::Sum)?;
     let outputs = transaction.output_sum().ok_or(TransactionError::Sum)?;
     inputs.checked_sub(outputs).ok_or(TransactionError::Overspent { inputs, outputs })
-}
-
-fn check_signatures(chain: &Hash256, transaction: &Transaction, spent: &[Unspent]) -> Result<(), TransactionError> {
-    let outputs: Vec<Output> = spent.iter().map(|unspent| unspent.output).collect();
-    let message = transaction.signature_hash(chain, &outputs);
-    let mut signed = std::iter::zip(&transaction.inputs, &outputs);
-    match signed.position(|(input, output)| !output.key.verifies(&message, &input.signature)) {
-        Some(index) => Err(TransactionError::Signature { index }),
-        None => Ok(()),
-    }
 }
 
 /// Checks that a block merges others only where the ledger can leave out what conflicts.
@@ -307,6 +313,7 @@ impl<'a> Overlay<'a> {
 
     /// Applies a block whose body is well-formed, after those that it merges. After a failure the overlay is worth nothing and must be dropped.
     pub(crate) fn apply(&mut self, law: Law<'_>, block: &Application<'_>) -> Result<(), Failure<Violation>> {
+        self.look_ahead(law, block)?;
         let mut undo = Undo::default();
         for merged in block.merged {
             let MergedBody { id, subsidy, body } = merged;
@@ -316,6 +323,25 @@ impl<'a> Overlay<'a> {
         self.apply_body(law, block, &own, &mut undo)?;
         self.batch.put(Table::Undo, block.id.to_bytes(), undo.to_bytes());
         self.batch.put(Table::Selected, record::height_key(block.height), block.id.to_bytes());
+        Ok(())
+    }
+
+    /// Has those signatures checked that nobody has seen yet and whose outputs exist already. What the block's own payments create is not among them.
+    fn look_ahead(&self, law: Law<'_>, block: &Application<'_>) -> Result<(), StorageError> {
+        let bodies = block.merged.iter().map(|merged| &*merged.body).chain([block.body]);
+        let mut foreseen = Vec::new();
+        for payment in bodies.flatten().filter(|transaction| !transaction.is_coinbase()) {
+            let leaf = payment.leaf();
+            if law.signed.knows(&leaf) {
+                continue;
+            }
+            match spendable(self, law.rules, payment, block.height) {
+                Ok(spent) => foreseen.push(Foreseen { payment, leaf, spent: outputs_of(&spent) }),
+                Err(Failure::Invalid(_)) => {}
+                Err(Failure::Storage(error)) => return Err(error),
+            }
+        }
+        law.signed.look_ahead(&foreseen);
         Ok(())
     }
 
@@ -402,8 +428,9 @@ impl<'a> Overlay<'a> {
         id: TxId,
         undo: &mut Undo,
     ) -> Result<Amount, Failure<TransactionError>> {
-        let signed = (block.signed)(&payment.leaf());
-        let (spent, fee) = check_payment(self, law, payment, block.height, signed)?;
+        let spent = spendable(self, law.rules, payment, block.height)?;
+        let fee = fee(payment, &spent, law.rules)?;
+        law.signed.check(payment, &outputs_of(&spent))?;
         for (input, was) in std::iter::zip(&payment.inputs, spent) {
             let change = self.changes.entry(input.previous).or_insert(Change { stored: Some(was), now: None });
             change.now = None;

@@ -7,7 +7,7 @@
 //!
 //! Reading order: [`key`], [`address`], [`transaction`] and [`block`] are the values; [`config`] what a node chooses; [`reachability`] which
 //! blocks lie in whose past; [`index`] the blocks in memory, as plugins see them; [`headers`] how headers are judged; [`ledger`] what a block
-//! does to the unspent outputs, and how that is undone; [`mempool`] what waits; [`checker`] says what a block shows by itself; [`chain`] ties them together; [`template`] is what miners work
+//! does to the unspent outputs, and how that is undone; [`signed`] which signatures were seen to hold; [`mempool`] what waits; [`checker`] says what a block shows by itself; [`chain`] ties them together; [`template`] is what miners work
 //! on; [`reader`] answers questions; [`payment`] makes transactions.
 
 pub mod address;
@@ -26,6 +26,7 @@ pub mod payment;
 pub mod reachability;
 pub mod reader;
 mod record;
+mod signed;
 pub mod template;
 pub mod transaction;
 mod waiting;

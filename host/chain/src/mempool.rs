@@ -13,7 +13,7 @@ pub(crate) mod selection;
 #[cfg(test)]
 mod tests;
 
-use crate::ledger::{Coins, Failure, Law, check_form, check_payment};
+use crate::ledger::{Coins, Failure, Law, Spending, check_form, check_spending};
 use crate::mempool::order::{EvictionKey, MiningKey, Rate, Sums};
 use crate::{MempoolLimits, OutPoint, Transaction, TransactionError, Unspent};
 use adit_primitives::storage::StorageError;
@@ -43,7 +43,6 @@ pub struct Pending {
 pub struct Mempool {
     limits: MempoolLimits,
     entries: HashMap<TxId, Entry>,
-    leaves: HashMap<Hash256, TxId>,
     spends: BTreeMap<OutPoint, TxId>,
     mining: BTreeMap<MiningKey, Mined>,
     eviction: BTreeMap<EvictionKey, TxId>,
@@ -108,7 +107,7 @@ pub(crate) struct Admitted {
 pub(crate) struct Offer {
     pub(crate) transaction: Transaction,
     pub(crate) since: Timestamp,
-    /// Whether its signatures have been checked before.
+    /// Whether its signatures were seen to hold by an earlier run of the node.
     pub(crate) signed: bool,
 }
 
@@ -132,7 +131,6 @@ impl Mempool {
         Self {
             limits,
             entries: HashMap::new(),
-            leaves: HashMap::new(),
             spends: BTreeMap::new(),
             mining: BTreeMap::new(),
             eviction: BTreeMap::new(),
@@ -172,11 +170,6 @@ impl Mempool {
         self.spends.get(at).copied()
     }
 
-    /// Tells whether a transaction with this leaf waits: its signatures hold then.
-    pub(crate) fn has_leaf(&self, leaf: &Hash256) -> bool {
-        self.leaves.contains_key(leaf)
-    }
-
     /// Lets a transaction in, or changes nothing. `height` is that of the next block.
     pub(crate) fn admit(
         &mut self,
@@ -195,8 +188,7 @@ impl Mempool {
         }
         check_form(&transaction, law.rules)?;
         let pool = PoolCoins { pool: self, base: coins, height };
-        // Signatures last: they cost most.
-        let (_, fee) = check_payment(&pool, law, &transaction, height, true)?;
+        let Spending { spent, fee, settled } = check_spending(&pool, law.rules, &transaction, height)?;
         let size = transaction.size();
         let least = self.least_fee(size);
         if fee < least {
@@ -210,8 +202,9 @@ impl Mempool {
             self.check_room(&doomed, size)?;
             doomed
         };
-        if !signed {
-            check_payment(&pool, law, &transaction, height, false)?;
+        // Signatures last: they cost most.
+        if !(signed && settled) {
+            law.signed.check(&transaction, &spent)?;
         }
         let removed = self.remove_family(leaving);
         let leaf = transaction.leaf();
@@ -375,7 +368,6 @@ impl Mempool {
             });
         }
         self.spends.extend(inputs.iter().map(|input| (input.previous, pending.id)));
-        self.leaves.insert(pending.leaf, pending.id);
         self.bytes += pending.size;
         self.version += 1;
         self.arrivals += 1;
@@ -404,7 +396,6 @@ impl Mempool {
         for input in &entry.pending.transaction.inputs {
             self.spends.remove(&input.previous);
         }
-        self.leaves.remove(&entry.pending.leaf);
         self.bytes -= entry.pending.size;
         self.version += 1;
     }

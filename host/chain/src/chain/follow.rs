@@ -8,7 +8,7 @@ use crate::index::Path;
 use crate::ledger::{Application, Failure, Law, MergedBody, Overlay};
 use crate::mempool::Offer;
 use crate::record::{self, HeaderRecord, PendingRecord, meta};
-use crate::{Conflicts, MempoolError, Transaction};
+use crate::{MempoolError, Transaction};
 use adit_primitives::contract::{MergedBlock, Violation};
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Height, Timestamp, TxId};
@@ -97,10 +97,9 @@ impl Chain {
         merged: &[MergedBody<'_>],
     ) -> Result<(), Failure<Violation>> {
         let block = self.index.indexed(id).ok_or_else(|| unknown(id))?;
-        let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
-        let signed = |leaf: &_| self.mempool.has_leaf(leaf);
+        let law = Law { signed: &self.signed, rules: &self.config.ledger };
         let (height, subsidy) = (block.known.height, block.placement.subsidy);
-        overlay.apply(law, &Application { id, height, subsidy, body, merged, signed: &signed })
+        overlay.apply(law, &Application { id, height, subsidy, body, merged })
     }
 
     /// Returns what a block merges, in its order.
@@ -162,13 +161,10 @@ impl Chain {
             bodies.into_iter().flat_map(Cow::into_owned).map(move |transaction| (since, transaction))
         });
         let waited = waited.into_iter().map(|pending| (pending.since, Arc::unwrap_or_clone(pending).transaction));
-        // Signatures that were checked hold wherever the outputs that they spend exist. What a block carried and the ledger left out was not.
-        let checked = self.config.ledger.conflicts == Conflicts::RefuseBlock;
-        let undone = undone.map(|(since, transaction)| Offer { transaction, since, signed: checked });
-        let waited = waited.map(|(since, transaction)| Offer { transaction, since, signed: true });
-        let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
+        let law = Law { signed: &self.signed, rules: &self.config.ledger };
         let mut fresh = Vec::new();
-        for offer in undone.chain(waited) {
+        for (since, transaction) in undone.chain(waited) {
+            let offer = Offer { transaction, since, signed: false };
             match self.mempool.admit(overlay, law, height, offer) {
                 Ok(admitted) => {
                     gone.extend(admitted.removed);
@@ -199,7 +195,7 @@ impl Chain {
             Ok(())
         })?;
         open.sort_by_key(|record| record.since);
-        let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
+        let law = Law { signed: &self.signed, rules: &self.config.ledger };
         let coins = crate::ledger::StoredCoins(&*self.storage);
         let height = next_height(&self.index);
         // Parents before children: each round lets in at least one more generation, and packages are bounded.

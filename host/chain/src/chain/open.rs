@@ -4,6 +4,7 @@ use super::{Chain, OpenError};
 use crate::gathered::Gathered;
 use crate::headers::{Judge, Judged};
 use crate::record::{self, FORMAT, HeaderRecord, meta};
+use crate::signed::Signed;
 use crate::template::TemplateCache;
 use crate::waiting::Waiting;
 use crate::{BlockIndex, ChainConfig, Mempool};
@@ -23,6 +24,7 @@ pub(super) fn open(config: ChainConfig, storage: Arc<Gathered>, mut judge: Judge
     };
     let mut chain = Chain {
         mempool: Mempool::new(config.mempool.clone()),
+        signed: Signed::new(config.identity),
         waiting: Waiting::new(config.orphans.clone()),
         early: Waiting::new(config.orphans.clone()),
         templates: TemplateCache::new(config.templates.clone()),

@@ -2,6 +2,7 @@
 
 use super::selection::Room;
 use super::*;
+use crate::signed::Signed;
 use crate::{Conflicts, Input, LedgerRules, Output, PublicKey, Signature};
 use proptest::prelude::*;
 
@@ -66,7 +67,7 @@ fn apply(pool: &mut Mempool, rules: &LedgerRules, change: &Change) {
                 sum += parent.transaction.outputs[0].amount.to_atoms();
             }
             let transaction = payment(&inputs, vec![sum - fee]);
-            let law = Law { chain: &Hash256::default(), rules };
+            let law = Law { signed: &Signed::new(Hash256::default()), rules };
             let offer = Offer { transaction, since: Timestamp::default(), signed: true };
             let _ = pool.admit(&Plenty, law, Height(1), offer);
         }
@@ -97,7 +98,6 @@ fn check(pool: &Mempool) {
         assert!(entry.above.count <= pool.limits.package_max && entry.below.count <= pool.limits.package_max);
         assert_eq!(pool.mining[&entry.mining_key()].alone, entry.above.count == 1 && entry.below.count == 1);
         assert_eq!(pool.eviction[&entry.eviction_key()], *id);
-        assert_eq!(pool.leaves[&entry.pending.leaf], *id);
         for input in &entry.pending.transaction.inputs {
             assert_eq!(pool.spends[&input.previous], *id);
             let parent = input.previous.transaction;
@@ -106,7 +106,7 @@ fn check(pool: &Mempool) {
         }
     }
     let count = pool.entries.len();
-    assert_eq!((pool.mining.len(), pool.eviction.len(), pool.leaves.len()), (count, count, count));
+    assert_eq!((pool.mining.len(), pool.eviction.len()), (count, count));
     let inputs: usize = pool.entries.values().map(|entry| entry.pending.transaction.inputs.len()).sum();
     assert_eq!(pool.spends.len(), inputs);
     assert!(count <= pool.limits.transactions_max && pool.bytes <= pool.limits.bytes_max);
