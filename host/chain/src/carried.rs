@@ -8,7 +8,7 @@ use adit_primitives::{BlockId, Encode, TxId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most blocks looked at: more than chains let one block merge.
-const BLOCKS_MAX: u32 = 1000;
+const BLOCKS_MAX: u32 = 10_000;
 
 /// The payments of blocks that are not merged yet, by block. Bodies are read once, while their blocks wait to be merged.
 #[derive(Debug, Default)]

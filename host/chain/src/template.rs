@@ -5,7 +5,8 @@ use crate::carried::Carried;
 use crate::index::Version;
 use crate::mempool::selection::Room;
 use crate::{
-    Block, BlockIndex, CoinbaseData, LedgerRules, Mempool, Output, Pending, PublicKey, TemplateLimits, Transaction,
+    Block, BlockIndex, CoinbaseData, Conflicts, LedgerRules, Mempool, Output, Pending, PublicKey, TemplateLimits,
+    Transaction,
 };
 use adit_primitives::contract::space::{Challenge, SpaceProof};
 use adit_primitives::contract::{Draft, PowInput, Requirements, Violation};
@@ -180,6 +181,8 @@ impl TemplateCache {
             return Ok(cached.template.clone());
         }
         let template = Arc::new(self.make(source, now, request)?);
+        // What was made before a change is never asked for again, and would hold payments that have gone.
+        self.templates.retain(|cached| cached.stand == stand && cached.request != *request);
         self.templates.push_back(Cached { request: request.clone(), stand, template: template.clone() });
         self.forget_oldest();
         Ok(template)
@@ -194,11 +197,10 @@ impl TemplateCache {
     /// Returns what the next block must have, asking the rules once while the blocks stand.
     pub(crate) fn requirements(
         &mut self,
-        rules: &dyn RulesEngine,
-        index: &Arc<BlockIndex>,
+        source: &Source<'_>,
         difficulty: Option<u64>,
     ) -> Result<Requirements, TemplateError> {
-        let version = index.version();
+        let version = source.index.version();
         if self.required.index != version {
             self.required = Required { index: version, answers: Vec::new() };
         }
@@ -206,7 +208,7 @@ impl TemplateCache {
         if let Some((_, answer)) = answers.iter().find(|(wish, _)| *wish == difficulty) {
             return Ok(answer.clone());
         }
-        let answer = requirements(rules, index, difficulty)?;
+        let answer = requirements(source, difficulty)?;
         if answers.len() < WISHES_MAX {
             answers.push((difficulty, answer.clone()));
         }
@@ -217,7 +219,7 @@ impl TemplateCache {
     pub(crate) fn choose(&mut self, source: &Source<'_>) -> bool {
         let before = self.filling.clone();
         // Where the rules give no answer there will be no template; what is chosen then does not matter.
-        let required = self.requirements(source.rules, source.index, None);
+        let required = self.requirements(source, None);
         let parents = required.map(|requirements| requirements.parents).unwrap_or_default();
         let now = self.filling(source, &parents);
         before.is_none_or(|before| !Arc::ptr_eq(&before, &now))
@@ -234,7 +236,7 @@ impl TemplateCache {
         if bytes > max {
             return Err(TemplateError::Extra { bytes, max });
         }
-        let requirements = self.requirements(source.rules, source.index, request.difficulty)?;
+        let requirements = self.requirements(source, request.difficulty)?;
         let filling = self.filling(source, &requirements.parents);
         let coinbase = coinbase(request, &requirements, filling.fees, source.ledger);
         let time = now.max(requirements.earliest);
@@ -311,15 +313,13 @@ impl WorkTemplate {
 }
 
 /// Asks the rules what the next block must have.
-fn requirements(
-    rules: &dyn RulesEngine,
-    index: &Arc<BlockIndex>,
-    difficulty: Option<u64>,
-) -> Result<Requirements, TemplateError> {
-    let view: SharedView = index.clone();
-    let tips: Vec<BlockId> = index.tips(TIPS_MAX).iter().map(|known| known.id).collect();
+fn requirements(source: &Source<'_>, difficulty: Option<u64>) -> Result<Requirements, TemplateError> {
+    let view: SharedView = source.index.clone();
+    // A ledger that refuses blocks for their payments lets none merge others: rules that would merge are shown one tip.
+    let most = if source.ledger.conflicts == Conflicts::RefuseBlock { 1 } else { TIPS_MAX };
+    let tips: Vec<BlockId> = source.index.tips(most).iter().map(|known| known.id).collect();
     let tip = tips[0];
-    let next = |tips: &[BlockId]| rules.next(&view, tips, difficulty)?.map_err(TemplateError::Refused);
+    let next = |tips: &[BlockId]| source.rules.next(&view, tips, difficulty)?.map_err(TemplateError::Refused);
     let requirements = next(&tips)?;
     if requirements.parents.contains(&tip) {
         return Ok(requirements);

@@ -69,6 +69,10 @@ fn new(name: &str, hash: &str, consensus: &str, out: &Path) -> Result<ExitCode> 
         // Another plugin has other settings.
         table.remove("config");
     }
+    if consensus == "ghostdag" {
+        // Parallel blocks may hold what conflicts: with the default nothing would be merged.
+        document["ledger"]["conflicts"] = value("skip-transaction");
+    }
     std::fs::write(out, document.to_string()).with_context(|| format!("failed to write {}", out.display()))?;
     println!("wrote {}", out.display());
     check(out, true)

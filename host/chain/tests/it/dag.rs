@@ -386,6 +386,11 @@ fn a_chain_that_refuses_conflicts_merges_nothing() {
         Err(BlockError::Invalid { violation, .. }) => assert_eq!(violation.rule, "merge"),
         other => panic!("{other:?}"),
     }
+    // Nor does it ask miners for what it would refuse.
+    let before = world.chain.tip();
+    assert_eq!(world.chain.requirements(None).unwrap().parents, [before.id]);
+    super::templates::mine_template(&mut world);
+    assert_eq!(world.chain.tip().selected_parent, Some(before.id));
 }
 
 #[test]

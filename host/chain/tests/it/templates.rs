@@ -1,7 +1,7 @@
 //! What miners get to work on.
 
 use crate::rules::{SUBSIDY, TestRules};
-use crate::world::{CHAIN, MATURITY, NOW, World, atoms, config, key, output, spend};
+use crate::world::{CHAIN, MATURITY, NOW, World, atoms, config, key, merging, output, spend};
 use adit_chain::payment::without_pending;
 use adit_chain::{Output, Payment, PaymentError, Solution, TemplateError, TemplateRequest, payment};
 use adit_primitives::{Height, Timestamp};
@@ -44,6 +44,15 @@ fn a_template_is_reused_while_tips_and_mempool_stand() {
     assert_eq!((first.transactions.len(), second.transactions.len()), (0, 1));
     world.mine(1, 1);
     assert_ne!(world.chain.template(NOW, &request(5)).unwrap().requirements, second.requirements);
+}
+
+#[test]
+fn what_was_made_before_a_change_is_held_by_nobody() {
+    let mut world = World::new();
+    let old: Vec<_> = (5..9).map(|seed| world.chain.template(NOW, &request(seed)).unwrap()).collect();
+    world.mine(1, 1);
+    world.chain.template(NOW, &request(5)).unwrap();
+    assert!(old.iter().all(|template| Arc::strong_count(template) == 1));
 }
 
 #[test]
@@ -121,7 +130,7 @@ fn a_child_that_pays_well_brings_its_parent_into_a_full_block() {
 
 #[test]
 fn a_template_on_a_dag_names_every_tip() {
-    let mut world = World::with(config(), TestRules { dag: true, ..TestRules::default() });
+    let mut world = World::with(merging(), TestRules { dag: true, ..TestRules::default() });
     let base = world.mine(1, 1).remove(0);
     let (left, right) = (crate::world::plain(&base, 2).make(), crate::world::plain(&base, 3).make());
     world.submit(&left).unwrap();
