@@ -178,7 +178,8 @@ impl Workspace {
 
 /// Returns the compiler's flags. Where several prefixes fit, the last one counts.
 fn flags(toolchain: &Toolchain, workspace: &Workspace, target_dir: &Path) -> OsString {
-    let mut flags = vec![OsString::from("-Ctarget-feature=+simd128")];
+    // A product of two words of 64 bits is a call in WebAssembly, one of 32 bits an instruction: curves are computed by the latter.
+    let mut flags = vec![OsString::from("-Ctarget-feature=+simd128"), OsString::from("--cfg=cpubits=\"32\"")];
     let mut remap = |from: &Path, to: &str| {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(from);
