@@ -175,9 +175,6 @@ pub fn parts(opened: &Opened, own: Option<ChainHandle>, shared: Option<SharedPoo
     })
 }
 
-/// The pool's settings, with what it takes over from the node's.
-fn pool_settings(chain: &ResolvedChain) -> PoolSettings {
-    let mut settings = chain.settings.pool.clone();
 /// The bits of a version that miners may roll: of those that the settings allow, what the chain's rules leave free. A node of Bitcoin's family judges by rules
 /// of its own, and says in each template which bits it needs.
 fn version_mask(chain: &ResolvedChain, genesis: &HeaderView) -> u32 {
@@ -191,6 +188,9 @@ fn version_mask(chain: &ResolvedChain, genesis: &HeaderView) -> u32 {
     settings.shares.version_mask.to_bits() & free
 }
 
+/// The pool's settings, with what it takes over from the node's.
+fn pool_settings(chain: &ResolvedChain) -> PoolSettings {
+    let mut settings = chain.settings.pool.clone();
     settings.tls = settings.tls.or_else(|| chain.settings.node.tls.clone());
     settings
 }

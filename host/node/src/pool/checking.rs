@@ -18,8 +18,8 @@ use adit_pool::work::bans::Bans;
 use adit_pool::work::check::{Checker, Trouble};
 use adit_pool::work::job::JobBook;
 use adit_pool::work::log::{NewShare, ShareLog};
-use adit_pool::work::retarget::ConnectionId;
 use adit_pool::work::order::{Order, Standing};
+use adit_pool::work::retarget::ConnectionId;
 use adit_pool::work::share::{Outcome, Refusal, Submission};
 use adit_primitives::Timestamp;
 use adit_primitives::accounts::{Ban, ShareSequence};
@@ -178,17 +178,14 @@ impl CheckerThread {
             {
                 push(&mut order, parcel);
             }
+            let batch = order.take(BATCH_MAX, |parcel| self.standing(parcel));
             let group = self.check(batch);
             if groups.blocking_send(group).is_err() {
                 return;
-            let batch = order.take(BATCH_MAX, |parcel| self.standing(parcel));
             }
         }
     }
 
-    fn check(&mut self, parcels: Vec<Parcel>) -> Group {
-        let shares: Vec<_> = parcels.iter().flat_map(|parcel| &parcel.shares).map(|share| share.submission).collect();
-        let (solved, mut blocks, now) = (&self.solved, Vec::new(), (self.clock)());
     /// Returns how good the records are of those whose shares came together.
     fn standing(&self, parcel: &Parcel) -> Standing {
         // Nearly all connections have one worker.
@@ -196,6 +193,9 @@ impl CheckerThread {
         self.checker.workers().standing(workers.map(|of_one| of_one[0].submission.worker))
     }
 
+    fn check(&mut self, parcels: Vec<Parcel>) -> Group {
+        let shares: Vec<_> = parcels.iter().flat_map(|parcel| &parcel.shares).map(|share| share.submission).collect();
+        let (solved, mut blocks, now) = (&self.solved, Vec::new(), (self.clock)());
         let checked = self.checker.check(&shares, now, &mut |block| {
             let hashed = Instant::now();
             if block.job.template.coinbase.base.is_some_and(|base| base.round == 0) {
