@@ -12,6 +12,7 @@ mod pools;
 mod push;
 mod settings;
 mod sharelog;
+mod silence;
 mod statistics;
 mod tls;
 mod transactions;
