@@ -18,6 +18,7 @@ use crate::headers::{HeaderError, Judge, second_genesis, standing_on};
 use crate::ledger::{Law, StoredCoins, check_body, check_merging};
 use crate::mempool::Offer;
 use crate::record::{HeaderRecord, PendingRecord};
+use crate::signed::Signed;
 use crate::template::TemplateCache;
 use crate::waiting::{Until, Waiting};
 use crate::{
@@ -28,6 +29,7 @@ use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Requirements,
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Hash256, Height, Timestamp, TxId, Work};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A chain and its state. One owner changes it; readers go through [`Chain::reader`].
@@ -37,6 +39,7 @@ pub struct Chain {
     judge: Judge,
     index: Arc<BlockIndex>,
     mempool: Mempool,
+    signed: Signed,
     /// Blocks whose parents are missing. They have proved nothing.
     waiting: Waiting,
     /// Blocks whose time has not come. The rules have placed them: those that have proved nothing do not push them out.
@@ -173,8 +176,12 @@ impl Chain {
         let id = self.take(now, checked)?;
         let mut followers = Vec::new();
         let mut parents = vec![id];
+        let mut blamed = BTreeSet::new();
         while let Some(parent) = parents.pop() {
             for (child, source) in self.waiting.take_children(parent) {
+                if blamed.contains(&source) {
+                    continue;
+                }
                 let checked = check_block(&mut self.judge, &self.index, &self.config.ledger, child);
                 match checked.and_then(|checked| self.take(now, Checked { source, ..checked })) {
                     Ok(id) => {
@@ -183,6 +190,11 @@ impl Chain {
                     }
                     // What it may be is said to whoever offers it next; the block that was asked about is taken.
                     Err(BlockError::Storage(error)) => return Err(error.into()),
+                    // Where a digest is dear, who lied once has no more of them computed.
+                    Err(BlockError::Invalid { .. }) if self.judge.rules.space().is_some() => {
+                        blamed.insert(source);
+                        self.waiting.drop_source(source);
+                    }
                     Err(_) => {}
                 }
             }
@@ -211,7 +223,7 @@ impl Chain {
         transactions: Vec<Transaction>,
     ) -> Result<Vec<Result<TxId, MempoolError>>, StorageError> {
         self.check_whole()?;
-        let law = Law { chain: &self.config.identity, rules: &self.config.ledger };
+        let law = Law { signed: &self.signed, rules: &self.config.ledger };
         let height = next_height(&self.index);
         let coins = StoredCoins(&*self.storage);
         let mut batch = Batch::default();
@@ -263,7 +275,15 @@ impl Chain {
 
     /// Returns what the next block must have: difficulty, height, subsidy. `difficulty` asks for another than the one computed.
     pub fn requirements(&mut self, difficulty: Option<u64>) -> Result<Requirements, TemplateError> {
-        self.templates.requirements(&*self.judge.rules, &self.index, difficulty)
+        let source = crate::template::Source {
+            rules: &*self.judge.rules,
+            index: &self.index,
+            storage: &*self.storage,
+            mempool: &self.mempool,
+            ledger: &self.config.ledger,
+            state_version: self.state_version,
+        };
+        self.templates.requirements(&source, difficulty)
     }
 
     /// Changes what a node chooses while it runs: what has no room any more goes, the worst first.

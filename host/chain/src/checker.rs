@@ -116,7 +116,7 @@ pub(crate) fn decode_headers(
 /// Checks a block by these plugins.
 pub(crate) fn check_block(
     judge: &mut Judge,
-    index: &BlockIndex,
+    index: &Arc<BlockIndex>,
     ledger: &LedgerRules,
     block: Block,
 ) -> Result<Checked, BlockError> {
@@ -124,6 +124,9 @@ pub(crate) fn check_block(
     let view = judge.decode_one(&block.header)?.map_err(|violation| BlockError::Invalid { id: None, violation })?;
     let mut checked = check_decoded(index, block, view)?;
     if needs_digest(index, &BTreeSet::new(), &checked.view) {
+        if let Some(violation) = judge.foretell_one(index, &checked.block.header)? {
+            return Err(BlockError::Invalid { id: Some(checked.view.id), violation });
+        }
         checked.pow = Some(judge.digest_of(&checked.view)?);
     }
     Ok(checked)
@@ -133,7 +136,7 @@ pub(crate) fn check_block(
 /// says nothing about the others.
 fn check_blocks(
     judge: &mut Judge,
-    index: &BlockIndex,
+    index: &Arc<BlockIndex>,
     ledger: &LedgerRules,
     blocks: Vec<Asked>,
 ) -> Vec<Result<Checked, BlockError>> {

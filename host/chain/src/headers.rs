@@ -417,6 +417,16 @@ impl Judge {
         Ok(())
     }
 
+    /// Returns which rule a header whose parents are placed breaks whatever its digest is, where plots win blocks. See [`Self::foretell`].
+    pub(crate) fn foretell_one(&self, index: &Arc<BlockIndex>, header: &[u8]) -> Result<Option<Violation>, Fault> {
+        if self.rules.space().is_none() {
+            return Ok(None);
+        }
+        let shared: SharedView = index.clone();
+        let best = Candidate { header: header.to_vec(), pow: Hash256::default() };
+        Ok(one("place", self.rules.place(&shared, &[best])?)?.err())
+    }
+
     /// Hashes what each header's proof of work is about.
     pub(crate) fn hash_headers(&mut self, headers: Vec<DecodedHeader>) -> Result<Vec<HashedHeader>, Fault> {
         let digests = self.digests(headers.iter().map(|header| &header.view))?;

@@ -133,6 +133,12 @@ impl Waiting {
         }
     }
 
+    /// Drops all that waits of one source.
+    pub(crate) fn drop_source(&mut self, source: Option<u64>) {
+        let arrivals = self.sources.get(&source).map(|share| share.arrivals.iter().copied().collect());
+        self.take_all(arrivals.unwrap_or_default());
+    }
+
     /// Returns how many blocks wait, and their bytes.
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.blocks.len(), self.bytes)
@@ -205,6 +211,18 @@ mod tests {
         add(&mut waiting, 1, Until::Time(Timestamp::from_millis(10)));
         assert!(waiting.take_due(Timestamp::from_millis(9)).is_empty());
         assert_eq!(blocks(waiting.take_due(Timestamp::from_millis(10))), [block(1).1]);
+    }
+
+    #[test]
+    fn one_sources_blocks_are_dropped_and_no_others() {
+        let mut waiting = waiting(5);
+        add_from(&mut waiting, 1, Until::Parent(BlockId([9; 32])), Some(1));
+        add_from(&mut waiting, 2, Until::Parent(BlockId([8; 32])), Some(1));
+        add_from(&mut waiting, 3, Until::Parent(BlockId([9; 32])), None);
+        waiting.drop_source(Some(1));
+        waiting.drop_source(Some(7));
+        assert_eq!(waiting.size().0, 1);
+        assert_eq!(blocks(waiting.take_children(BlockId([9; 32]))), [block(3).1]);
     }
 
     #[test]

@@ -33,6 +33,7 @@ use adit_primitives::{BlockId, Height, TxId, Work};
 use checks::Checks;
 use owner::Owner;
 use plots::Plots;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -271,12 +272,12 @@ pub enum Unavailable {
 type Reply<T> = oneshot::Sender<T>;
 
 enum Request {
-    Block { checked: Box<Result<Checked, BlockError>>, reply: Reply<Result<Taken, SubmitError>> },
+    Block { offered: Box<Offered>, reply: Reply<Result<Taken, SubmitError>> },
     Blocks { checked: Vec<Result<Checked, BlockError>>, reply: Reply<Vec<Result<Taken, SubmitError>>> },
     Headers { checked: Result<CheckedHeaders, Fault>, reply: Reply<TakenHeaders> },
     Forget { towards: BlockId, reply: Reply<usize> },
-    Parts { parts: Box<BlockParts>, reply: Reply<Result<Taken, SubmitError>> },
-    Proof { template: Solved, found: Found, reply: Reply<Result<Taken, SubmitError>> },
+    Build { parts: Box<BlockParts>, reply: Reply<Result<Block, SubmitError>> },
+    Assemble { template: Solved, found: Found, reply: Reply<Result<(Block, u64), SubmitError>> },
     Transaction { transaction: Transaction, reply: Reply<Result<TxId, MempoolError>> },
     Template { client: Client, request: TemplateRequest, reply: Reply<Result<Arc<WorkTemplate>, WorkError>> },
     Pool { reply: Reply<Vec<Arc<Pending>>> },
@@ -287,6 +288,20 @@ enum Request {
     Audit { deed: Deed, reply: Reply<()> },
     Tick,
     End,
+}
+
+/// A block that was checked beside the thread.
+struct Offered {
+    checked: Result<Checked, BlockError>,
+    /// Set where a miner of this node found it.
+    find: Option<Find>,
+}
+
+/// A block of a miner of this node.
+#[derive(Clone, Copy)]
+struct Find {
+    /// The state for which its template was made, where it had one.
+    made_for: Option<u64>,
 }
 
 /// The way to the chain, for any task.
@@ -419,15 +434,25 @@ impl ChainHandle {
         self.mailbox.closed().await;
     }
 
-    /// Submits a whole block: what it shows by itself is checked here, beside the thread.
-    pub async fn submit_block(&self, block: Block) -> Result<Result<Taken, SubmitError>, Unavailable> {
-        let checked = Box::new(self.checks.check(block).await);
-        self.ask(|reply| Request::Block { checked, reply }).await
+    /// Submits a whole block: what it shows by itself is checked here, beside the thread. `from` is who sent it, where it is not this process.
+    pub async fn submit_block(
+        &self,
+        block: Block,
+        from: Option<IpAddr>,
+    ) -> Result<Result<Taken, SubmitError>, Unavailable> {
+        self.offer(block, None, from).await
     }
 
     /// Submits a block by its parts.
-    pub async fn submit_parts(&self, parts: BlockParts) -> Result<Result<Taken, SubmitError>, Unavailable> {
-        self.ask(|reply| Request::Parts { parts: Box::new(parts), reply }).await
+    pub async fn submit_parts(
+        &self,
+        parts: BlockParts,
+        from: Option<IpAddr>,
+    ) -> Result<Result<Taken, SubmitError>, Unavailable> {
+        match self.ask(|reply| Request::Build { parts: Box::new(parts), reply }).await? {
+            Ok(block) => self.offer(block, Some(Find { made_for: None }), from).await,
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// Submits what solves a template.
@@ -435,9 +460,23 @@ impl ChainHandle {
         &self,
         template: Solved,
         found: impl Into<Found>,
+        from: Option<IpAddr>,
     ) -> Result<Result<Taken, SubmitError>, Unavailable> {
         let found = found.into();
-        self.ask(|reply| Request::Proof { template, found, reply }).await
+        match self.ask(|reply| Request::Assemble { template, found, reply }).await? {
+            Ok((block, made_for)) => self.offer(block, Some(Find { made_for: Some(made_for) }), from).await,
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn offer(
+        &self,
+        block: Block,
+        find: Option<Find>,
+        from: Option<IpAddr>,
+    ) -> Result<Result<Taken, SubmitError>, Unavailable> {
+        let checked = self.checks.check(block, from).await;
+        self.ask(|reply| Request::Block { offered: Box::new(Offered { checked, find }), reply }).await
     }
 
     /// Submits a transaction.

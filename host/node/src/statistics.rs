@@ -140,14 +140,14 @@ pub struct Colours {
 }
 
 impl Statistics {
-    /// Keeps figures over at most `blocks` blocks.
-    pub fn new(blocks: usize) -> Self {
+    /// Keeps figures over at most `blocks` blocks, which are still to come. The selected tip merges `merged_last`.
+    pub fn new(blocks: usize, merged_last: usize) -> Self {
         Self {
             ring: Ring::new(blocks),
             refusals: Refusals::default(),
             open: Entry::default(),
             totals: Totals::default(),
-            merged_last: 0,
+            merged_last,
         }
     }
 

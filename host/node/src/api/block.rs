@@ -6,10 +6,11 @@ use super::body::{JsonBody, PathPart};
 use super::error::{ApiError, ErrorBody};
 use super::shapes::{Hex, parse};
 use crate::dag::DagColour;
+use crate::server::ClientAddress;
 use adit_chain::Block;
 use adit_primitives::{BlockId, Decode, Encode};
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,7 +39,10 @@ pub struct OfferedBlock {
     pub bytes: Hex,
 }
 
-/// Returns a block.
+/// The most digits of a topoheight.
+const TOPOHEIGHT_DIGITS_MAX: usize = 20;
+
+/// Returns a block, named by its id or, in decimal digits, by its topoheight.
 #[utoipa::path(get, path = "/block/{id}", tag = "chain", params(("id" = String, Path)), responses(
     (status = 200, body = BlockDetail),
     (status = 400, body = ErrorBody),
@@ -48,7 +52,7 @@ pub async fn block(
     State(api): State<Arc<ApiState>>,
     PathPart(id): PathPart<String>,
 ) -> Result<Json<BlockDetail>, ApiError> {
-    let id: BlockId = parse("id", &id)?;
+    let id = named(&api, &id)?;
     let state = Arc::clone(&api);
     let read = move || {
         let reader = state.chain.reader();
@@ -68,6 +72,14 @@ pub async fn block(
     api.reads.run(read).await
 }
 
+/// Returns the id of a block that is named by it or by its topoheight, which has fewer digits.
+fn named(api: &ApiState, name: &str) -> Result<BlockId, ApiError> {
+    let number = Some(name).filter(|name| name.len() <= TOPOHEIGHT_DIGITS_MAX).and_then(|name| name.parse().ok());
+    let Some(topoheight) = number else { return parse("id", name) };
+    let unknown = || ApiError::not_found(format!("no block with topoheight {topoheight} is known"));
+    api.chain.reader().id_at_topoheight(topoheight).ok_or_else(unknown)
+}
+
 /// Takes a whole block. What it shows by itself is checked on all cores; blocks are placed in the order in which that ends.
 #[utoipa::path(post, path = "/block", tag = "chain", request_body = OfferedBlock, responses(
     (status = 200, body = SubmitBlockResponse, description = "the block is valid and kept: `accepted` or `stale`"),
@@ -78,12 +90,13 @@ pub async fn block(
 ))]
 pub async fn offer(
     State(api): State<Arc<ApiState>>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
     JsonBody(offered): JsonBody<OfferedBlock>,
 ) -> Result<Json<SubmitBlockResponse>, ApiError> {
     let began = Instant::now();
     let wrong = |error: adit_primitives::DecodeError| ApiError::bad_request("bytes", error.to_string());
     let block = Block::from_bytes(&offered.bytes.0).map_err(wrong)?;
-    let outcome = api.chain.submit_block(block).await?;
+    let outcome = api.chain.submit_block(block, Some(from.ip())).await?;
     api.metrics.submission_seconds.observe(began.elapsed().as_secs_f64());
     Ok(Json(submitted(&outcome?, None)))
 }

@@ -10,7 +10,7 @@ use crate::server::ClientAddress;
 use adit_chain::index::IndexedBlock;
 use adit_chain::{Block, BlockError, PageLimits, TemplateError, TemplateRequest, WorkTemplate};
 use adit_primitives::contract::space::SpaceProof;
-use adit_primitives::contract::{HeaderView, KnownBlock, MergedBlock, PowInput, Template};
+use adit_primitives::contract::{HeaderView, MergedBlock, PowInput, Template};
 use adit_primitives::{Amount, BlockId, Decode, Hash256, Height};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -223,8 +223,8 @@ pub struct BlockBody {
     pub previous_hash: String,
     /// All parents: on a chain with one, the same as `previous_hash`.
     pub parents: Vec<String>,
-    /// How many blocks stand before it in the total order: its height, where no block is merged.
-    pub topoheight: u64,
+    /// How many blocks stand before it in the total order: its height, where no block is merged. `null` where the selected chain does not hold it.
+    pub topoheight: Option<u64>,
     /// The blocks that it merges besides its selected parent, in the order in which the ledger applies them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merge_set: Vec<MergedBody>,
@@ -288,6 +288,7 @@ pub async fn mine_block(
 ))]
 pub async fn submit_block(
     State(api): State<Arc<ApiState>>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
     JsonBody(request): JsonBody<SubmitBlockRequest>,
 ) -> Result<Json<SubmitBlockResponse>, ApiError> {
     let began = Instant::now();
@@ -299,13 +300,14 @@ pub async fn submit_block(
     let proof = Proof { nonce: request.nonce, rolled: request.rolled };
     let space = request.space_proof.as_ref().map(|Hex(bytes)| SpaceProof::from_bytes(bytes)).transpose();
     let space = space.map_err(|error| ApiError::bad_request("space-proof", format!("space_proof: {error}")))?;
+    let from = Some(from.ip());
     let outcome = match (request.transactions.is_some(), request.template_id, space) {
-        (false, Some(template), Some(space)) => api.chain.submit_proof(Solved::Named(template), space).await?,
+        (false, Some(template), Some(space)) => api.chain.submit_proof(Solved::Named(template), space, from).await?,
         (_, _, Some(_)) => {
             return Err(ApiError::bad_request("space-proof", "space_proof goes with template_id and no transactions"));
         }
-        (false, Some(template), None) => api.chain.submit_proof(Solved::Named(template), proof).await?,
-        _ => api.chain.submit_parts(block_parts(&api, request, proof)?).await?,
+        (false, Some(template), None) => api.chain.submit_proof(Solved::Named(template), proof, from).await?,
+        _ => api.chain.submit_parts(block_parts(&api, request, proof)?, from).await?,
     };
     api.metrics.submission_seconds.observe(began.elapsed().as_secs_f64());
     Ok(Json(submitted(&outcome?, claimed)))
@@ -425,7 +427,7 @@ pub(super) fn block_bodies(api: &ApiState, page: &[(IndexedBlock, Block)]) -> Re
             hash: known.id.to_string(),
             previous_hash: known.selected_parent.map_or_else(|| "0".to_owned(), |id| id.to_string()),
             parents: known.parents.iter().map(ToString::to_string).collect(),
-            topoheight: topoheight(api, known),
+            topoheight: api.chain.reader().standing(known.id).and_then(|standing| standing.topoheight),
             merge_set: known.merge_set.iter().map(MergedBody::new).collect(),
             transactions: block
                 .body
@@ -451,12 +453,6 @@ impl MergedBody {
     fn new(merged: &MergedBlock) -> Self {
         Self { hash: merged.id.to_string(), blue: merged.blue }
     }
-}
-
-/// Returns a selected block's place in the total order. One that has just left the selected chain is shown with its height.
-fn topoheight(api: &ApiState, known: &KnownBlock) -> u64 {
-    let standing = api.chain.reader().standing(known.id);
-    standing.and_then(|standing| standing.topoheight).unwrap_or(known.height.0)
 }
 
 fn check_reported(reported: Option<&ReportedMining>) -> Result<(), ApiError> {

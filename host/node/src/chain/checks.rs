@@ -1,11 +1,16 @@
 //! Blocks and headers from outside are checked beside the chain's thread, on as many threads as the machine has cores, and reach it ready to be placed.
 //!
-//! Whoever submits more waits for a free checker with its block: what is held at once is bounded by the connections.
+//! Whoever submits more waits for a free checker with its block: what is held at once is bounded by the connections. Blocks of one address never
+//! have more than half of the checkers, so that others are not held up by one who sends what takes long to refuse.
 
 use adit_chain::{Asked, Block, BlockError, Checked, CheckedHeaders, Checker, DecodedHeaders};
+use adit_pool::work::limits::network_of;
 use adit_primitives::engine::{Fault, FaultClass};
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
@@ -15,6 +20,9 @@ pub const LANES: usize = 16;
 /// How long a checker hashes headers before they are judged, where it gets through more than [`LANES`] of them.
 const PART_TIME: Duration = Duration::from_millis(250);
 
+/// Set in the numbers of sources that are addresses. Sessions count from 0.
+const ADDRESS: u64 = 1 << 63;
+
 /// Checkers, lent to one block at a time.
 #[derive(Clone)]
 pub struct Checks {
@@ -22,6 +30,8 @@ pub struct Checks {
     free: Arc<Semaphore>,
     /// How many there are.
     count: usize,
+    /// What each address may have of them, for as long as somebody there waits.
+    shares: Arc<Mutex<BTreeMap<IpAddr, Weak<Semaphore>>>>,
     /// Nanoseconds that a header's hash took lately; 0 before the first.
     hash_ns: Arc<AtomicU64>,
 }
@@ -37,12 +47,36 @@ impl Checks {
     pub fn new(checkers: Vec<Checker>) -> Self {
         let count = checkers.len();
         let (checkers, free) = (Arc::new(Mutex::new(checkers)), Arc::new(Semaphore::new(count)));
-        Self { checkers, free, count, hash_ns: Arc::default() }
+        Self { checkers, free, count, shares: Arc::default(), hash_ns: Arc::default() }
     }
 
-    /// Checks a block as soon as a checker is free.
-    pub async fn check(&self, block: Block) -> Result<Checked, BlockError> {
-        self.lend(move |checker| checker.check(block)).await.unwrap_or_else(|fault| Err(fault.into()))
+    /// Checks a block as soon as a checker is free, and one that whoever sent it may have.
+    pub async fn check(&self, block: Block, from: Option<IpAddr>) -> Result<Checked, BlockError> {
+        let own = match from.map(|from| self.share_of(from)) {
+            Some(share) => share.acquire_owned().await.ok(),
+            None => None,
+        };
+        let check = move |checker: &mut Checker| {
+            // Held until the check has ended, even if nobody waits for it any more.
+            let _own = own;
+            let checked = checker.check(block)?;
+            Ok(match from {
+                Some(from) => checked.from_source(source_of(from)),
+                None => checked,
+            })
+        };
+        self.lend(check).await.unwrap_or_else(|fault| Err(fault.into()))
+    }
+
+    fn share_of(&self, from: IpAddr) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.retain(|_, share| share.strong_count() > 0);
+        let known = shares.get(&network_of(from)).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let share = Arc::new(Semaphore::new(self.count.div_ceil(2).max(1)));
+            shares.insert(network_of(from), Arc::downgrade(&share));
+            share
+        })
     }
 
     /// Checks blocks with all checkers at once. One answer for each, in order.
@@ -117,6 +151,18 @@ impl Checks {
         });
         done.await.ok().flatten().ok_or_else(no_checker)
     }
+}
+
+/// Returns the number of an address among the sources of blocks.
+fn source_of(from: IpAddr) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    network_of(from).hash(&mut hasher);
+    hasher.finish() | ADDRESS
+}
+
+/// Tells whether a source of blocks is a session of the network.
+pub fn is_session(source: u64) -> bool {
+    source & ADDRESS == 0
 }
 
 /// Splits into at most `count` parts of about equal size.

@@ -1,12 +1,13 @@
 //! What the chain's thread does with each request.
 
+use super::checks::is_session;
 use super::foresight::{Due, Foresight};
 use super::handed::{Client, Full, Handed, Moment};
 use super::outlook::{Basis, Outlook, merges};
 use super::{
     BLOCKS_PER_COMMIT, BlockParts, ChainChoice, ChainFailure, ChainParts, Counts, DifficultyChange, DifficultyError,
-    DifficultyOrder, Found, NEWS_MAX, News, Reply, Request, Snapshot, Solved, SubmitError, TRANSACTIONS_PER_COMMIT,
-    Taken, WorkError,
+    DifficultyOrder, Found, NEWS_MAX, News, Offered, Reply, Request, Snapshot, Solved, SubmitError,
+    TRANSACTIONS_PER_COMMIT, Taken, WorkError,
 };
 use crate::audit::{AuditLog, Deed};
 use crate::clock::Clock;
@@ -59,7 +60,7 @@ struct Origin {
     found: bool,
     /// Its payments, where they are known.
     transactions: Option<usize>,
-    /// Who offered it, where that was said.
+    /// The session that offered it, where one did.
     source: Option<u64>,
 }
 
@@ -67,12 +68,13 @@ impl Origin {
     /// Of a block that had waited.
     const UNKNOWN: Self = Self { found: false, transactions: None, source: None };
 
-    fn of(checked: Result<&Checked, &BlockError>) -> Self {
-        checked.map_or(Self::UNKNOWN, |checked| Self {
-            found: false,
-            transactions: Some(checked.payments()),
-            source: checked.source(),
-        })
+    fn of(offered: &Offered) -> Self {
+        let checked = offered.checked.as_ref().ok();
+        Self {
+            found: offered.find.is_some(),
+            transactions: checked.map(Checked::payments),
+            source: checked.and_then(Checked::source).filter(|source| is_session(*source)),
+        }
     }
 }
 
@@ -88,7 +90,8 @@ impl Owner {
         let difficulty_of_genesis = rules.difficulty(bits)?.map_err(ChainFailure::Genesis)?;
         let basis = Basis { blocks: chain.index().version(), configured: choice.difficulty, forced: None };
         let outlook = Outlook::new(&mut chain, basis, difficulty_of_genesis)?;
-        let statistics = Statistics::new(choice.statistics_blocks);
+        let merged = chain.index().indexed(chain.index().tip_id()).map_or(0, |tip| tip.placement.merge_set.len());
+        let statistics = Statistics::new(choice.statistics_blocks, merged);
         let counts = Counts::default();
         let (snapshots, _) = watch::channel(Arc::new(outlook.snapshot(&chain, counts, &statistics)));
         Ok(Self {
@@ -124,9 +127,9 @@ impl Owner {
                         collect((transaction, reply), TRANSACTIONS_PER_COMMIT, &mut requests, as_transaction);
                     self.take_transactions(batch)?;
                 }
-                Request::Block { checked, reply } => {
+                Request::Block { offered, reply } => {
                     let group;
-                    (group, ahead) = collect((checked, reply), BLOCKS_PER_COMMIT, &mut requests, as_block);
+                    (group, ahead) = collect((offered, reply), BLOCKS_PER_COMMIT, &mut requests, as_block);
                     self.take_offered(group)?;
                 }
                 request => self.answer(request)?,
@@ -139,9 +142,9 @@ impl Owner {
     fn next(&mut self, ahead: Option<Request>, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
         let waiting = ahead.or_else(|| requests.try_recv().ok());
         let more = |request: &Request| {
-            use Request::{Block, Blocks, Headers, Parts, Proof, Transaction};
+            use Request::{Assemble, Block, Blocks, Build, Headers, Transaction};
             let of_blocks =
-                matches!(request, Block { .. } | Blocks { .. } | Headers { .. } | Parts { .. } | Proof { .. });
+                matches!(request, Block { .. } | Blocks { .. } | Headers { .. } | Build { .. } | Assemble { .. });
             of_blocks || matches!(request, Transaction { .. })
         };
         if !waiting.as_ref().is_some_and(more) {
@@ -178,7 +181,8 @@ impl Owner {
     fn answer(&mut self, request: Request) -> Result<(), StorageError> {
         match request {
             Request::Blocks { checked, reply } => {
-                let taken = self.take_blocks(checked)?;
+                let offered = checked.into_iter().map(|checked| Offered { checked, find: None }).collect();
+                let taken = self.take_blocks(offered)?;
                 self.publish();
                 send(reply, taken);
             }
@@ -192,18 +196,13 @@ impl Owner {
                 self.publish();
                 send(reply, forgotten);
             }
-            Request::Parts { parts, reply } => {
-                let taken = match self.build(*parts) {
-                    Ok(block) => self.take_block(None, block, true)?,
-                    Err(error) => Err(self.refuse(error)),
-                };
-                self.publish();
-                send(reply, taken);
+            Request::Build { parts, reply } => {
+                let built = self.build(*parts).map_err(|error| self.refuse(error));
+                send(reply, built);
             }
-            Request::Proof { template, found, reply } => {
-                let taken = self.take_found(template, found)?;
-                self.publish();
-                send(reply, taken);
+            Request::Assemble { template, found, reply } => {
+                let assembled = self.assemble(template, found).map_err(|error| self.refuse(error));
+                send(reply, assembled);
             }
             Request::Template { client, request, reply } => {
                 let template = self.template(client, request);
@@ -250,38 +249,28 @@ impl Owner {
         Ok(())
     }
 
-    fn take_block(
-        &mut self,
-        made_for: Option<u64>,
-        block: Block,
-        found: bool,
-    ) -> Result<Result<Taken, SubmitError>, StorageError> {
-        let transactions = Some(block.body.len().saturating_sub(1));
-        let outcome = self.chain.submit_block((self.clock)(), block);
-        self.taken(made_for, outcome, Origin { found, transactions, source: None })
-    }
-
     /// Takes blocks that came one by one with one commit, and answers each.
     fn take_offered(&mut self, offered: Vec<OfferedBlock>) -> Result<(), StorageError> {
-        let (checked, replies): (Vec<_>, Vec<_>) =
-            offered.into_iter().map(|(checked, reply)| (*checked, reply)).unzip();
-        let taken = self.take_blocks(checked)?;
+        let (offered, replies): (Vec<_>, Vec<_>) =
+            offered.into_iter().map(|(offered, reply)| (*offered, reply)).unzip();
+        let taken = self.take_blocks(offered)?;
         self.publish();
         std::iter::zip(replies, taken).for_each(|(reply, taken)| send(reply, taken));
         Ok(())
     }
 
     /// Takes blocks with one commit. One answer for each.
-    fn take_blocks(
-        &mut self,
-        checked: Vec<Result<Checked, BlockError>>,
-    ) -> Result<Vec<Result<Taken, SubmitError>>, StorageError> {
-        let origins: Vec<Origin> = checked.iter().map(|checked| Origin::of(checked.as_ref())).collect();
-        let refused: Vec<Option<BlockError>> = checked.iter().map(|checked| checked.as_ref().err().cloned()).collect();
-        let mut taken = self.chain.submit_blocks((self.clock)(), checked.into_iter().flatten().collect()).into_iter();
-        let answers = std::iter::zip(refused, origins).map(|(refused, origin)| {
+    fn take_blocks(&mut self, offered: Vec<Offered>) -> Result<Vec<Result<Taken, SubmitError>>, StorageError> {
+        let about = |offered: &Offered| {
+            let made_for = offered.find.and_then(|find| find.made_for);
+            (offered.checked.as_ref().err().cloned(), made_for, Origin::of(offered))
+        };
+        let offers: Vec<(Option<BlockError>, Option<u64>, Origin)> = offered.iter().map(about).collect();
+        let checked = offered.into_iter().filter_map(|offered| offered.checked.ok()).collect();
+        let mut taken = self.chain.submit_blocks((self.clock)(), checked).into_iter();
+        let answers = offers.into_iter().map(|(refused, made_for, origin)| {
             let outcome = refused.map_or_else(|| taken.next().expect("each checked block has one answer"), Err);
-            self.taken(None, outcome, origin)
+            self.taken(made_for, outcome, origin)
         });
         answers.collect()
     }
@@ -316,13 +305,12 @@ impl Owner {
         Ok(outcome.map(taken).map_err(SubmitError::Block))
     }
 
-    fn take_found(&mut self, solved: Solved, found: Found) -> Result<Result<Taken, SubmitError>, StorageError> {
+    /// Puts what was found into its template. Returns the block, and the state for which it was made: one that is gone makes a block all the same, and
+    /// fork choice decides what it is worth.
+    fn assemble(&self, solved: Solved, found: Found) -> Result<(Block, u64), SubmitError> {
         let template = match solved {
             Solved::Kept(template) => template,
-            Solved::Named(id) => match self.handed.get(id) {
-                Some(template) => template,
-                None => return Ok(Err(self.refuse(SubmitError::UnknownTemplate { id }))),
-            },
+            Solved::Named(id) => self.handed.get(id).ok_or(SubmitError::UnknownTemplate { id })?,
         };
         let solution = match found {
             Found::Work(proof) => {
@@ -331,11 +319,8 @@ impl Owner {
             }
             Found::Space(proof) => Solution::Space(proof),
         };
-        match self.chain.assemble(&template, solution) {
-            // A find for a state that is gone is a block all the same: fork choice decides what it is worth.
-            Ok(block) => self.take_block(Some(template.state_version), block, true),
-            Err(error) => Ok(Err(self.refuse(submit_error(error)))),
-        }
+        let block = self.chain.assemble(&template, solution).map_err(submit_error)?;
+        Ok((block, template.state_version))
     }
 
     /// Notes a find that did not become a block.
@@ -568,7 +553,7 @@ impl Owner {
 }
 
 type OfferedTransaction = (Transaction, Reply<Result<TxId, MempoolError>>);
-type OfferedBlock = (Box<Result<Checked, BlockError>>, Reply<Result<Taken, SubmitError>>);
+type OfferedBlock = (Box<Offered>, Reply<Result<Taken, SubmitError>>);
 
 fn as_transaction(request: Request) -> Result<OfferedTransaction, Box<Request>> {
     match request {
@@ -579,7 +564,7 @@ fn as_transaction(request: Request) -> Result<OfferedTransaction, Box<Request>> 
 
 fn as_block(request: Request) -> Result<OfferedBlock, Box<Request>> {
     match request {
-        Request::Block { checked, reply } => Ok((checked, reply)),
+        Request::Block { offered, reply } => Ok((offered, reply)),
         other => Err(Box::new(other)),
     }
 }

@@ -34,7 +34,7 @@ fn check(statistics: &Statistics, want: (u64, u64, u64, u64)) {
 
 #[test]
 fn a_block_has_its_colour_from_the_block_that_merges_it() {
-    let mut statistics = Statistics::new(100);
+    let mut statistics = Statistics::new(100, 0);
     (1..=4).for_each(|number| statistics.accepted(&block(number)));
     statistics.moved(&step(0, &[], &[1]), merging(9, &[]));
     check(&statistics, (1, 0, 0, 3));
@@ -46,7 +46,7 @@ fn a_block_has_its_colour_from_the_block_that_merges_it() {
 
 #[test]
 fn a_block_that_leaves_the_selected_chain_takes_the_colours_it_gave_with_it() {
-    let mut statistics = Statistics::new(100);
+    let mut statistics = Statistics::new(100, 0);
     (1..=5).for_each(|number| statistics.accepted(&block(number)));
     statistics.moved(&step(0, &[], &[1, 3]), merging(3, &[(2, false)]));
     check(&statistics, (2, 0, 1, 2));
@@ -56,7 +56,7 @@ fn a_block_that_leaves_the_selected_chain_takes_the_colours_it_gave_with_it() {
 
 #[test]
 fn refused_blocks_are_counted_by_rule_while_they_are_among_the_newest() {
-    let mut statistics = Statistics::new(3);
+    let mut statistics = Statistics::new(3, 0);
     statistics.refused("proof-of-work", true);
     statistics.refused("bits", false);
     statistics.refused("bits", true);
@@ -71,7 +71,7 @@ fn refused_blocks_are_counted_by_rule_while_they_are_among_the_newest() {
 #[test]
 fn a_hundred_blocks_take_at_most_ten_kilobytes() {
     for capacity in [100, 250, 1_000, 10_000, 100_000] {
-        let mut statistics = Statistics::new(capacity);
+        let mut statistics = Statistics::new(capacity, 0);
         for number in 0..u32::try_from(capacity * 2).unwrap() {
             statistics.accepted(&block(number));
             statistics.served(Served::Reused);
@@ -86,7 +86,7 @@ fn a_hundred_blocks_take_at_most_ten_kilobytes() {
 
 #[test]
 fn fewer_blocks_keep_the_newest() {
-    let mut statistics = Statistics::new(10);
+    let mut statistics = Statistics::new(10, 0);
     statistics.refused("bits", true);
     (1..=9).for_each(|number| statistics.accepted(&block(number)));
     statistics.resize(4);
@@ -97,7 +97,7 @@ fn fewer_blocks_keep_the_newest() {
 
 #[test]
 fn times_are_averaged_over_what_was_measured_since_the_oldest_block() {
-    let mut statistics = Statistics::new(2);
+    let mut statistics = Statistics::new(2, 0);
     statistics.built(9 * MILLI);
     statistics.accepted(&block(1));
     statistics.built(MILLI);
@@ -114,7 +114,7 @@ fn times_are_averaged_over_what_was_measured_since_the_oldest_block() {
 
 #[test]
 fn only_what_was_there_already_is_a_hit() {
-    let mut statistics = Statistics::new(10);
+    let mut statistics = Statistics::new(10, 0);
     let answers = [Served::Built, Served::Reused, Served::Prepared, Served::Prepared];
     answers.into_iter().for_each(|served| statistics.served(served));
     let report = statistics.report();

@@ -113,9 +113,9 @@ async fn a_find_of_the_nodes_own_miner_needs_no_memory_of_its_template() {
         chain.template(Client::Visitor([192, 0, 2, 1].into()), request(number)).await.unwrap().unwrap();
     }
     let proof = Proof { nonce: nonce(&template), rolled: None };
-    let named = chain.submit_proof(Solved::Named(template.id), proof).await.unwrap();
+    let named = chain.submit_proof(Solved::Named(template.id), proof, None).await.unwrap();
     assert_eq!(named, Err(SubmitError::UnknownTemplate { id: template.id }));
-    assert!(chain.submit_proof(Solved::Kept(template), proof).await.unwrap().unwrap().counts());
+    assert!(chain.submit_proof(Solved::Kept(template), proof, None).await.unwrap().unwrap().counts());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -209,7 +209,7 @@ impl AditNode {
 pub(super) async fn submit(chain: &ChainHandle, block: &[u8]) -> Result<Submitted, UpstreamError> {
     let block = Block::from_bytes(block).map_err(|error| UpstreamError::Chain { detail: error.to_string() })?;
     loop {
-        return match chain.submit_block(block.clone()).await {
+        return match chain.submit_block(block.clone(), None).await {
             Ok(Ok(_) | Err(SubmitError::Block(BlockError::Known { .. }))) => Ok(Submitted::Taken),
             Ok(Err(SubmitError::Block(error @ (BlockError::Fault(_) | BlockError::Storage(_))))) => {
                 Err(UpstreamError::Chain { detail: error.to_string() })
