@@ -7,8 +7,9 @@ use adit_chain::TemplateRequest;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-/// The most templates that are prepared at once: those asked for last.
-const PREPARED_MAX: usize = 64;
+/// The most templates that are prepared at once: those asked for last. As many miners subscribe to a node
+/// unless it is told otherwise, and whoever has fewer prepared makes the others wait.
+const PREPARED_MAX: usize = 512;
 
 /// How many times as long as the last preparation took must pass before transactions are a reason for another.
 const REST: u32 = 9;
@@ -104,8 +105,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn request(number: u8) -> TemplateRequest {
-        TemplateRequest { pay_to: PublicKey([1; 32]), extra: vec![number], difficulty: None }
+    fn request(number: usize) -> TemplateRequest {
+        TemplateRequest { pay_to: PublicKey([1; 32]), extra: number.to_le_bytes().to_vec(), difficulty: None }
     }
 
     #[test]
@@ -120,12 +121,12 @@ mod tests {
     #[test]
     fn the_ones_asked_for_last_are_prepared() {
         let mut foresight = Foresight::new(Instant::now());
-        (0..=200).for_each(|number| foresight.asked(&request(number)));
-        foresight.asked(&request(150));
+        (0..=2 * PREPARED_MAX).for_each(|number| foresight.asked(&request(number)));
+        foresight.asked(&request(2 * PREPARED_MAX - 50));
         let taken = foresight.take();
         assert_eq!(
             (taken.len(), taken.back(), taken.front()),
-            (PREPARED_MAX, Some(&request(150)), Some(&request(137)))
+            (PREPARED_MAX, Some(&request(2 * PREPARED_MAX - 50)), Some(&request(PREPARED_MAX + 1)))
         );
     }
 

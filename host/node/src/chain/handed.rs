@@ -14,6 +14,9 @@ use std::sync::{Arc, Weak};
 /// An address may hold one of so many parts of what is remembered.
 const SHARES: usize = 4;
 
+/// Templates made so many states ago go: no find for them is to be expected, and each state may hold the payments of a whole block.
+const STATES_KEPT: u64 = 64;
+
 /// Who asks for a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Client {
@@ -43,6 +46,8 @@ pub struct Handed {
     /// Each address's own, the oldest first.
     remembered: BTreeMap<IpAddr, VecDeque<Remembered>>,
     count: usize,
+    /// The oldest state of which templates are remembered.
+    oldest: u64,
     /// What subscribers keep.
     kept: BTreeMap<u64, Weak<WorkTemplate>>,
 }
@@ -68,7 +73,7 @@ enum Worth {
 impl Handed {
     /// Makes room for so many templates of visitors.
     pub fn new(templates_max: usize) -> Self {
-        Self { templates_max, remembered: BTreeMap::new(), count: 0, kept: BTreeMap::new() }
+        Self { templates_max, remembered: BTreeMap::new(), count: 0, oldest: 0, kept: BTreeMap::new() }
     }
 
     /// Changes the room, and forgets what has none any more.
@@ -112,6 +117,7 @@ impl Handed {
         template: &Arc<WorkTemplate>,
         moment: Moment,
     ) -> Result<(), Full> {
+        self.forget_old(moment);
         let address = network_of(address);
         let share = (self.templates_max / SHARES).max(1);
         let own = self.remembered.get(&address);
@@ -128,6 +134,20 @@ impl Handed {
         own.push_back(Remembered { request: request.clone(), replaced: false, template: Arc::clone(template) });
         self.count += 1;
         Ok(())
+    }
+
+    fn forget_old(&mut self, moment: Moment) {
+        let oldest = moment.state_version.saturating_sub(STATES_KEPT);
+        if oldest <= self.oldest {
+            return;
+        }
+        self.oldest = oldest;
+        self.remembered.retain(|_, own| {
+            let before = own.len();
+            own.retain(|held| held.template.state_version >= oldest);
+            self.count -= before - own.len();
+            !own.is_empty()
+        });
     }
 
     /// Forgets the template that is worth least of all, if that is no more than `most`. Tells whether there was one.

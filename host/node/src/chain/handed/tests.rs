@@ -133,3 +133,16 @@ fn less_room_forgets_what_is_worth_least() {
     handed.set_max(2, NOW);
     assert_eq!([1, 2, 3].map(|id| handed.get(id).is_some()), [false, true, true]);
 }
+
+#[test]
+fn what_was_made_long_ago_goes_although_there_is_room() {
+    let mut handed = Handed::new(1_000);
+    let at = |state_version| Moment { state_version, ..NOW };
+    hand(&mut handed, Client::Visitor(address(1)), 1, at(STATE)).unwrap();
+    hand(&mut handed, Client::Visitor(address(2)), 2, at(STATE + 1)).unwrap();
+    hand(&mut handed, Client::Visitor(address(2)), 3, at(STATE + STATES_KEPT)).unwrap();
+    assert!((1..=3).all(|id| handed.get(id).is_some()));
+    hand(&mut handed, Client::Visitor(address(2)), 4, at(STATE + STATES_KEPT + 1)).unwrap();
+    assert!(handed.get(1).is_none() && (2..=4).all(|id| handed.get(id).is_some()));
+    assert_eq!((handed.count, handed.remembered.len()), (3, 1));
+}
