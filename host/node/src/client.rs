@@ -396,6 +396,8 @@ struct Rounds<'a> {
     /// Attempts in a row at one node: they lengthen its time limit.
     at_node: u32,
     in_all: u32,
+    /// Nodes that refused the request.
+    refused: usize,
     /// Times that nobody else was there to be asked: they lengthen the wait.
     rounds: u32,
     /// Why the last node was struck.
@@ -404,7 +406,7 @@ struct Rounds<'a> {
 
 impl<'a> Rounds<'a> {
     fn new(client: &'a Nodes, patience: Patience) -> Self {
-        Self { client, patience, at_node: 0, in_all: 0, rounds: 0, other_chain: None }
+        Self { client, patience, at_node: 0, in_all: 0, refused: 0, rounds: 0, other_chain: None }
     }
 
     /// Returns which node to ask now, and for the how manieth time.
@@ -420,7 +422,10 @@ impl<'a> Rounds<'a> {
         self.in_all += 1;
         tracing::warn!(node = client.url(number), %failure, attempt = self.in_all, "a request failed");
         let next = failure.rule(self.at_node, random_u32(&client.entropy));
+        let elsewhere = client.nodes.len() > 1 && !failure.is_for_good();
         match next {
+            // Of several nodes, one that refuses what another may answer is asked no more for a while.
+            Next::GiveUp if elsewhere => question.failed(),
             // A refusal is an answer.
             Next::GiveUp => question.answered(),
             Next::Again { .. } => drop(question),
@@ -437,6 +442,13 @@ impl<'a> Rounds<'a> {
         match next {
             Next::StrikeNode => (self.at_node, self.other_chain) = (0, Some(failure)),
             _ if exhausted => return Err(failure),
+            Next::GiveUp if elsewhere && self.refused + 1 < client.nodes.len() => {
+                (self.at_node, self.refused) = (0, self.refused + 1);
+                // Where the turn stays, so does the answer.
+                if client.turns.turn_or_soonest() == Some(number.0) {
+                    return Err(failure);
+                }
+            }
             Next::GiveUp => return Err(failure),
             // Only where nobody else is well is there reason to wait: another node may answer at once.
             Next::Failed { .. } if client.turns.turn().is_some_and(|turn| turn != number.0) => self.at_node = 0,

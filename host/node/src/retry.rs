@@ -68,6 +68,12 @@ pub fn backoff(attempt: u32, random: u32) -> Duration {
 }
 
 impl Failure {
+    /// Tells whether every node would say the same of the request for as long as it asks: it has a fault of its own. Who may not ask now, or asks
+    /// for what is not there now, may be answered later.
+    pub fn is_for_good(&self) -> bool {
+        matches!(self, Self::Rejected { status: 400 | 413 | 422, .. })
+    }
+
     /// Returns the rule for this kind of failure on the attempt with this number, from 0.
     pub fn rule(&self, attempt: u32, random: u32) -> Next {
         let wait = backoff(attempt, random);

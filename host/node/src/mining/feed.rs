@@ -14,7 +14,7 @@ use crate::client::{NodeClient, NodeNumber, Patience};
 use crate::clock::{Clock, Entropy};
 use crate::freshness::Freshness;
 use crate::pool::api::farm::PartialResponse;
-use crate::retry::Failure;
+use crate::retry::{BACKOFF_MAX, Failure};
 use crate::settings::MinerSettings;
 use adit_chain::{BlockError, PublicKey, TemplateRequest, WorkTemplate};
 use adit_miner::Verdict;
@@ -244,8 +244,13 @@ impl Asking {
     async fn nodes(&self, client: &NodeClient, address: &str) -> Result<MiningFailure, Unheard> {
         loop {
             let began = Instant::now();
-            match client.subscribe(address, Patience::Attempts(1)).await {
+            let heard = match client.subscribe(address, Patience::Attempts(1)).await {
                 Ok(subscription) => self.listen(subscription, began).await?,
+                Err(failure) => Err(failure),
+            };
+            match heard {
+                // One that ends as soon as it has begun is no reason to begin the next at once.
+                Ok(()) => tokio::time::sleep(self.poll.saturating_sub(began.elapsed())).await,
                 Err(failure @ Failure::OtherChain { .. }) => return Ok(MiningFailure::NoWork(failure)),
                 Err(failure) => {
                     tracing::warn!(%failure, "no node pushes templates: asking for them");
@@ -257,21 +262,28 @@ impl Asking {
         }
     }
 
-    async fn listen(&self, mut subscription: crate::client::Subscription, mut began: Instant) -> Result<(), Unheard> {
+    /// Passes on what a subscription brings. Returns why it ended where it brought nothing.
+    async fn listen(
+        &self,
+        mut subscription: crate::client::Subscription,
+        mut began: Instant,
+    ) -> Result<Result<(), Failure>, Unheard> {
+        let mut brought = false;
         loop {
             let pushed = tokio::select! {
                 pushed = subscription.next() => pushed,
                 // A fresh subscription begins with a fresh template.
-                () = self.refresh.notified() => return Ok(()),
+                () = self.refresh.notified() => return Ok(Ok(())),
             };
             match pushed.and_then(|response| work_of(&response, subscription.node())) {
                 Ok(work) => self.say(Fed::Work { work, took: Some(began.elapsed()) }).await?,
-                Err(failure) => {
+                Err(failure) if brought => {
                     tracing::warn!(%failure, "the subscription ended");
-                    return Ok(());
+                    return Ok(Ok(()));
                 }
+                Err(failure) => return Ok(Err(failure)),
             }
-            began = Instant::now();
+            (began, brought) = (Instant::now(), true);
         }
     }
 
@@ -296,8 +308,12 @@ impl Asking {
                     self.say(Fed::Work { work, took: Some(began.elapsed()) }).await?;
                 }
                 Ok(_) => {}
-                Err(failure @ (Failure::OtherChain { .. } | Failure::Rejected { .. })) => return Ok(Some(failure)),
-                Err(failure) => tracing::warn!(%failure, "no work"),
+                Err(failure @ Failure::OtherChain { .. }) => return Ok(Some(failure)),
+                Err(failure) if failure.is_for_good() => return Ok(Some(failure)),
+                Err(failure) => {
+                    tracing::warn!(%failure, "no work");
+                    tokio::time::sleep(BACKOFF_MAX).await;
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(self.poll) => {}
@@ -377,7 +393,7 @@ fn space_work(chain: &ChainHandle, template: &WorkTemplate, challenge: &Challeng
 
 async fn submit_own(chain: &ChainHandle, template: &Arc<WorkTemplate>, found: Found) -> Verdict {
     let outcome = loop {
-        match chain.submit_proof(Solved::Kept(Arc::clone(template)), found.clone()).await {
+        match chain.submit_proof(Solved::Kept(Arc::clone(template)), found.clone(), None).await {
             Ok(outcome) => break outcome,
             Err(Unavailable::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
             Err(Unavailable::Stopped) => return Verdict::Rejected,

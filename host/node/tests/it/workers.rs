@@ -7,7 +7,10 @@ use adit_node::run::run_both;
 use adit_node::settings::MinerSettings;
 use adit_primitives::{Height, Timestamp};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 fn start(source: WorkSource, changes: Option<watch::Receiver<MinerSettings>>) -> Mining {
@@ -62,6 +65,48 @@ async fn two_miners_extend_one_nodes_chain_over_http() {
         mining.end().await.unwrap();
         assert_eq!(report.borrow().blocks_refused, 0);
     }
+}
+
+/// A proxy before a node, which ends each WebSocket as soon as it is open. Returns its URL, and how many it has ended.
+async fn without_sockets(node: &TestNode) -> (String, Arc<AtomicUsize>) {
+    let url = node.node.url();
+    let behind = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let (address, ended) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&ended);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut node = TcpStream::connect(&behind).await.unwrap();
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                let mut request = vec![0; 16_384];
+                let bytes = client.read(&mut request).await.unwrap_or_default();
+                node.write_all(&request[..bytes]).await.unwrap();
+                if String::from_utf8_lossy(&request[..bytes]).to_ascii_lowercase().contains("upgrade: websocket") {
+                    let mut answer = Vec::new();
+                    while !answer.ends_with(b"\r\n\r\n") {
+                        answer.push(node.read_u8().await.unwrap());
+                    }
+                    client.write_all(&answer).await.unwrap();
+                    count.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    drop(tokio::io::copy_bidirectional(&mut client, &mut node).await);
+                }
+            });
+        }
+    });
+    (format!("http://{address}"), ended)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_miner_asks_where_subscriptions_end_as_soon_as_they_begin() {
+    let node = TestNode::start().await;
+    let (url, ended) = without_sockets(&node).await;
+    let client = NodeClient::new(&[url], None, node.identity.clone(), test_entropy()).unwrap();
+    let mining = start(WorkSource::Nodes { client, address: node.address() }, None);
+    reaches(&node, 3).await;
+    mining.end().await.unwrap();
+    assert_eq!(ended.load(Ordering::Relaxed), 1, "it asks for a while before it subscribes again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
