@@ -39,8 +39,12 @@ const ANSWERS: usize = 256;
 /// The longest time that a challenge is given, in milliseconds: ten days, as rules have it.
 const DEADLINE_MS_MAX: u64 = 864_000_000;
 
-/// How many shares may be on their way at once.
-const SHARES_MAX: usize = 256;
+/// How many shares may be on their way at once. A pool takes a tenth of a second to score one of a hard plot: those that wait here are still the farmer's
+/// to choose from, and those that wait there come late.
+const SHARES_OUT: usize = 4;
+
+/// How many shares may wait to go out.
+const SHARES_WAITING: usize = 256;
 
 /// How often figures are published.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -105,6 +109,7 @@ impl Farming {
             submissions: JoinSet::new(),
             blocks: Tally::default(),
             shares: JoinSet::new(),
+            outgoing: VecDeque::new(),
             shared: Tally::default(),
             given: BTreeMap::new(),
             asked: None,
@@ -157,6 +162,8 @@ struct Task {
     /// Shares on their way to a pool, and what became of others.
     shares: JoinSet<Verdict>,
     shared: Tally,
+    /// Shares that are to go out, with their challenges, the newest last.
+    outgoing: VecDeque<(Hash256, SpaceClaim)>,
     /// Places that were handed in as shares, by challenge: no more challenges than there are works.
     given: BTreeMap<Hash256, BTreeSet<Vec<u8>>>,
     /// What the farm was asked last.
@@ -226,7 +233,10 @@ impl Task {
                         self.publish();
                     }
                 }
-                Some(done) = self.shares.join_next() => done.into_iter().for_each(|verdict| self.shared.count(verdict)),
+                Some(done) = self.shares.join_next() => {
+                    done.into_iter().for_each(|verdict| self.shared.count(verdict));
+                    self.send_shares();
+                }
                 Some(done) = self.registering.join_next() => {
                     if let Ok(Some(heights)) = done {
                         self.take_registered(heights);
@@ -277,6 +287,7 @@ impl Task {
         self.works.clear();
         self.wins.clear();
         self.given.clear();
+        self.outgoing.clear();
         (self.registered, self.asked) = (BTreeMap::new(), None);
     }
 
@@ -378,17 +389,32 @@ impl Task {
         if work.worth != Worth::Share || !self.given.entry(id).or_default().insert(claim.place.to_bytes()) {
             return;
         }
-        if self.shares.len() >= SHARES_MAX {
-            return self.shared.count(Verdict::Lost);
+        self.outgoing.push_back((id, claim));
+        if self.outgoing.len() > SHARES_WAITING {
+            self.outgoing.pop_front();
+            self.shared.count(Verdict::Lost);
         }
-        let (source, signer) = (Arc::clone(&self.source), Arc::clone(&self.signer));
-        let proof = if claim.key == self.key {
-            signer.sign(&work, claim)
-        } else {
-            // A plot of the pool's own key: the pool signs.
-            SpaceProof { claim, signature: [0; 64] }.into()
-        };
-        self.shares.spawn(async move { source.submit(&work, proof).await });
+        self.send_shares();
+    }
+
+    /// Hands in shares as others were answered, those of the newest challenge first.
+    fn send_shares(&mut self) {
+        while self.shares.len() < SHARES_OUT
+            && let Some((id, claim)) = self.outgoing.pop_back()
+        {
+            let Some(work) = self.work_for(id).cloned() else {
+                self.shared.count(Verdict::Lost);
+                continue;
+            };
+            let source = Arc::clone(&self.source);
+            let proof = if claim.key == self.key {
+                self.signer.sign(&work, claim)
+            } else {
+                // A plot of the pool's own key: the pool signs.
+                SpaceProof { claim, signature: [0; 64] }.into()
+            };
+            self.shares.spawn(async move { source.submit(&work, proof).await });
+        }
     }
 
     fn work_for(&self, challenge: Hash256) -> Option<&Arc<Work>> {

@@ -68,6 +68,19 @@ async fn a_find_for_a_state_that_is_gone_is_stale() {
     let body = json!({ "template_id": late.block_template.template_id, "nonce": solve(&late) });
     let answer = node.post("/submit_block", &body).await;
     assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!("stale")), "{answer:?}");
+    let aside = node.get(&format!("/block/{}", answer.body["hash"].as_str().unwrap())).await.body;
+    assert_eq!((&aside["block"]["index"], &aside["block"]["topoheight"]), (&json!(1), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_is_shown_by_its_place_in_the_order_too() {
+    let node = TestNode::start().await;
+    let taken = node.mine().await;
+    let shown = node.get(&format!("/block/{}", taken["hash"].as_str().unwrap())).await.body;
+    assert_eq!(shown["block"]["topoheight"], 1);
+    assert_eq!(node.get("/block/1").await.body, shown);
+    node.get("/block/2").await.refused(404, "not-found");
+    node.get("/block/100000000000000000000000").await.refused(400, "malformed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,6 +97,10 @@ pub fn made(path: &Path, name: Name) -> Result<u64, Problem> {
 
 fn read_note(file: &File, name: Name) -> Result<u64, Problem> {
     let (found, expected) = (file.metadata()?.len(), name.bytes() + NOTE_BYTES as u64);
+    // The note is cut off once all is made, and the name follows.
+    if found == name.bytes() {
+        return Ok(name.nonces);
+    }
     if found != expected {
         return Err(Problem::Length { found, expected });
     }
@@ -118,8 +122,7 @@ fn note_bytes(made: u64) -> [u8; NOTE_BYTES] {
 fn begin(order: &Order<'_>, name: Name) -> Result<Work, PlotError> {
     disk::check_room(order.folder, name.bytes(), order.reserve)?;
     let path = order.folder.join(format!("{name}.{ENDING_PART}"));
-    let file = OpenOptions::new().write(true).create_new(true).open(&path);
-    let file = file.map_err(|error| Problem::from(error).at(&path))?;
+    let file = open_anew(&path, name).map_err(|problem| problem.at(&path))?;
     let prepare = || {
         disk::take_room(&file, name.bytes() + NOTE_BYTES as u64)?;
         file.write_all_at(&note_bytes(0), name.bytes())?;
@@ -132,6 +135,24 @@ fn begin(order: &Order<'_>, name: Name) -> Result<Work, PlotError> {
         return Err(Problem::File(error).at(&path));
     }
     Work::open(path.clone(), name).map_err(|problem| problem.at(&path))
+}
+
+/// Opens a file for a new plot. One that is there may have been left before its first note was written.
+fn open_anew(path: &Path, name: Name) -> Result<File, Problem> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    if file.metadata()?.len() < name.bytes() || has_no_note(&file, name)? {
+        return Ok(file);
+    }
+    Err(io::Error::from(io::ErrorKind::AlreadyExists).into())
+}
+
+fn has_no_note(file: &File, name: Name) -> Result<bool, Problem> {
+    let mut note = [0; NOTE_BYTES];
+    let whole = file.metadata()?.len() == name.bytes() + NOTE_BYTES as u64;
+    if whole {
+        file.read_exact_at(&mut note, name.bytes())?;
+    }
+    Ok(whole && note == [0; NOTE_BYTES])
 }
 
 /// A plot in the making, locked.

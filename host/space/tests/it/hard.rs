@@ -58,6 +58,31 @@ fn an_interrupted_plot_is_gone_on_with_and_is_the_same() {
 }
 
 #[test]
+fn what_a_kill_leaves_before_the_first_note_and_after_the_last_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = made(folder.path(), 64);
+    let want = std::fs::read(&path).unwrap();
+    let part = path.with_extension("part");
+    let leave = |bytes: &[u8]| {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&part, bytes).unwrap();
+    };
+    let noteless = vec![0; want.len() + 4_096];
+    for left in [&b""[..], &want[..1_000], &noteless, &want] {
+        leave(left);
+        assert_eq!(made(folder.path(), 64), path);
+        assert!(std::fs::read(&path).unwrap() == want && !part.exists(), "{} bytes were left", left.len());
+    }
+    // A note that was changed is somebody's plot: it is named, and stays.
+    let mut changed = noteless;
+    changed[want.len()] = 1;
+    leave(&changed);
+    let error = make(&order(folder.path(), 64), &engine(), &Silent).unwrap_err();
+    assert!(error.to_string().contains("exists"), "{error}");
+    assert!(std::fs::read(&part).unwrap() == changed);
+}
+
+#[test]
 fn plots_of_others_are_read_wherever_their_scoops_begin() {
     let folder = tempfile::tempdir().unwrap();
     let nonces = engine().lanes();
