@@ -17,8 +17,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// remembers the signatures of them all.
 const GENERATION: usize = 100_000;
 
-/// Signatures below which other cores are not asked: they check about so many while a thread starts.
-const WORTH_SHARING: usize = 8;
+/// The fewest payments for which a thread is started: that takes about as long as to check the signatures of one.
+const WORTH_A_THREAD: usize = 8;
 
 /// The signatures that were seen to hold, of one chain.
 #[derive(Debug)]
@@ -67,13 +67,11 @@ impl Signed {
 
     /// Checks signatures on all cores and remembers those that hold. Few are left for when they are needed.
     pub(crate) fn look_ahead(&self, payments: &[Foreseen<'_>]) {
-        let signatures: usize = payments.iter().map(|foreseen| foreseen.payment.inputs.len()).sum();
-        if signatures < WORTH_SHARING || self.cores < 2 {
+        let each = payments.len().div_ceil(self.cores).max(WORTH_A_THREAD);
+        let Some((own, others)) = payments.split_at_checked(each).filter(|(_, others)| !others.is_empty()) else {
             return;
-        }
-        let each = payments.len().div_ceil(self.cores);
+        };
         std::thread::scope(|scope| {
-            let (own, others) = payments.split_at(each.min(payments.len()));
             others.chunks(each).for_each(|part| drop(scope.spawn(|| self.verify_all(part))));
             self.verify_all(own);
         });

@@ -39,9 +39,9 @@ const ANSWERS: usize = 256;
 /// The longest time that a challenge is given, in milliseconds: ten days, as rules have it.
 const DEADLINE_MS_MAX: u64 = 864_000_000;
 
-/// How many shares may be on their way at once. A pool takes a tenth of a second to score one of a hard plot: those that wait here are still the farmer's
-/// to choose from, and those that wait there come late.
-const SHARES_OUT: usize = 4;
+/// How many shares may be on their way at once. A pool takes a tenth of a second or more to score one of a hard plot: those that wait here are still the
+/// farmer's to choose from, and those that wait there come late.
+const SHARES_OUT: usize = 1;
 
 /// How many shares may wait to go out.
 const SHARES_WAITING: usize = 256;
@@ -402,7 +402,8 @@ impl Task {
         while self.shares.len() < SHARES_OUT
             && let Some((id, claim)) = self.outgoing.pop_back()
         {
-            let Some(work) = self.work_for(id).cloned() else {
+            // What answers an older challenge would come late.
+            let Some(work) = self.works.back().filter(|work| challenge_of(work) == id).cloned() else {
                 self.shared.count(Verdict::Lost);
                 continue;
             };

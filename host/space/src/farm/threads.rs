@@ -53,7 +53,8 @@ impl Finding {
 
 impl Shared {
     pub fn new(barn: Barn, engines: Engines) -> Self {
-        let proving = thread::available_parallelism().map_or(1, NonZero::get).min(PROVING_MAX);
+        // The other cores are for whoever scores them: often a pool on the same machine.
+        let proving = (thread::available_parallelism().map_or(1, NonZero::get) / 2).clamp(1, PROVING_MAX);
         Self { barn: Mutex::new(barn), changed: Condvar::new(), current: AtomicU64::new(0), engines, proving }
     }
 

@@ -21,8 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 /// Proofs that may wait. Who finds no room waits with its request.
 const WAITING_MAX: usize = 1_024;
 
-/// The most late proofs that are checked together: what comes in time waits for no more than these.
-const LATE_AT_ONCE: usize = 4;
+/// The most late proofs that are checked with those in time, which wait for no more than these.
+const LATE_AT_ONCE: usize = 1;
 
 /// A partial proof, with what its answer needs.
 pub struct Handed {
@@ -176,10 +176,10 @@ mod tests {
 
     #[test]
     fn what_answers_the_challenge_that_stands_is_checked_before_what_comes_late() {
-        let mut waiting: Vec<u64> = vec![900, 0, 20, 0, 901, 0, 30, 500];
+        let mut waiting: Vec<u64> = vec![900, 0, 20, 0, 0];
         let mut next = |most| newest_first(&mut waiting, most, |stale_ms| *stale_ms);
-        assert_eq!(next(2), [0, 0, 20, 30, 500, 900]);
-        assert_eq!(next(2), [0, 901]);
+        assert_eq!(next(2), [0, 0, 20]);
+        assert_eq!(next(2), [0, 900]);
         assert!(next(2).is_empty());
     }
 
@@ -189,13 +189,13 @@ mod tests {
         let mut next = |most| -> Vec<&str> {
             newest_first(&mut waiting, most, |(_, stale_ms)| *stale_ms).into_iter().map(|(name, _)| name).collect()
         };
-        assert_eq!((next(2), next(2)), (vec!["a", "b", "late", "later"], vec!["c"]));
+        assert_eq!((next(2), next(2)), (vec!["a", "b", "late"], vec!["c", "later"]));
     }
 
     #[test]
-    fn what_comes_late_is_checked_a_few_at_a_time() {
-        let mut waiting: Vec<u64> = (1..=10).rev().collect();
+    fn what_comes_late_is_checked_one_at_a_time() {
+        let mut waiting: Vec<u64> = vec![3, 2, 1];
         let mut next = || newest_first(&mut waiting, 64, |stale_ms| *stale_ms);
-        assert_eq!((next(), next(), next()), (vec![1, 2, 3, 4], vec![5, 6, 7, 8], vec![9, 10]));
+        assert_eq!((next(), next(), next()), (vec![1], vec![2], vec![3]));
     }
 }
