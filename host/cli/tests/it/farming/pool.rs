@@ -90,8 +90,8 @@ fn farmers_of_a_pool_are_paid_for_partial_proofs_over_a_kill() {
     let mut heights: Vec<u64> = pool.blocks().iter().filter_map(|block| block["height"].as_u64()).collect();
     heights.sort_unstable();
     assert!(heights.windows(2).all(|two| two[0] < two[1]), "rivals of its own: {heights:?}");
-    let counted = farmers.each_ref().map(|(_, _, owner)| valid(&url, owner));
-    assert!(counted.iter().all(|count| *count > 0), "{counted:?}");
+    let both = || farmers.iter().all(|(_, _, owner)| valid(&url, owner) > 0);
+    wait_until("shares of both", || both().then_some(()));
     let refused = &stats(&url)["shares_invalid_by_reason"];
     for reason in ["proof", "duplicate", "low-difficulty"] {
         assert!(refused[reason].as_u64().unwrap_or(0) == 0, "{refused}");
