@@ -103,7 +103,7 @@ fn execute(arguments: Arguments) -> ExitCode {
         Command::Plugin(command) => plugin::run(command),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Key(command) => key::run(command),
-        Command::Plot(command) => plot::run(command, json),
+        Command::Plot(command) => plot::run(command, &log),
         Command::Send(arguments) => wallet::send(&arguments),
         Command::Balance(arguments) => wallet::balance(&arguments),
         Command::Dag(arguments) => dag::run(&arguments),

@@ -1,21 +1,24 @@
 //! `adit plot`: makes plots, shows what lies in folders, and checks it.
 
 pub mod folders;
+mod shown;
 
+use crate::key;
 use crate::peers::bytes as said;
 use crate::run::{runtime, signal};
 use crate::sandbox::random;
-use crate::{key, terminal};
+use crate::terminal::LogFormat;
 use adit_kernels::space::Backend;
 use adit_primitives::Hash256;
 use adit_primitives::space::{LEAF_BYTES, NONCE_BYTES, SpaceEngine};
 use adit_space::collection::Entry;
 use adit_space::error::Problem;
 use adit_space::hard::name::{GROUP, NONCES_STEP};
-use adit_space::{Collection, Plot, PlotError, Progress, hard, plain};
+use adit_space::{Collection, Plot, PlotError, Progress, Step, hard, plain};
 use anyhow::{Context, Result, bail};
-use indicatif::ProgressBar;
 use serde_json::json;
+use shown::Shown;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -54,7 +57,7 @@ pub struct CreateArguments {
     /// For a hard plot: how much of it is in memory at once. More makes longer writes.
     #[arg(long, value_parser = parse_size, default_value = "1GiB", value_name = "SIZE")]
     memory: u64,
-    /// For a hard plot: the number of its first nonce. Drawn unless told otherwise.
+    /// For a hard plot: the number of its first nonce. Drawn unless told otherwise, or that of a plot of this size that was interrupted.
     #[arg(long)]
     start: Option<u64>,
     /// What stays free on the disk.
@@ -90,6 +93,9 @@ pub struct CheckArguments {
     /// How many threads: one for each core unless told otherwise.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// How much of a hard plot is made again at once. More makes longer reads.
+    #[arg(long, value_parser = parse_size, default_value = "1GiB", value_name = "SIZE")]
+    memory: u64,
 }
 
 impl FoldersArguments {
@@ -104,12 +110,17 @@ impl FoldersArguments {
 }
 
 /// Runs a command on plots.
-pub fn run(command: PlotCommand, json: bool) -> Result<ExitCode> {
+pub fn run(command: PlotCommand, log: &LogFormat) -> Result<ExitCode> {
     match command {
-        PlotCommand::Create(arguments) => create(&arguments),
-        PlotCommand::List(arguments) => list(&arguments, json),
-        PlotCommand::Check(arguments) => check(&arguments),
+        PlotCommand::Create(arguments) => create(&arguments, log),
+        PlotCommand::List(arguments) => list(&arguments, log.json),
+        PlotCommand::Check(arguments) => check(&arguments, log),
     }
+}
+
+/// Begins to show work. Without a terminal, and as JSON, the log says how far it is.
+fn show(log: &LogFormat, ended: &Arc<AtomicBool>) -> Shown {
+    Shown::new(!log.json && io::stderr().is_terminal(), ended)
 }
 
 /// Tells whether somebody asked the command to end. Listens from the first call on, once for the whole command.
@@ -123,32 +134,36 @@ fn listen() -> Result<Arc<AtomicBool>> {
     Ok(ended)
 }
 
-/// A bar on the terminal, until the work is done or somebody interrupts it.
-struct Shown {
-    bar: ProgressBar,
-    ended: Arc<AtomicBool>,
+/// A plot in the making, shown, and noted when it is made.
+struct Making<'a> {
+    folder: &'a Path,
+    shown: Shown,
 }
 
-impl Shown {
-    fn start(what: &str, bytes: u64, ended: &Arc<AtomicBool>) -> Self {
-        Self { bar: terminal::bytes_bar(what, bytes), ended: Arc::clone(ended) }
+impl Progress for Making<'_> {
+    fn done(&self, step: Step, bytes: u64, of: u64) -> bool {
+        let what = match step {
+            Step::Plotting => "plotting",
+            Step::ReadingBack => "reading back",
+        };
+        self.shown.goes_on(what, bytes, of)
     }
 
-    fn goes_on(&self, done: u64) -> bool {
-        self.bar.set_position(done);
-        !self.ended.load(Ordering::Relaxed)
+    fn made(&self, plot: &Path) -> io::Result<()> {
+        let note = || -> Result<()> {
+            Collection::write_metadata(self.folder)?;
+            folders::note(self.folder)?;
+            let bytes = std::fs::metadata(plot)?.len();
+            self.shown.clear();
+            println!("{}: {}", plot.display(), said(bytes));
+            Ok(())
+        };
+        note().map_err(|error| io::Error::other(format!("{error:#}")))
     }
 }
 
-impl Progress for Shown {
-    fn done(&self, bytes: u64, of: u64) -> bool {
-        self.bar.set_length(of);
-        // Threads tell in no set order: the bar never goes back.
-        self.goes_on(bytes.max(self.bar.position()))
-    }
-}
-
-fn create(arguments: &CreateArguments) -> Result<ExitCode> {
+fn create(arguments: &CreateArguments, log: &LogFormat) -> Result<ExitCode> {
+    log.start("info")?;
     let own = || {
         let key = key::read(&arguments.key);
         key.with_context(|| format!("a plot belongs to a key; make one: adit key new {}", arguments.key.display()))
@@ -156,7 +171,7 @@ fn create(arguments: &CreateArguments) -> Result<ExitCode> {
     let owner = arguments.owner.map_or_else(|| own().map(|key| key.public().0), |Hash256(key)| Ok(key))?;
     let engine = Backend::widest();
     let threads = threads(arguments.threads);
-    let shown = Shown::start("plotting", arguments.size, &listen()?);
+    let making = Making { folder: &arguments.dir, shown: show(log, &listen()?) };
     let made = match arguments.leaf {
         Leaf::Plain => {
             let order = plain::Order {
@@ -167,11 +182,14 @@ fn create(arguments: &CreateArguments) -> Result<ExitCode> {
                 threads,
                 reserve: arguments.reserve,
             };
-            plain::make(&order, &engine, &shown)
+            plain::make(&order, &engine, &making)
         }
         Leaf::Hard => {
             let account = hard::account(&owner);
-            let start = arguments.start.map_or_else(drawn_start, Ok)?;
+            let start = match arguments.start {
+                Some(start) => hard::Start::At(start),
+                None => hard::Start::Any(drawn_start()?),
+            };
             let order = hard::Order {
                 folder: &arguments.dir,
                 account,
@@ -181,14 +199,11 @@ fn create(arguments: &CreateArguments) -> Result<ExitCode> {
                 memory: arguments.memory,
                 reserve: arguments.reserve,
             };
-            hard::make(&order, &engine, &shown)
+            hard::make(&order, &engine, &making)
         }
     };
-    shown.bar.finish_and_clear();
-    let path = made?;
-    Collection::write_metadata(&arguments.dir)?;
-    folders::note(&arguments.dir)?;
-    println!("{}: {}", path.display(), said(std::fs::metadata(&path)?.len()));
+    making.shown.clear();
+    made?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -235,7 +250,8 @@ fn leaf_of(plot: &Plot) -> &'static str {
     }
 }
 
-fn check(arguments: &CheckArguments) -> Result<ExitCode> {
+fn check(arguments: &CheckArguments, log: &LogFormat) -> Result<ExitCode> {
+    log.start("info")?;
     let collection = Collection::open(&arguments.folders.folders()?);
     let (engine, ended) = (Backend::widest(), listen()?);
     let mut wrong = 0;
@@ -245,7 +261,7 @@ fn check(arguments: &CheckArguments) -> Result<ExitCode> {
     }
     for found in &collection.found {
         let checked = match &found.plot {
-            Ok(plot) => check_one(plot, &found.path, arguments, &engine, &ended)?,
+            Ok(plot) => check_one(plot, &found.path, arguments, &engine, &show(log, &ended))?,
             // Nothing is wrong with a plot that is still being made.
             Err(PlotError { problem: problem @ Problem::Unfinished { .. }, path }) => {
                 println!("left   {}: {problem}", path.display());
@@ -277,27 +293,28 @@ fn check_one(
     path: &Path,
     arguments: &CheckArguments,
     engine: &dyn SpaceEngine,
-    ended: &Arc<AtomicBool>,
+    shown: &Shown,
 ) -> Result<Result<String, String>> {
-    let goes_on = |shown: &Shown, done: u64| if shown.goes_on(done) { Ok(()) } else { Err(Problem::Interrupted) };
+    let goes_on =
+        |done: u64, of: u64| if shown.goes_on("checking", done, of) { Ok(()) } else { Err(Problem::Interrupted) };
+    let threads = threads(arguments.threads);
     let (checked, what) = match plot {
         Plot::Plain(plot) => {
-            let shown = Shown::start("checking", plot.header().leaves * LEAF_BYTES as u64, ended);
-            let checked = plot.check(engine, threads(arguments.threads), &|done| goes_on(&shown, done));
-            shown.bar.finish_and_clear();
-            (checked, format!("{} leaves and the nodes over them", plot.header().leaves))
+            let leaves = plot.header().leaves;
+            let checked = plot.check(engine, threads, &|done| goes_on(done, leaves * LEAF_BYTES as u64));
+            (checked, format!("{leaves} leaves and the nodes over them"))
         }
         Plot::Hard(plot) => {
             let all = plot.name().nonces;
             let nonces = if arguments.full { all } else { arguments.nonces.min(all) };
-            let groups = nonces.div_ceil(GROUP as u64);
-            let shown = Shown::start("checking", groups * (GROUP * NONCE_BYTES) as u64, ended);
-            let each = (GROUP * NONCE_BYTES) as u64;
-            let checked = plot.check(engine, groups, &|done| goes_on(&shown, done * each));
-            shown.bar.finish_and_clear();
+            let groups = nonces.div_ceil(GROUP as u64).max(1);
+            let sample = hard::Sample { groups, threads, memory: arguments.memory };
+            let bytes = groups * (GROUP * NONCE_BYTES) as u64;
+            let checked = plot.check(engine, sample, &|done| goes_on(done, bytes));
             (checked, format!("{} of {all} nonces", (groups * GROUP as u64).min(all)))
         }
     };
+    shown.clear();
     match checked {
         Ok(()) => Ok(Ok(what)),
         Err(Problem::Interrupted) => bail!("{}: the check was interrupted", path.display()),

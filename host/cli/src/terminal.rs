@@ -103,7 +103,7 @@ pub struct StatusLine {
 
 /// How often the line is written anew on a terminal, and in a log.
 const REFRESH: Duration = Duration::from_millis(500);
-const LOG_INTERVAL: Duration = Duration::from_secs(30);
+pub const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
 impl StatusLine {
     /// Shows a node, and its miner where there is one.
@@ -193,11 +193,10 @@ impl StatusLine {
     }
 }
 
-/// A bar for work on so many bytes, with its speed and what is left; nothing where there is no terminal.
-pub fn bytes_bar(what: &str, bytes: u64) -> ProgressBar {
-    let template = "{msg} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
-    let style = ProgressStyle::with_template(template).expect("the template is valid");
-    let bar = ProgressBar::new(bytes).with_style(style).with_message(what.to_owned());
+/// A bar for work on some bytes, with what its prefix says; nothing until it has a position.
+pub fn bytes_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {prefix}").expect("the template is valid");
+    let bar = ProgressBar::new(0).with_style(style);
     bar.enable_steady_tick(REFRESH);
     bar
 }

@@ -95,6 +95,16 @@ impl Reading {
         Ok(())
     }
 
+    /// Reads `length` bytes from anywhere. The buffer has room for a sector more than those.
+    ///
+    /// # Errors
+    /// Where the file ends before.
+    pub fn read_any<'b>(&self, buffer: &'b mut Buffer, offset: u64, length: usize) -> io::Result<&'b [u8]> {
+        let before = usize::try_from(offset % SECTOR as u64).expect("less than a sector");
+        self.read(buffer, offset - before as u64, before + length)?;
+        Ok(&buffer.bytes()[before..before + length])
+    }
+
     /// Returns the file's length in bytes.
     pub fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
@@ -149,10 +159,7 @@ pub fn stream(
             }
             let (at, count) = (part.start + done, (length - done).min(most));
             let count = usize::try_from(count).expect("a piece fits memory");
-            // What is looked at may begin within a sector.
-            let before = usize::try_from(at % SECTOR as u64).expect("less than a sector");
-            reading.read(&mut buffer, at - before as u64, before + count)?;
-            if visit(at, &buffer.bytes()[before..before + count]).is_break() {
+            if visit(at, reading.read_any(&mut buffer, at, count)?).is_break() {
                 ended.store(true, Ordering::Relaxed);
             }
         }

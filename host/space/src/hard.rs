@@ -6,12 +6,13 @@
 //! ```text
 //! scoop 0 of all nonces | scoop 1 of all nonces | … | scoop 4,095 of all nonces
 //! ```
-//! Reading order: [`mod@name`] is what a name says, [`mod@make`] how a plot comes to be, [`read`] how it is checked and scanned.
+//! Reading order: [`mod@name`] is what a name says, `pass` nonces in memory, [`mod@make`] how a plot comes to be, [`read`] how it is checked and scanned.
 
 pub mod make;
 pub mod name;
+mod pass;
 pub mod read;
 
-pub use make::{Order, make};
+pub use make::{Order, Start, make};
 pub use name::{Name, account};
-pub use read::HardPlot;
+pub use read::{HardPlot, Sample};

@@ -210,7 +210,7 @@ fn shares_of_nonces(folder: &Path, engine: Backend) -> Result<Duration> {
     let order = hard::Order {
         folder,
         account: hard::account(&[1; 32]),
-        start: 0,
+        start: hard::Start::At(0),
         bytes: u64::from(SHARES) * NONCE_BYTES as u64,
         threads: 1,
         memory: u64::from(SHARES) * NONCE_BYTES as u64,

@@ -4,6 +4,7 @@ use crate::adit::Place;
 use serde_json::Value;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 fn place() -> Place {
@@ -71,6 +72,30 @@ fn a_plot_that_is_killed_again_and_again_is_the_one_that_was_not() {
         place.succeed(&create("killed"));
     }
     assert!(std::fs::read(only(&place, "killed")).unwrap() == whole);
+}
+
+#[test]
+fn a_plain_plot_that_is_killed_at_any_moment_is_the_only_one_in_the_end() {
+    let place = place();
+    // From the first moments of the process on, until one command gets to its end.
+    let wanted = ["plot", "create", "--dir", "a", "--size", "48MiB", "--leaf", "plain", "--threads", "1"];
+    let is_made = (1..200).any(|round| {
+        let mut process = place.adit(&wanted).stdout(Stdio::piped()).spawn().unwrap();
+        std::thread::park_timeout(Duration::from_millis(30 * round));
+        process.kill().unwrap();
+        // Who was told of it wants another one the next time.
+        !process.wait_with_output().unwrap().stdout.is_empty()
+    });
+    assert!(is_made, "no time was enough");
+    // Its leaves and nodes were read back, and nothing lies beside it that takes room.
+    let plot = only(&place, "a");
+    let files = std::fs::read_dir(place.path("a")).unwrap().map(|file| file.unwrap());
+    let large = files.filter(|file| file.metadata().unwrap().len() > 1 << 20);
+    assert_eq!(large.map(|file| file.path()).collect::<Vec<_>>(), [plot]);
+    let checked = place.succeed(&["plot", "check", "--dir", "a"]);
+    assert_eq!(checked.matches("right  ").count(), 1, "{checked}");
+    let noted = std::fs::read_to_string(place.path("plot-folders.json")).unwrap();
+    assert_eq!(noted.matches("/a\"").count(), 1, "{noted}");
 }
 
 #[test]

@@ -1,22 +1,21 @@
-//! Makes hard plots: as many nonces as memory holds at once, then written scoop by scoop.
+//! Makes hard plots: nonces in passes, each written scoop by scoop and read back while the next is made.
 //!
 //! A plot in the making has the ending `.part` and, behind its last scoop, a note of how many nonces are made and durable. Interrupted at any point, it
 //! is gone on with behind those; finished, it is cut to its length and gets its name.
 
 use super::name::{GROUP, NONCES_STEP, Name};
-use super::read::HardPlot;
-use crate::Progress;
-use crate::disk::{self, Buffer, Reading};
+use super::pass::{Makers, Pass};
+use crate::collection::Plot;
+use crate::disk::{self, Reading};
 use crate::error::{PlotError, Problem};
-use adit_primitives::space::{NONCE_BYTES, SCOOP_BYTES, SCOOPS, SpaceEngine};
-use rustix::io::pwritev;
+use crate::{Progress, Step, finish};
+use adit_primitives::space::{NONCE_BYTES, SCOOP_BYTES, SpaceEngine};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The ending of a plot in the making.
 pub const ENDING_PART: &str = "part";
@@ -27,11 +26,8 @@ const NOTE_BYTES: usize = disk::SECTOR;
 /// What the note begins with.
 const NOTE: &[u8; 8] = b"ADITPOC2";
 
-/// Pieces that the system writes in one call.
-const PIECES_MAX: usize = 1_024;
-
-/// A group's part of a scoop, in bytes.
-const PIECE: usize = GROUP * SCOOP_BYTES;
+/// How many scoops are written, or compared, between two words on how far the making is.
+const SCOOPS_TOLD: u64 = 128;
 
 /// What is to be made.
 #[derive(Debug, Clone, Copy)]
@@ -39,16 +35,34 @@ pub struct Order<'a> {
     pub folder: &'a Path,
     /// Whose nonces: [`super::account`] of a public key.
     pub account: u64,
-    /// The number of the first nonce, for a plot that is begun.
-    pub start: u64,
+    pub start: Start,
     /// How large the file may be.
     pub bytes: u64,
     /// How many threads make nonces; one at least.
     pub threads: usize,
-    /// How much memory nonces may take before they are written. More makes longer writes.
+    /// How much memory nonces may take: the half is made while the other is written. More makes longer writes.
     pub memory: u64,
     /// Bytes that stay free on the disk.
     pub reserve: u64,
+}
+
+/// Where the nonces begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At this number, and at no other.
+    At(u64),
+    /// Where a plot begins that was interrupted, or else at this number.
+    Any(u64),
+}
+
+impl Order<'_> {
+    fn is_for(&self, name: Name, nonces: u64) -> bool {
+        let begins = match self.start {
+            Start::At(start) => name.start == start,
+            Start::Any(_) => true,
+        };
+        begins && name.account == self.account && name.nonces == nonces
+    }
 }
 
 /// Makes a plot, or goes on with one of the same account and size that was interrupted in the folder. Returns its file.
@@ -59,24 +73,25 @@ pub fn make(order: &Order<'_>, engine: &dyn SpaceEngine, progress: &dyn Progress
         return Err(Problem::Small { bytes: order.bytes, least }.at(order.folder));
     }
     std::fs::create_dir_all(order.folder).map_err(|error| Problem::from(error).at(order.folder))?;
-    let name = Name { account: order.account, start: order.start, nonces };
-    let mut work = match interrupted(order, nonces)? {
+    let is_ordered = |plot: &Plot| matches!(plot, Plot::Hard(plot) if order.is_for(plot.name(), nonces));
+    if let Some(path) = finish::untold(order.folder, &is_ordered, progress)? {
+        return Ok(path);
+    }
+    let (Start::At(start) | Start::Any(start)) = order.start;
+    let name = Name { account: order.account, start, nonces };
+    let work = match interrupted(order, nonces)? {
         Some(work) => work,
         None => begin(order, name)?,
     };
-    let finished = work.run(order, engine, progress).and_then(|()| work.finish());
-    let path = finished.map_err(|problem| problem.at(&work.path))?;
-    HardPlot::open(&path).map(|_| path)
+    let finished = work.run(order, engine, progress).and_then(|()| work.finish(progress));
+    finished.map_err(|problem| problem.at(&work.path))
 }
 
 fn interrupted(order: &Order<'_>, nonces: u64) -> Result<Option<Work>, PlotError> {
     let failed = |error: io::Error| Problem::from(error).at(order.folder);
     for entry in std::fs::read_dir(order.folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let Some(name) = name_of_part(&path).filter(|name| name.account == order.account && name.nonces == nonces)
-        else {
-            continue;
-        };
+        let Some(name) = name_of_part(&path).filter(|name| order.is_for(*name, nonces)) else { continue };
         if let Ok(work) = Work::open(path, name) {
             return Ok(Some(work));
         }
@@ -174,128 +189,51 @@ impl Work {
         }
     }
 
-    fn run(&mut self, order: &Order<'_>, engine: &dyn SpaceEngine, progress: &dyn Progress) -> Result<(), Problem> {
-        // Whole sectors of each scoop.
-        let pass = (order.memory / NONCE_BYTES as u64 / NONCES_STEP).max(1) * NONCES_STEP;
-        let mut groups: Vec<Vec<u8>> = Vec::new();
-        while self.made < self.name.nonces {
-            if !progress.done(self.made * NONCE_BYTES as u64, self.name.bytes()) {
-                return Err(Problem::Interrupted);
-            }
-            let count = pass.min(self.name.nonces - self.made);
-            groups.resize_with(usize::try_from(count / GROUP as u64).expect("groups fit memory"), Vec::new);
-            self.compute(&mut groups, order.threads, engine, progress)?;
-            self.write(&groups)?;
-            self.file.sync_data()?;
-            self.compare(&groups)?;
-            self.made += count;
-            self.file.write_all_at(&note_bytes(self.made), self.name.bytes())?;
-            self.file.sync_data()?;
-        }
-        progress.done(self.name.bytes(), self.name.bytes());
-        Ok(())
-    }
-
-    /// Makes the nonces of all groups, on all threads.
-    fn compute(
-        &self,
-        groups: &mut [Vec<u8>],
-        threads: usize,
-        engine: &dyn SpaceEngine,
-        progress: &dyn Progress,
-    ) -> Result<(), Problem> {
-        let all = groups.len();
-        let queue = Mutex::new(groups.iter_mut().enumerate());
-        let work = || -> Result<(), Problem> {
-            loop {
-                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((number, group)) = next else { return Ok(()) };
-                let first = self.made + (number * GROUP) as u64;
-                *group = group_of(engine, self.name.account, self.name.start + first);
-                if !progress.done(first * NONCE_BYTES as u64, self.name.bytes()) {
-                    return Err(Problem::Interrupted);
+    /// Makes all that is missing. While some nonces are written, synced and read back, the next are made.
+    fn run(&self, order: &Order<'_>, engine: &dyn SpaceEngine, progress: &dyn Progress) -> Result<(), Problem> {
+        let makers = Makers { engine, name: self.name, threads: order.threads, memory: order.memory };
+        let done =
+            Done { progress, quarters: AtomicU64::new(4 * self.made * NONCE_BYTES as u64), all: self.name.bytes() };
+        let group = (GROUP * NONCE_BYTES) as u64;
+        let mut made = self.made;
+        let mut keep = |pass: &Pass| -> Result<(), Problem> {
+            // What is made is kept, whatever is asked for meanwhile.
+            let told = |scoop: u64| {
+                if scoop.is_multiple_of(SCOOPS_TOLD) {
+                    done.goes_on(SCOOPS_TOLD * pass.nonces() * SCOOP_BYTES as u64);
                 }
-            }
+                Ok(())
+            };
+            pass.write(&self.file, self.name, &told)?;
+            self.file.sync_data()?;
+            pass.compare(&Reading::open(&self.path)?, self.name, &told)?;
+            made += pass.nonces();
+            self.file.write_all_at(&note_bytes(made), self.name.bytes())?;
+            Ok(self.file.sync_data()?)
         };
-        thread::scope(|scope| {
-            let running: Vec<_> = (0..threads.clamp(1, all)).map(|_| scope.spawn(work)).collect();
-            let ended: Vec<_> = running.into_iter().map(|thread| thread.join().map_err(|_| Problem::Panic)).collect();
-            ended.into_iter().try_for_each(|ended| ended?)
-        })
-    }
-
-    /// Writes each scoop of all groups in one piece.
-    fn write(&self, groups: &[Vec<u8>]) -> Result<(), Problem> {
-        for scoop in 0..SCOOPS {
-            let pieces: Vec<&[u8]> = groups.iter().map(|group| &group[scoop * PIECE..][..PIECE]).collect();
-            let mut offset = self.name.at(scoop as u64, self.made);
-            for pieces in pieces.chunks(PIECES_MAX) {
-                write_pieces(&self.file, pieces, offset)?;
-                offset += (pieces.len() * PIECE) as u64;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads back what was written, past the cache, and compares.
-    fn compare(&self, groups: &[Vec<u8>]) -> Result<(), Problem> {
-        let reading = Reading::open(&self.path)?;
-        let mut buffer = Buffer::new(groups.len() * PIECE);
-        for scoop in 0..SCOOPS {
-            let offset = self.name.at(scoop as u64, self.made);
-            reading.read(&mut buffer, offset, groups.len() * PIECE)?;
-            let pairs = buffer.bytes().chunks(PIECE).zip(groups);
-            if pairs.into_iter().any(|(found, group)| found != &group[scoop * PIECE..][..PIECE]) {
-                return Err(Problem::Wrong { what: "scoops", offset });
-            }
-        }
-        Ok(())
+        let mut missing = (self.made..self.name.nonces).step_by(GROUP);
+        makers.run(&mut missing, &|groups| done.goes_on(2 * groups * group), &mut keep)
     }
 
     /// Gives the plot its length and its name.
-    fn finish(&self) -> Result<PathBuf, Problem> {
+    fn finish(&self, progress: &dyn Progress) -> Result<PathBuf, Problem> {
         self.file.set_len(self.name.bytes())?;
         self.file.sync_all()?;
-        let path = self.path.with_extension("");
-        std::fs::rename(&self.path, &path)?;
-        disk::sync_folder(&path)?;
-        Ok(path)
+        finish::finish(&self.path, progress)
     }
 }
 
-/// Makes [`GROUP`] nonces, scoop by scoop, whatever the lanes.
-pub(super) fn group_of(engine: &dyn SpaceEngine, account: u64, first: u64) -> Vec<u8> {
-    let lanes = engine.lanes();
-    let mut group = vec![0; GROUP * NONCE_BYTES];
-    if lanes == GROUP {
-        engine.nonces(account, first, &mut group);
-        return group;
-    }
-    let mut some = vec![0; lanes * NONCE_BYTES];
-    for part in 0..GROUP / lanes {
-        engine.nonces(account, first + (part * lanes) as u64, &mut some);
-        for (scoop, made) in some.chunks(lanes * SCOOP_BYTES).enumerate() {
-            let at = scoop * PIECE + part * lanes * SCOOP_BYTES;
-            group[at..at + made.len()].copy_from_slice(made);
-        }
-    }
-    group
+/// How far the making is: a half of a nonce's bytes count when it is made, a quarter when it is written, and the last when it was read back.
+struct Done<'a> {
+    progress: &'a dyn Progress,
+    quarters: AtomicU64,
+    all: u64,
 }
 
-/// Writes pieces one behind the other.
-fn write_pieces(file: &File, pieces: &[&[u8]], mut offset: u64) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-    let mut left = &mut slices[..];
-    while !left.is_empty() {
-        match pwritev(file, left, offset) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => {
-                offset += count as u64;
-                IoSlice::advance_slices(&mut left, count);
-            }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
+impl Done<'_> {
+    /// Takes so many quarters of a byte that are done besides. Returns whether it goes on.
+    fn goes_on(&self, quarters: u64) -> bool {
+        let before = self.quarters.fetch_add(quarters, Ordering::Relaxed);
+        self.progress.done(Step::Plotting, (before + quarters) / 4, self.all)
     }
-    Ok(())
 }

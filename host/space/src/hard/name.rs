@@ -8,8 +8,11 @@ use std::str::FromStr;
 /// Nonces are made in groups of so many, whatever the machine: so wide are the lanes of the widest.
 pub const GROUP: usize = 16;
 
+/// So many groups fill whole sectors of each scoop.
+pub const STEP_GROUPS: usize = 4;
+
 /// A plot's nonces are a multiple of this: then each scoop of it begins at a sector, and is read past the cache.
-pub const NONCES_STEP: u64 = 64;
+pub const NONCES_STEP: u64 = (STEP_GROUPS * GROUP) as u64;
 
 /// The most nonces of a plot: an exbibyte.
 pub const NONCES_MAX: u64 = 1 << 42;

@@ -1,20 +1,31 @@
 //! Reads hard plots: checks nonces against what their account gives, and shows a scoop of all of them.
 
-use super::make::group_of;
 use super::name::{GROUP, Name};
-use crate::disk;
+use super::pass::Makers;
+use crate::disk::{self, Reading};
 use crate::error::{PlotError, Problem};
-use adit_primitives::space::{SCOOP_BYTES, SCOOPS, SpaceEngine};
+use adit_primitives::space::{NONCE_BYTES, SCOOP_BYTES, SpaceEngine};
 use std::io;
 use std::ops::{ControlFlow, Range};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A whole plot.
 #[derive(Debug)]
 pub struct HardPlot {
     path: PathBuf,
     name: Name,
+}
+
+/// How a plot is checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// How many groups of [`GROUP`] nonces are made again: at least one, and no more than there are.
+    pub groups: u64,
+    /// How many threads make them; one at least.
+    pub threads: usize,
+    /// How much memory they may take at once.
+    pub memory: u64,
 }
 
 impl HardPlot {
@@ -40,34 +51,31 @@ impl HardPlot {
         self.name
     }
 
-    /// Makes some nonces again, spread evenly over the plot, and compares all their scoops. `told` hears how many groups of nonces are done, and may
-    /// end it.
+    /// Makes some nonces again, spread evenly over the plot, and compares all their scoops, a pass over memory at a time. `told` hears how many bytes of
+    /// nonces are done, and may end it.
     pub fn check(
         &self,
         engine: &dyn SpaceEngine,
-        groups: u64,
-        told: &dyn Fn(u64) -> Result<(), Problem>,
+        sample: Sample,
+        told: &(dyn Fn(u64) -> Result<(), Problem> + Sync),
     ) -> Result<(), Problem> {
-        let file = disk::open(&self.path)?;
+        let Sample { groups, threads, memory } = sample;
         let all = self.name.nonces.div_ceil(GROUP as u64);
         let groups = groups.clamp(1, all);
-        for number in 0..groups {
+        let mut firsts = (0..groups).map(|number| {
             // The first and the last are among them.
             let group = u128::from(number) * u128::from(all - 1) / u128::from((groups - 1).max(1));
-            let first = u64::try_from(group).expect("it is one of the groups") * GROUP as u64;
-            let count = usize::try_from((GROUP as u64).min(self.name.nonces - first)).expect("a group");
-            let want = group_of(engine, self.name.account, self.name.start + first);
-            let mut found = vec![0; count * SCOOP_BYTES];
-            for (scoop, want) in (0..SCOOPS as u64).zip(want.chunks(GROUP * SCOOP_BYTES)) {
-                let offset = self.name.at(scoop, first);
-                file.read_exact_at(&mut found, offset)?;
-                if let Some(place) = found.iter().zip(want).position(|(found, want)| found != want) {
-                    return Err(Problem::Wrong { what: "scoops", offset: offset + place as u64 });
-                }
-            }
-            told(number + 1)?;
-        }
-        Ok(())
+            u64::try_from(group).expect("it is one of the groups") * GROUP as u64
+        });
+        let makers = Makers { engine, name: self.name, threads, memory };
+        let reading = Reading::open(&self.path)?;
+        // A half when it is made, the other when it is compared.
+        let halves = AtomicU64::new(0);
+        let told = |more: u64| told(halves.fetch_add(more, Ordering::Relaxed).saturating_add(more) / 2);
+        let made = |groups: u64| told(groups * (GROUP * NONCE_BYTES) as u64).is_ok();
+        makers.run(&mut firsts, &made, |pass| {
+            pass.compare(&reading, self.name, &|_| told(pass.nonces() * SCOOP_BYTES as u64))
+        })
     }
 
     /// Shows a scoop of some nonces to `visit`, some at a time with the number of the first, on so many threads: see [`disk::stream`]. Nonces are

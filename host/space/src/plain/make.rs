@@ -5,10 +5,11 @@
 
 use super::format::{HEADER_BYTES, Header, Layout};
 use super::read::PlainPlot;
-use crate::Progress;
+use crate::collection::Plot;
 use crate::disk;
 use crate::error::{PlotError, Problem};
 use crate::tree::{self, SUBTREE};
+use crate::{Progress, Step, finish};
 use adit_primitives::space::{LEAF_BYTES, SpaceEngine};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -49,17 +50,19 @@ pub struct Order<'a> {
 pub fn make(order: &Order<'_>, engine: &dyn SpaceEngine, progress: &dyn Progress) -> Result<PathBuf, PlotError> {
     let layout = Layout::within(order.bytes).map_err(|problem| problem.at(order.folder))?;
     std::fs::create_dir_all(order.folder).map_err(|error| Problem::from(error).at(order.folder))?;
+    let is_ordered = |plot: &Plot| {
+        let Plot::Plain(plot) = plot else { return false };
+        plot.header().key == order.key && plot.header().leaves == layout.leaves()
+    };
+    if let Some(path) = finish::untold(order.folder, &is_ordered, progress)? {
+        return Ok(path);
+    }
     let mut work = match interrupted(order, layout)? {
         Some(work) => work,
         None => begin(order, layout)?,
     };
-    let made = work.run(order.threads, engine, progress);
-    let part = work.path;
-    made.map_err(|problem| problem.at(&part))?;
-    let path = part.with_extension("");
-    std::fs::rename(&part, &path).map_err(|error| Problem::from(error).at(&part))?;
-    disk::sync_folder(&path).map_err(|error| Problem::from(error).at(&path))?;
-    Ok(path)
+    let finished = work.run(order, engine, progress).and_then(|()| finish::finish(&work.path, progress));
+    finished.map_err(|problem| problem.at(&work.path))
 }
 
 /// Looks for a plot that was interrupted. One that another process works on is not taken.
@@ -72,6 +75,7 @@ fn interrupted(order: &Order<'_>, layout: Layout) -> Result<Option<Work>, PlotEr
             && work.header.key == order.key
             && work.header.leaves == layout.leaves()
         {
+            work.take_room(order)?;
             return Ok(Some(work));
         }
     }
@@ -83,20 +87,17 @@ fn begin(order: &Order<'_>, layout: Layout) -> Result<Work, PlotError> {
     let header = Header { key: order.key, seed: order.seed, leaves: layout.leaves(), made: 0, root: [0; 32] };
     let name: String = header.id()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let path = order.folder.join(format!("{name}.{ENDING}.{ENDING_PART}"));
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
-    let file = file.map_err(|error| Problem::from(error).at(&path))?;
-    let prepare = || {
-        disk::take_room(&file, layout.bytes())?;
-        file.write_all_at(&header.to_bytes(), 0)?;
-        file.sync_all()?;
-        disk::sync_folder(&path)
+    let begin = || -> Result<Work, Problem> {
+        if path.exists() {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
+        }
+        // The header comes before the room: whatever takes room says what it is.
+        disk::write_whole(&path, &header.to_bytes())?;
+        Work::open(path.clone())
     };
-    if let Err(error) = prepare() {
-        // Room that was taken is given back.
-        let _ = std::fs::remove_file(&path);
-        return Err(Problem::File(error).at(&path));
-    }
-    Work::lock(file, path.clone(), header).map_err(|problem| problem.at(&path))
+    let work = begin().map_err(|problem| problem.at(&path))?;
+    work.take_room(order)?;
+    Ok(work)
 }
 
 /// A plot in the making, locked.
@@ -113,13 +114,10 @@ impl Work {
         file.read_exact_at(&mut bytes, 0)?;
         let header = Header::from_bytes(&bytes)?;
         let (found, expected) = (file.metadata()?.len(), header.layout().bytes());
-        if found != expected {
+        // Before the first note it may have had no room yet.
+        if found != expected && (header.made > 0 || found > expected) {
             return Err(Problem::Length { found, expected });
         }
-        Self::lock(file, path, header)
-    }
-
-    fn lock(file: File, path: PathBuf, header: Header) -> Result<Self, Problem> {
         match file.try_lock() {
             Ok(()) => Ok(Self { file, path, header }),
             Err(TryLockError::WouldBlock) => Err(Problem::InUse),
@@ -127,14 +125,37 @@ impl Work {
         }
     }
 
-    fn run(&mut self, threads: usize, engine: &dyn SpaceEngine, progress: &dyn Progress) -> Result<(), Problem> {
+    /// Takes the room that is missing, where the disk has it.
+    fn take_room(&self, order: &Order<'_>) -> Result<(), PlotError> {
+        let bytes = self.header.layout().bytes();
+        let taken = || -> io::Result<u64> { Ok(self.file.metadata()?.len()) };
+        let taken = taken().map_err(|error| Problem::from(error).at(&self.path))?;
+        if taken >= bytes {
+            return Ok(());
+        }
+        let take = || {
+            disk::take_room(&self.file, bytes)?;
+            self.file.sync_all()
+        };
+        let took = disk::check_room(order.folder, bytes - taken, order.reserve)
+            .and_then(|()| take().map_err(|error| Problem::from(error).at(&self.path)));
+        if took.is_err() {
+            // Room that was taken is given back.
+            let _ = std::fs::remove_file(&self.path);
+        }
+        took
+    }
+
+    fn run(&mut self, order: &Order<'_>, engine: &dyn SpaceEngine, progress: &dyn Progress) -> Result<(), Problem> {
         let all = self.header.leaves * LEAF_BYTES as u64;
-        // It is read once more at the end.
-        let told = |done: u64| if progress.done(done, 2 * all) { Ok(()) } else { Err(Problem::Interrupted) };
+        let told = |step: Step, done: u64| {
+            if progress.done(step, done, all) { Ok(()) } else { Err(Problem::Interrupted) }
+        };
         while self.header.made < self.header.leaves {
-            told(self.header.made * LEAF_BYTES as u64)?;
+            told(Step::Plotting, self.header.made * LEAF_BYTES as u64)?;
             let to = self.header.leaves.min(self.header.made + STRETCH);
-            self.stretch(to, threads.max(1), engine)?;
+            // A stretch is short: it is made to its end in any case.
+            self.stretch(to, order.threads.max(1), engine, &|done| drop(told(Step::Plotting, done)))?;
             self.file.sync_data()?;
             self.header.made = to;
             self.note()?;
@@ -144,12 +165,19 @@ impl Work {
             self.file.sync_data()?;
             self.note()?;
         }
-        PlainPlot::open(&self.path)?.check(engine, threads, &|done| told(all + done))
+        PlainPlot::open(&self.path)?.check(engine, order.threads, &|done| told(Step::ReadingBack, done))
     }
 
-    /// Makes the leaves from what is made on up to `to`, with the nodes over their subtrees.
-    fn stretch(&self, to: u64, threads: usize, engine: &dyn SpaceEngine) -> Result<(), Problem> {
+    /// Makes the leaves from what is made on up to `to`, with the nodes over their subtrees. `told` hears the bytes of leaves that are made.
+    fn stretch(
+        &self,
+        to: u64,
+        threads: usize,
+        engine: &dyn SpaceEngine,
+        told: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), Problem> {
         let (next, id) = (AtomicU64::new(self.header.made), self.header.id());
+        let made = AtomicU64::new(self.header.made * LEAF_BYTES as u64);
         let work = || -> io::Result<()> {
             let mut leaves = vec![0; usize::try_from(CHUNK).expect("a chunk fits memory") * LEAF_BYTES];
             loop {
@@ -165,6 +193,8 @@ impl Work {
                 let nodes: Vec<u8> = subtrees.flat_map(|leaves| tree::subtree(engine, leaves)).collect();
                 let at = self.header.layout().node(tree::SUBTREE_LEVELS, first / SUBTREE);
                 self.file.write_all_at(&nodes, at)?;
+                let more = leaves.len() as u64;
+                told(made.fetch_add(more, Ordering::Relaxed) + more);
             }
         };
         thread::scope(|scope| {

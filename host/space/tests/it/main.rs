@@ -9,7 +9,7 @@ mod plain;
 mod python;
 
 use adit_kernels::space::Backend;
-use adit_space::Progress;
+use adit_space::{Progress, Step};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What makes and scans.
@@ -27,7 +27,7 @@ impl Until {
 }
 
 impl Progress for Until {
-    fn done(&self, done: u64, of: u64) -> bool {
+    fn done(&self, _: Step, done: u64, of: u64) -> bool {
         assert!(done <= of, "{done} of {of}");
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
     }

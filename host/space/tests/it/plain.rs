@@ -4,7 +4,7 @@ use adit_space::disk::READ;
 use adit_space::plain::format::{HEADER_BYTES, Header, Layout};
 use adit_space::plain::{Order, PlainPlot, make};
 use adit_space::tree::{self, SUBTREE};
-use adit_space::{Collection, PlotError, Silent};
+use adit_space::{Collection, PlotError, Progress, Silent, Step};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -96,6 +96,52 @@ fn an_interrupted_plot_is_gone_on_with_and_is_the_same() {
     };
     assert!(calls > 3, "it was never interrupted");
     assert!(std::fs::read(path).unwrap() == want);
+}
+
+/// Hears that a plot is made, and cannot note it.
+struct Fails(AtomicUsize);
+
+impl Progress for Fails {
+    fn done(&self, _: Step, _: u64, _: u64) -> bool {
+        true
+    }
+
+    fn made(&self, plot: &Path) -> std::io::Result<()> {
+        assert!(PlainPlot::finished(plot).is_ok());
+        if self.0.fetch_sub(1, Ordering::Relaxed) == 0 { Ok(()) } else { Err(std::io::Error::other("not noted")) }
+    }
+}
+
+#[test]
+fn whoever_ended_before_he_heard_of_his_plot_gets_no_second_one() {
+    let folder = tempfile::tempdir().unwrap();
+    // Each command draws a seed of its own.
+    let order = |seed: u8| Order { seed: [seed; 32], ..order(folder.path(), 2) };
+    let told = Fails(AtomicUsize::new(2));
+    for seed in 1..3 {
+        let error = make(&order(seed), &engine(), &told).unwrap_err();
+        assert!(error.to_string().contains("not noted"), "{error}");
+    }
+    let other = Order { key: [9; 32], ..order(7) };
+    make(&other, &engine(), &Silent).unwrap();
+    let path = make(&order(3), &engine(), &told).unwrap();
+    assert_eq!(PlainPlot::finished(&path).unwrap().header().seed, [1; 32]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "two plots, and nothing beside them");
+    // Who heard of it and asks again wants another.
+    make(&order(4), &engine(), &Silent).unwrap();
+    assert_eq!(Collection::open(&[folder.path().to_owned()]).plots().count(), 3);
+}
+
+#[test]
+fn a_plot_that_was_killed_before_it_had_its_room_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(make(&order(folder.path(), 2), &engine(), &Until::calls(0)).is_err());
+    let part = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::OpenOptions::new().write(true).open(&part).unwrap();
+    file.set_len(HEADER_BYTES as u64).unwrap();
+    let path = make(&Order { seed: [9; 32], ..order(folder.path(), 2) }, &engine(), &Silent).unwrap();
+    assert_eq!(PlainPlot::finished(&path).unwrap().header().seed, [5; 32]);
+    check(&path).unwrap();
 }
 
 #[test]
