@@ -1,5 +1,7 @@
 //! Recorded data of real chains: read from a folder beside the repository, never copied into it.
 
+use flate2::read::GzDecoder;
+use std::io::Read;
 use std::path::PathBuf;
 
 /// Returns the folder: `$ADIT_DATA`, or `../shared/data` beside the repository.
@@ -25,6 +27,14 @@ pub fn bytes(name: &str) -> Option<Vec<u8>> {
 /// Reads a text file of the folder, as [`bytes()`] does.
 pub fn text(name: &str) -> Option<String> {
     bytes(name).map(|bytes| String::from_utf8(bytes).expect("recorded text is UTF-8"))
+}
+
+/// Reads a text file that gzip has packed, as [`bytes()`] does.
+pub fn unpacked(name: &str) -> Option<String> {
+    let packed = bytes(name)?;
+    let mut text = String::new();
+    GzDecoder::new(packed.as_slice()).read_to_string(&mut text).expect("a packed text");
+    Some(text)
 }
 
 /// Reads pairs of hexadecimal digits.

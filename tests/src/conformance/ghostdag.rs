@@ -4,18 +4,18 @@
 //! programs, or is computed by [`mod@reference`] from the definitions.
 
 pub mod reference;
+pub mod refusals;
 
 use super::Subject;
 use crate::recorded;
+use crate::seed::{self, Random};
 use adit_chain::HeaderChain;
 use adit_primitives::contract::KnownBlock;
 use adit_primitives::engine::ChainView;
 use adit_primitives::{BlockId, Decode, Reader, U256, canonical_struct};
-use flate2::read::GzDecoder;
 use reference::Variant;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::Read;
 
 /// The easiest target that a header can state: the difficulty plays no part.
 const BITS: u32 = 0x207f_ffff;
@@ -119,25 +119,6 @@ impl Dag {
         };
         Self { k, ids: (0..blocks).map(id).collect(), parents }
     }
-
-    /// Returns an order in which blocks may arrive, the genesis left out.
-    pub fn arrival(&self, seed: u64) -> Vec<usize> {
-        let mut random = Random(seed);
-        let mut missing: Vec<usize> = self.parents.iter().map(Vec::len).collect();
-        let mut ready = vec![0];
-        let mut order = Vec::new();
-        while !ready.is_empty() {
-            let block = ready.swap_remove(random.below(ready.len()));
-            order.push(block);
-            for child in (0..self.ids.len()).filter(|child| self.parents[*child].contains(&block)) {
-                missing[child] -= 1;
-                if missing[child] == 0 {
-                    ready.push(child);
-                }
-            }
-        }
-        order.split_off(1)
-    }
 }
 
 /// Kaspa's small DAGs, drawn by hand: blues, reds, scores.
@@ -163,12 +144,13 @@ pub fn large_dags_agree_in_every_field(subject: &dyn Subject) {
     }
 }
 
-/// Whatever the order in which blocks arrive, they are placed alike.
+/// Whatever the order in which blocks arrive, and however many at once, they are placed alike.
 pub fn the_order_of_arrival_changes_nothing(subject: &dyn Subject) {
+    let mut random = Random(seed::drawn());
     for (name, k) in LARGE {
         let Some((dag, recorded)) = large_dag(name, k) else { return };
-        let placed = dag.place(subject, &dag.arrival(k.into()), BATCH);
-        assert_eq!(first_difference(&placed, &recorded), None, "{name}");
+        let (arrival, batch) = (random.arrival(&dag.parents), 1 + random.below(2 * BATCH));
+        assert_eq!(first_difference(&dag.place(subject, &arrival, batch), &recorded), None, "{name}");
     }
 }
 
@@ -176,17 +158,22 @@ pub fn the_order_of_arrival_changes_nothing(subject: &dyn Subject) {
 pub fn a_fresh_instance_answers_as_one_that_remembers(subject: &dyn Subject) {
     for (name, k) in LARGE {
         let Some((dag, recorded)) = large_dag(name, k) else { return };
-        let placed = dag.place(subject, &dag.arrival(7), 1);
+        let arrival = Random(seed::drawn()).arrival(&dag.parents);
+        let placed = dag.place(subject, &arrival, 1);
         assert_eq!(first_difference(&placed, &recorded), None, "{name}");
     }
 }
 
 /// Generated DAGs, narrow and wide, honest and not, are placed as the definitions say.
 pub fn generated_dags_are_placed_by_definition(subject: &dyn Subject) {
-    for (seed, (k, delay)) in (1..).zip([(0, 3), (1, 2), (2, 8), (3, 4), (10, 12), (18, 40)]) {
-        let dag = Dag::generated(k, 150, delay, seed);
+    let mut random = Random(seed::drawn());
+    for (k, delay) in [(0, 3), (1, 2), (2, 8), (3, 4), (10, 12), (18, 40)] {
+        let dag = Dag::generated(k, 150, delay, random.next());
         let right = reference::outcomes(&dag, Variant::Right);
-        assert_eq!(first_difference(&dag.place(subject, &dag.arrival(seed), 40), &right), None, "k {k}, delay {delay}");
+        for batch in [40, 1 + random.below(150)] {
+            let arrival = random.arrival(&dag.parents);
+            assert_eq!(first_difference(&dag.place(subject, &arrival, batch), &right), None, "k {k}, delay {delay}");
+        }
     }
 }
 
@@ -278,9 +265,9 @@ fn small_dag(number: u32) -> Option<(Dag, Vec<Outcome>)> {
 
 /// Reads a DAG of which every field is recorded.
 fn large_dag(name: &str, k: u16) -> Option<(Dag, Vec<Outcome>)> {
-    let file = unpacked(&format!("kaspa/{name}.json.gz"))?;
+    let file = recorded::unpacked(&format!("kaspa/{name}.json.gz"))?;
     let (ids, parents) = if name.starts_with("goref") { mined(&file) } else { simulated(&file) };
-    let recorded = unpacked(&format!("kaspa/{name}.expected-k{k}.csv.gz"))?;
+    let recorded = recorded::unpacked(&format!("kaspa/{name}.expected-k{k}.csv.gz"))?;
     let rows = recorded.lines().filter(|line| !line.starts_with('#')).map(row);
     let mut outcomes = vec![Outcome::default()];
     for (number, outcome) in rows {
@@ -369,29 +356,9 @@ impl Notes {
     }
 }
 
-/// A small generator of numbers that look random (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound.max(1) as u64).expect("below a usize")
-    }
-}
-
 fn push(parents: &mut Vec<Vec<usize>>, of: Vec<usize>) -> usize {
     parents.push(of);
     parents.len() - 1
-}
-
-fn unpacked(name: &str) -> Option<String> {
-    let packed = recorded::bytes(name)?;
-    let mut text = String::new();
-    GzDecoder::new(packed.as_slice()).read_to_string(&mut text).expect("a packed text");
-    Some(text)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -5,5 +5,4 @@ mod conformance;
 mod dag;
 mod headers;
 mod native;
-mod refusals;
 mod windows;

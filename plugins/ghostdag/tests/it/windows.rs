@@ -1,6 +1,6 @@
 //! Difficulty and median time over DAGs that are mined.
 
-use crate::dag::{BITS, Dag, START, config};
+use crate::dag::{BITS, START, config};
 use adit_plugin_ghostdag::Ghostdag;
 use adit_plugin_sdk::judge::judge;
 use adit_plugin_sdk::testing::{NativeRules, TestChain};
@@ -70,13 +70,13 @@ proptest! {
 /// Mines one block after another, each `pause` milliseconds after the one before, and returns the last one's target.
 fn target_after(pauses: impl IntoIterator<Item = u64>) -> Target {
     let window = json!({ "difficulty": { "rule": "window", "size": 20, "min": 10, "target-ms": 1000 } });
-    let mut dag = Dag::new(3, window);
-    let (mut tip, mut time) = (dag.chain.genesis(), START);
+    let mut chain = TestChain::<Ghostdag>::new(&config(3, window).to_string());
+    let (mut tip, mut time) = (chain.genesis(), START);
     for pause in pauses {
         time += pause;
-        tip = dag.chain.mine_over(&[tip], Timestamp::from_millis(time)).expect("a block as the rules ask");
+        tip = chain.mine_over(&[tip], Timestamp::from_millis(time)).expect("a block as the rules ask");
     }
-    dag.chain.next(&[tip]).expect("the tip is known").target
+    chain.next(&[tip]).expect("the tip is known").target
 }
 
 #[test]
