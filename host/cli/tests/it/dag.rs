@@ -46,8 +46,8 @@ pub fn work(url: &str, address: &str, extra: usize) -> Value {
     work["block_template"].clone()
 }
 
-/// Submits the first nonce that solves a template, and returns the block's id.
-pub fn solve(url: &str, template: &Value) -> String {
+/// Returns the first nonce that solves a template.
+pub fn nonce(template: &Value) -> u64 {
     let work = &template["work"];
     let text = work["bytes"].as_str().unwrap();
     let mut bytes: Vec<u8> =
@@ -55,12 +55,17 @@ pub fn solve(url: &str, template: &Value) -> String {
     let target = Target(U256::from_str_radix(work["target"].as_str().unwrap(), 16).unwrap());
     let number = |key: &str| usize::try_from(work[key].as_u64().unwrap()).unwrap();
     let (offset, length) = (number("nonce_offset"), number("nonce_bytes"));
-    let nonce = (0_u64..).find(|nonce| {
+    let meets = |nonce: &u64| {
         bytes[offset..offset + length].copy_from_slice(&nonce.to_le_bytes()[..length]);
         target.is_met_by(&sha256d(&bytes))
-    });
-    let (status, answer) =
-        post(url, "/submit_block", &json!({ "template_id": template["template_id"], "nonce": nonce }));
+    };
+    (0..).find(meets).unwrap()
+}
+
+/// Submits the first nonce that solves a template, and returns the block's id.
+pub fn solve(url: &str, template: &Value) -> String {
+    let solution = json!({ "template_id": template["template_id"], "nonce": nonce(template) });
+    let (status, answer) = post(url, "/submit_block", &solution);
     assert_eq!((status, &answer["status"]), (200, &json!("accepted")), "{answer}");
     answer["hash"].as_str().unwrap().to_owned()
 }

@@ -1,8 +1,9 @@
 //! Loss of power at any moment: `kill -9` over a mining node with transactions, and over one whose blocks come side by side.
 
-use crate::adit::{Place, Running, get, length, wait_for_length, wait_until};
-use serde_json::Value;
+use crate::adit::{Place, Running, agent, get, length, post, wait_for_length, wait_until};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// How often the node is killed.
@@ -68,45 +69,110 @@ fn a_killed_node_comes_back_whole_and_keeps_every_acknowledged_block_slow() {
     assert_eq!(holdings["balance_atoms"], want, "{holdings}");
 }
 
-/// Templates taken before a kill are solved after others, so that blocks stand beside and far behind the newest: many tips at every moment.
+/// How many blocks are found side by side over one state, on how many connections they come, and how often the node is killed among them.
+const WIDTH: usize = 20;
+const CONNECTIONS: usize = 4;
+const WIDE_KILLS: usize = 12;
+
 #[test]
-fn a_killed_dag_comes_back_whole_with_all_its_tips_slow() {
-    const ROUNDS: usize = 25;
-    const WIDTH: usize = 4;
+fn a_dag_killed_among_blocks_of_several_connections_keeps_every_acknowledged_one_slow() {
     let place = Place::new();
-    crate::dag::dag_chain(&place, "wide");
+    wide_chain(&place, "wide");
     let address = place.succeed(&["key", "new", "m.key", "--chain", "wide.toml"]);
     let address = address.split_whitespace().last().unwrap();
     let mut acknowledged: Vec<String> = Vec::new();
-    let mut tips = None;
-    let is_known = |url: &str, hash: &str| get(url, &format!("/dag?around={hash}&depth=1")).0 == 200;
-    for round in 0..ROUNDS {
+    let (mut cut_off, mut tips_most) = (0, 0);
+    for round in 0..WIDE_KILLS {
         let mut node: Running = place.start(&["node", "wide.toml"]);
         let url = node.url();
-        for hash in acknowledged.iter().rev().take(3 * WIDTH) {
-            assert!(is_known(&url, hash), "round {round}: block {hash} is gone");
+        let known = dag_of(&url);
+        for hash in &acknowledged {
+            assert!(known.contains_key(hash), "round {round}: block {hash} is gone");
         }
-        let (_, status) = get(&url, "/status/detailed");
-        assert_eq!(*tips.get_or_insert(status["dag"]["tips"].clone()), status["dag"]["tips"], "round {round}");
-        let templates: Vec<Value> =
-            (0..WIDTH).map(|extra| crate::dag::work(&url, address, round * WIDTH + extra)).collect();
-        // The last of them waits for blocks above the others: it is merged late.
-        let (late, early) = templates.split_last().unwrap();
-        acknowledged.extend(early.iter().map(|template| crate::dag::solve(&url, template)));
-        let above = crate::dag::work(&url, address, 60_000 + round);
-        acknowledged.push(crate::dag::solve(&url, &above));
-        acknowledged.push(crate::dag::solve(&url, late));
-        tips = Some(get(&url, "/status/detailed").1["dag"]["tips"].clone());
-        assert!(tips.as_ref().and_then(Value::as_u64).is_some_and(|tips| tips >= 2), "{tips:?}");
-        node.kill();
+        tips_most = tips_most.max(known.values().filter(|block| block["tip"] == true).count());
+        let found: Vec<Value> =
+            (0..WIDTH).map(|extra| solved(&crate::dag::work(&url, address, round * WIDTH + extra))).collect();
+        // The kill comes with an acknowledgement: what the other connections have sent is on its way.
+        let kill_after = 8 + round * 5 % 11;
+        let (sender, answers) = channel();
+        std::thread::scope(|scope| {
+            for connection in 0..CONNECTIONS {
+                let (sender, found, url) = (sender.clone(), &found, &url);
+                scope.spawn(move || {
+                    let agent = agent();
+                    for solution in found.iter().skip(connection).step_by(CONNECTIONS) {
+                        let answer = agent.post(format!("{url}/submit_block")).send_json(solution);
+                        sender.send(answer.ok().and_then(accepted)).unwrap();
+                    }
+                });
+            }
+            drop(sender);
+            let mut answered = answers.iter();
+            acknowledged.extend(answered.by_ref().take(kill_after).map(|hash| hash.expect("the node runs")));
+            node.kill();
+            for answer in answered {
+                match answer {
+                    Some(hash) => acknowledged.push(hash),
+                    None => cut_off += 1,
+                }
+            }
+        });
     }
+    assert!(cut_off > WIDE_KILLS, "{cut_off} blocks of {} were on their way at a kill", WIDE_KILLS * WIDTH);
+    assert!(tips_most >= 18, "{tips_most} tips at most");
     let mut node = place.start(&["node", "wide.toml"]);
     let url = node.url();
-    assert!(acknowledged.iter().all(|hash| is_known(&url, hash)));
-    // Whoever mines next merges all of them: nothing was forgotten, nothing counted twice.
-    crate::dag::solve(&url, &crate::dag::work(&url, address, 65_000));
-    let (_, status) = get(&url, "/status/detailed");
-    assert_eq!(status["dag"]["blue_score"], acknowledged.len() + 1, "{status}");
+    let known = dag_of(&url);
+    assert!(acknowledged.iter().all(|hash| known.contains_key(hash)));
+    check_straight_run(&place, &url, &known);
+}
+
+/// A DAG whose API takes as many requests as a test has.
+fn wide_chain(place: &Place, name: &str) {
+    crate::dag::dag_chain(place, name);
+    let text = std::fs::read_to_string(place.path(&format!("{name}.toml"))).unwrap();
+    place.write(&format!("{name}.toml"), &format!("{text}[node.limits]\nrequests-burst = 100_000\n"));
+}
+
+/// Finds a nonce for a template: what is to be submitted.
+fn solved(template: &Value) -> Value {
+    json!({ "template_id": template["template_id"], "nonce": crate::dag::nonce(template) })
+}
+
+/// Returns the id of a block that the node says it has taken.
+fn accepted(mut answer: ureq::http::Response<ureq::Body>) -> Option<String> {
+    let body: Value = answer.body_mut().read_json().ok()?;
+    assert_eq!((answer.status().as_u16(), &body["status"]), (200, &json!("accepted")), "{body}");
+    Some(body["hash"].as_str()?.to_owned())
+}
+
+/// Returns every block of a small DAG by its id.
+fn dag_of(url: &str) -> BTreeMap<String, Value> {
+    let (_, dag) = get(url, "/dag?depth=400");
+    assert_eq!(dag["more"], false, "{dag}");
+    let blocks = dag["blocks"].as_array().unwrap().iter();
+    blocks.map(|block| (block["hash"].as_str().unwrap().to_owned(), block.clone())).collect()
+}
+
+/// Gives the blocks of a node to one that was never killed, and compares where each of them stands.
+#[track_caller]
+fn check_straight_run(place: &Place, url: &str, known: &BTreeMap<String, Value>) {
+    let text = std::fs::read_to_string(place.path("wide.toml")).unwrap().replace("data-wide", "data-straight");
+    place.write("straight.toml", &text);
+    let mut node = place.start(&["node", "straight.toml"]);
+    let straight = node.url();
+    let detail = |url: &str, hash: &str| get(url, &format!("/block/{hash}")).1;
+    // A block stands higher than all that it names.
+    let mut blocks: Vec<&Value> = known.values().collect();
+    blocks.sort_by_key(|block| block["height"].as_u64());
+    for block in &blocks[1..] {
+        let bytes = detail(url, block["hash"].as_str().unwrap())["bytes"].clone();
+        assert_eq!(post(&straight, "/block", &json!({ "bytes": bytes })).0, 200, "{block}");
+    }
+    assert_eq!(dag_of(&straight), *known);
+    for hash in known.keys() {
+        assert_eq!(detail(&straight, hash), detail(url, hash), "place, colour and bytes");
+    }
 }
 
 fn hash_at(url: &str, height: u64) -> String {
