@@ -8,6 +8,9 @@ use adit_primitives::Hash256;
 use adit_primitives::contract::space::{PlotKind, Registration};
 use adit_primitives::space::{LEAF_BYTES, SCOOP_BYTES};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Place;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The name of the file with a folder's metadata.
@@ -20,10 +23,19 @@ pub enum Plot {
     Hard(HardPlot),
 }
 
+/// Tells files apart, by whatever names: the number of the file system, and that of the file in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileId {
+    pub device: u64,
+    pub inode: u64,
+}
+
 /// A file that is a plot, or claims to be one.
 #[derive(Debug)]
 pub struct Found {
     pub path: PathBuf,
+    /// `None` where it cannot be told.
+    pub file: Option<FileId>,
     /// What is wrong with it: it is not farmed, and the others are.
     pub plot: Result<Plot, PlotError>,
 }
@@ -75,7 +87,23 @@ impl Collection {
             }
         }
         collection.found.sort_by(|one, other| one.path.cmp(&other.path));
+        collection.found.dedup_by(|one, other| one.path == other.path);
+        collection.leave_twins();
         collection
+    }
+
+    /// Leaves each file under the first of its names.
+    fn leave_twins(&mut self) {
+        let mut firsts = BTreeMap::<FileId, PathBuf>::new();
+        for found in &mut self.found {
+            let Some(file) = found.file.filter(|_| found.plot.is_ok()) else { continue };
+            match firsts.entry(file) {
+                Place::Vacant(first) => _ = first.insert(found.path.clone()),
+                Place::Occupied(first) => {
+                    found.plot = Err(Problem::Twice { first: first.get().clone() }.at(&found.path));
+                }
+            }
+        }
     }
 
     /// Returns those that can be farmed.
@@ -114,7 +142,10 @@ impl Found {
             let all = part.bytes();
             Err(made.map_or_else(|problem| problem, |made| Problem::Unfinished { done: bytes(made), all }).at(path))
         };
-        Some(Self { path: path.to_owned(), plot })
+        // A file that went away since is named when it is read.
+        let file = std::fs::metadata(path).ok();
+        let file = file.map(|metadata| FileId { device: metadata.dev(), inode: metadata.ino() });
+        Some(Self { path: path.to_owned(), file, plot })
     }
 }
 

@@ -8,11 +8,12 @@
 //! and under the next challenge another plot comes first: so each plot's chance is in proportion to its size.
 //!
 //! Reading order: [`question`] is what a farm is asked, [`answer`] what it says, [`figures`] what it tells of itself; `plan` is what is read in which order,
-//! `round` a question at hand, `score` how entries are scored and proved, `record` what is known of a plot, `barn` what all threads share and
+//! `round` a question at hand, `score` how entries are scored and proved, `record` what is known of a plot, `drive` which disk it lies on, `barn` what all threads share and
 //! decide, `threads` those.
 
 pub mod answer;
 mod barn;
+mod drive;
 pub mod figures;
 mod plan;
 pub mod question;
@@ -29,7 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use threads::{Shared, desk, scanner, scout};
+use threads::{Finding, Look, Shared, desk, scanner, scout};
 
 pub use crate::disk::THREADS;
 pub use answer::{Answer, Best, Finished};
@@ -83,10 +84,18 @@ impl Farm {
     /// # Errors
     /// Where the system gives no threads.
     pub fn start(settings: Settings, engines: Engines, tell: impl FnMut(Answer) + Send + 'static) -> io::Result<Self> {
+        Self::start_with(settings, engines, tell, Box::new(Finding::look))
+    }
+
+    fn start_with(
+        settings: Settings,
+        engines: Engines,
+        tell: impl FnMut(Answer) + Send + 'static,
+        look: Box<Look>,
+    ) -> io::Result<Self> {
         let settings = settings.within_bounds();
-        let farm = Self { shared: Arc::new(Shared::new(Barn::new(settings.clone()), engines)) };
+        let farm = Self { shared: Arc::new(Shared::new(Barn::new(settings.clone()), engines, look)) };
         farm.shared.spawn("desk", |shared| desk(shared, tell))?;
-        farm.shared.spawn("scout", scout)?;
         farm.set_settings(settings)?;
         Ok(farm)
     }
@@ -100,25 +109,46 @@ impl Farm {
         self.shared.wake();
     }
 
+    /// Ends the question at hand with what was found until now. Nothing is scanned until another is asked.
+    pub fn rest(&self) {
+        let mut barn = self.shared.lock();
+        self.shared.current.fetch_add(1, Ordering::Relaxed);
+        barn.rest(Instant::now());
+        self.shared.wake();
+    }
+
     /// Goes on with other settings: the folders are looked at at once, and the time for a challenge holds from the next one on.
     ///
     /// # Errors
     /// Where the system gives no more threads. Those that run go on.
     pub fn set_settings(&self, settings: Settings) -> io::Result<()> {
         let mut barn = self.shared.lock();
-        barn.settings = settings.within_bounds();
-        barn.changes += 1;
-        let missing: Vec<usize> =
+        barn.change(settings.within_bounds());
+        let scanners: Vec<usize> =
             (0..barn.settings.concurrent).filter(|number| barn.scanners.insert(*number)).collect();
+        let folders = barn.settings.folders.clone();
+        let scouts: Vec<PathBuf> = folders.into_iter().filter(|folder| barn.scouts.insert(folder.clone())).collect();
         drop(barn);
         self.shared.wake();
-        for (done, number) in missing.iter().copied().enumerate() {
+        let ended = self.spawn_missing(&scouts, &scanners);
+        if let Err((done, _)) = &ended {
+            let mut barn = self.shared.lock();
+            scouts.iter().skip(*done).for_each(|folder| _ = barn.scouts.remove(folder));
+            let done = done.saturating_sub(scouts.len());
+            scanners.iter().skip(done).for_each(|number| _ = barn.scanners.remove(number));
+        }
+        ended.map_err(|(_, error)| error)
+    }
+
+    /// Starts threads. Where the system gives no more, tells how many it gave.
+    fn spawn_missing(&self, scouts: &[PathBuf], scanners: &[usize]) -> Result<(), (usize, io::Error)> {
+        for (done, folder) in scouts.iter().cloned().enumerate() {
+            let spawned = self.shared.spawn(&format!("scout-{done}"), move |shared| scout(shared, &folder));
+            spawned.map_err(|error| (done, error))?;
+        }
+        for (done, number) in scanners.iter().copied().enumerate() {
             let spawned = self.shared.spawn(&format!("scan-{number}"), move |shared| scanner(shared, number));
-            if let Err(error) = spawned {
-                let mut barn = self.shared.lock();
-                missing[done..].iter().for_each(|number| _ = barn.scanners.remove(number));
-                return Err(error);
-            }
+            spawned.map_err(|error| (scouts.len() + done, error))?;
         }
         Ok(())
     }
@@ -161,3 +191,6 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use super::record::{Record, Speed};
 use super::round::{Asked, Disk, Entrant, Job, Leader, Round};
 use super::score::Scored;
 use super::threads::Finding;
-use crate::collection::{Collection, Plot};
+use crate::collection::{Collection, FileId, Plot};
 use crate::error::{PlotError, Problem};
 use adit_primitives::contract::space::{Challenge, PlotPlace, Registration};
 use adit_primitives::{Hash256, Height, U256};
@@ -35,6 +35,7 @@ const UNTOLD_MAX: usize = 65_536;
 /// A plot of the collection.
 struct Farmed {
     plot: Arc<Plot>,
+    file: Option<FileId>,
     disk: Disk,
     record: Record,
 }
@@ -71,11 +72,13 @@ pub struct Barn {
     pub is_closing: bool,
     /// The threads that scan, by their numbers.
     pub scanners: BTreeSet<usize>,
+    /// The folders that a thread looks into.
+    pub scouts: BTreeSet<PathBuf>,
     /// How many threads there are, of all kinds.
     pub living: usize,
     plots: BTreeMap<Arc<Path>, Farmed>,
-    /// Whether the folders were looked at once.
-    is_known: bool,
+    /// Folders that were looked at once.
+    known: BTreeSet<PathBuf>,
     /// Disks that somebody reads.
     busy: BTreeSet<Disk>,
     speeds: BTreeMap<Disk, Speed>,
@@ -93,6 +96,17 @@ pub struct Barn {
     challenges: u64,
     proofs: u64,
     wins: u64,
+}
+
+impl Farmed {
+    fn new(plot: Plot, file: Option<FileId>, disk: Disk) -> Self {
+        Self { plot: Arc::new(plot), file, disk, record: Record::default() }
+    }
+}
+
+/// Tells whether a path is a folder, or that of a file in it.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    path == folder || path.parent() == Some(folder)
 }
 
 impl Leader {
@@ -117,9 +131,10 @@ impl Barn {
             changes: 0,
             is_closing: false,
             scanners: BTreeSet::new(),
+            scouts: BTreeSet::new(),
             living: 0,
             plots: BTreeMap::new(),
-            is_known: false,
+            known: BTreeSet::new(),
             busy: BTreeSet::new(),
             speeds: BTreeMap::new(),
             named: BTreeMap::new(),
@@ -135,43 +150,88 @@ impl Barn {
         }
     }
 
-    /// Takes what lies in the folders now.
-    pub fn found(&mut self, finding: Finding, now: Instant) {
+    /// Takes other settings. Plots of folders that are not among them go, and all folders are looked at anew.
+    pub fn change(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.changes += 1;
+        let wanted = |path: &Path| self.settings.folders.iter().any(|folder| lies_in(path, folder));
+        self.known.retain(|folder| self.settings.folders.contains(folder));
+        self.named.retain(|path, _| wanted(path));
+        let vanished: Vec<Arc<Path>> = self.plots.keys().filter(|path| !wanted(path)).cloned().collect();
+        self.forget(&vanished);
+        if !vanished.is_empty() {
+            self.say_plots(&[], &vanished);
+        }
+    }
+
+    /// Tells whether a folder is to be looked into.
+    pub fn wants(&self, folder: &Path) -> bool {
+        !self.is_closing && self.settings.folders.iter().any(|wanted| wanted == folder)
+    }
+
+    /// Tells whether every folder was looked at once.
+    fn is_known(&self) -> bool {
+        self.settings.folders.iter().all(|folder| self.known.contains(folder))
+    }
+
+    /// Takes what lies in a folder now.
+    pub fn found(&mut self, folder: &Path, finding: Finding, now: Instant) {
         let Finding { collection: Collection { found, missing }, disks } = finding;
-        let (mut joined, mut there, mut seen) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        self.known.insert(folder.to_owned());
+        let seen: BTreeSet<&Path> = found.iter().map(|file| &*file.path).collect();
+        let is_gone = |path: &Path| lies_in(path, folder) && !seen.contains(path);
+        let is_missing = |path: &Path| missing.iter().any(|error| error.path == path);
+        self.named.retain(|path, _| !is_gone(path) || is_missing(path));
+        let sound: BTreeSet<&Path> = found.iter().filter(|file| file.plot.is_ok()).map(|file| &*file.path).collect();
+        let of_folder = self.plots.keys().filter(|path| lies_in(path, folder));
+        let vanished: Vec<Arc<Path>> = of_folder.filter(|path| !sound.contains(&***path)).cloned().collect();
+        self.forget(&vanished);
+        let mut joined = Vec::new();
         for error in missing {
-            seen.insert(error.path.clone());
             self.name(Arc::new(error));
         }
-        for (file, disk) in found.into_iter().zip(disks) {
-            seen.insert(file.path.clone());
-            match file.plot {
+        for (found, disk) in found.into_iter().zip(disks) {
+            match found.plot {
                 Err(error) => self.name(Arc::new(error)),
-                Ok(plot) => {
-                    let path: Arc<Path> = file.path.into();
-                    let known =
-                        self.plots.get(&path).is_some_and(|known| known.plot.is_same(&plot) && known.disk == disk);
-                    if !known {
-                        joined.push(Arc::clone(&path));
-                        let farmed = Farmed { plot: Arc::new(plot), disk, record: Record::default() };
-                        self.named.remove(&*path);
-                        self.plots.insert(Arc::clone(&path), farmed);
-                    }
-                    there.insert(path);
-                }
+                Ok(plot) => joined.extend(self.join(found.path.into(), Farmed::new(plot, found.file, disk))),
             }
         }
-        let vanished: Vec<PathBuf> =
-            self.plots.keys().filter(|path| !there.contains(*path)).map(|path| path.to_path_buf()).collect();
-        self.plots.retain(|path, _| there.contains(path));
-        self.named.retain(|path, _| seen.contains(path));
-        let of_round = if self.is_known { joined.clone() } else { self.plots.keys().cloned().collect() };
-        self.is_known = true;
         if !joined.is_empty() || !vanished.is_empty() {
-            let joined = joined.iter().map(|path| path.to_path_buf()).collect();
-            self.say(Answer::Plots { joined, vanished });
+            self.say_plots(&joined, &vanished);
         }
-        self.enlist(of_round, now);
+        self.enlist(joined, now);
+    }
+
+    /// Takes a plot in. Returns its path where it was not there before, and is there by no other name.
+    fn join(&mut self, path: Arc<Path>, new: Farmed) -> Option<Arc<Path>> {
+        let is_known = |known: &Farmed| known.plot.is_same(&new.plot) && known.disk == new.disk;
+        if self.plots.get(&path).is_some_and(is_known) {
+            return None;
+        }
+        let is_twin = |known: &Farmed| new.file.is_some() && known.file == new.file && known.plot.is_same(&new.plot);
+        let mut others = self.plots.iter().filter(|(other, _)| **other != path);
+        if let Some((first, _)) = others.find(|(_, known)| is_twin(known)) {
+            let twice = Problem::Twice { first: first.to_path_buf() };
+            self.name(Arc::new(twice.at(&path)));
+            return None;
+        }
+        self.named.remove(&*path);
+        self.plots.insert(Arc::clone(&path), new);
+        Some(path)
+    }
+
+    fn forget(&mut self, vanished: &[Arc<Path>]) {
+        vanished.iter().for_each(|path| drop(self.plots.remove(path)));
+        // What was the same file may be farmed under its other name now.
+        if !vanished.is_empty() && self.named.values().any(|error| matches!(error.problem, Problem::Twice { .. })) {
+            self.changes += 1;
+        }
+    }
+
+    fn say_plots(&mut self, joined: &[Arc<Path>], vanished: &[Arc<Path>]) {
+        let [joined, vanished] =
+            [joined, vanished].map(|paths| paths.iter().map(|path| path.to_path_buf()).collect::<Vec<_>>());
+        self.say(Answer::Plots { joined, vanished });
     }
 
     /// Takes a question. The one before ends.
@@ -198,6 +258,12 @@ impl Barn {
         self.round = Some(Round::new(asked));
         (self.told, self.proven) = (None, None);
         self.enlist(self.plots.keys().cloned().collect(), now);
+    }
+
+    /// Ends the question at hand. What wins is still proved.
+    pub fn rest(&mut self, now: Instant) {
+        self.owe();
+        self.end(now);
     }
 
     /// Notes what wins under the question at hand and is not proved yet.
@@ -347,7 +413,7 @@ impl Barn {
         }
         let Some(round) = &self.round else { return Step::Wait(None) };
         let leader = round.leader();
-        let is_over = now >= round.asked.deadline || self.is_known && round.is_through();
+        let is_over = now >= round.asked.deadline || self.is_known() && round.is_through();
         if let Some(leader) = leader {
             let is_proven = self.proven_of(&leader).is_some();
             let wins = leader.scored.score <= round.asked.question.challenge.target.0;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Names a disk: the device of its files.
+/// Names a disk: the number of its drive, or of its file system where nothing is known of a drive.
 pub type Disk = u64;
 
 /// A question, and what the threads that work on it share.

@@ -1,8 +1,9 @@
-//! The threads of a farm: a scout that looks into folders, scanners that read and score, and a desk that makes proofs and tells.
+//! The threads of a farm: scouts that look into a folder each, scanners that read and score, and a desk that makes proofs and tells.
 
 use super::Engines;
 use super::answer::Answer;
 use super::barn::{Barn, Seen, Step};
+use super::drive::Drives;
 use super::round::{Asked, Disk, Job, Leader};
 use super::score::{Scored, Scorer};
 use crate::collection::{Collection, Plot};
@@ -11,9 +12,8 @@ use adit_primitives::contract::space::{PlotPlace, scoop_of};
 use std::io;
 use std::num::NonZero;
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -22,12 +22,15 @@ use std::time::Instant;
 /// The most proofs of shares that are made at once.
 const PROVING_MAX: usize = 16;
 
-/// What lies in the folders, and on which disks.
+/// What lies in a folder, and on which disks.
 pub struct Finding {
     pub collection: Collection,
     /// The disk of each file that was found.
     pub disks: Vec<Disk>,
 }
+
+/// Looks into a folder, for as long as that takes.
+pub type Look = dyn Fn(&Path) -> Finding + Send + Sync;
 
 /// What the threads of a farm share.
 pub struct Shared {
@@ -39,23 +42,24 @@ pub struct Shared {
     pub engines: Engines,
     /// How many proofs of shares are made at once.
     proving: usize,
+    look: Box<Look>,
 }
 
 impl Finding {
-    fn look(folders: &[PathBuf]) -> Self {
-        let collection = Collection::open(folders);
-        // A file that went away since is named when it is scanned.
-        let disk = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.dev());
-        let disks = collection.found.iter().map(|found| disk(&found.path)).collect();
+    /// Looks into a folder of this machine.
+    pub fn look(folder: &Path) -> Self {
+        let (collection, mut drives) = (Collection::open(&[folder.to_owned()]), Drives::new());
+        let disks = collection.found.iter();
+        let disks = disks.map(|found| found.file.map_or(0, |file| drives.of(file.device, &found.path))).collect();
         Self { collection, disks }
     }
 }
 
 impl Shared {
-    pub fn new(barn: Barn, engines: Engines) -> Self {
+    pub fn new(barn: Barn, engines: Engines, look: Box<Look>) -> Self {
         // The other cores are for whoever scores them: often a pool on the same machine.
         let proving = (thread::available_parallelism().map_or(1, NonZero::get) / 2).clamp(1, PROVING_MAX);
-        Self { barn: Mutex::new(barn), changed: Condvar::new(), current: AtomicU64::new(0), engines, proving }
+        Self { barn: Mutex::new(barn), changed: Condvar::new(), current: AtomicU64::new(0), engines, proving, look }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Barn> {
@@ -97,22 +101,26 @@ impl Drop for Living {
     }
 }
 
-/// Looks into the folders now and then, and when the settings change.
-pub fn scout(shared: &Shared) {
+/// Looks into a folder now and then, and when the settings change, for as long as it is wanted. One that gives no answer keeps nobody else waiting.
+pub fn scout(shared: &Shared, folder: &Path) {
     let mut barn = shared.lock();
-    while !barn.is_closing {
-        let (changes, folders) = (barn.changes, barn.settings.folders.clone());
+    while barn.wants(folder) {
+        let changes = barn.changes;
         drop(barn);
-        let finding = Finding::look(&folders);
+        let finding = (shared.look)(folder);
         let now = Instant::now();
         barn = shared.lock();
-        barn.found(finding, now);
-        shared.wake();
+        // The answer may have come late.
+        if barn.wants(folder) {
+            barn.found(folder, finding, now);
+            shared.wake();
+        }
         let next = now.checked_add(barn.settings.rescan);
         while !barn.is_closing && barn.changes == changes && next.is_none_or(|next| Instant::now() < next) {
             barn = shared.wait(barn, next);
         }
     }
+    barn.scouts.remove(folder);
 }
 
 /// Makes proofs and tells what there is to tell.

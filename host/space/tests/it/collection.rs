@@ -33,6 +33,21 @@ fn what_is_wrong_is_named_and_the_others_are_there() {
 }
 
 #[test]
+fn a_file_counts_once_by_whatever_names() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let plot = make(&order(folder.path(), 1), &engine(), &Silent).unwrap();
+    std::fs::hard_link(&plot, plot.with_file_name("zz.plot")).unwrap();
+    let link = other.path().join("link");
+    std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+    let at = |path: &Path| path.to_owned();
+    let folders = [at(folder.path()), folder.path().join("."), at(folder.path()), link];
+    let collection = Collection::open(&folders);
+    assert_eq!(collection.plots().count(), 1);
+    let twins = collection.found.iter().filter_map(|found| found.plot.as_ref().err());
+    assert_eq!(twins.filter(|error| error.problem.to_string().starts_with("it is the same file as ")).count(), 3);
+}
+
+#[test]
 fn metadata_says_what_the_headers_say() {
     let folder = tempfile::tempdir().unwrap();
     make(&order(folder.path(), 1), &engine(), &Silent).unwrap();

@@ -102,9 +102,14 @@ impl World {
         self.until_finished()
     }
 
-    /// Waits until the folders were looked at.
-    fn looked(&self) {
-        while !matches!(self.next(), Answer::Plots { .. }) {}
+    /// Waits until plots joined, and others were missed.
+    fn looked(&self, joins: usize, misses: usize) {
+        let (mut joins, mut misses) = (joins, misses);
+        while joins + misses > 0 {
+            if let Answer::Plots { joined, vanished } = self.next() {
+                (joins, misses) = (joins - joined.len(), misses - vanished.len());
+            }
+        }
     }
 }
 
@@ -173,7 +178,7 @@ fn the_best_of_a_farm_is_the_lowest_of_all_plain_plots_that_count() {
         .map(|((number, seed), size)| world.plain(number % 3, KEYS[number % 2], seed, size))
         .collect();
     world.start(world.settings());
-    world.looked();
+    world.looked(6, 0);
     let kernel = candidates("blake3")[0];
     let plugin = Scoring::Plugin(Arc::new(move || Ok(Box::new(NativeEngine::new(kernel).unwrap()))));
     let mut runner = TestRunner::new(Config { cases: 48, failure_persistence: None, ..Config::default() });
@@ -356,7 +361,7 @@ fn the_best_of_hard_plots_is_made_again_before_it_is_told() {
     let name = Name { account: account(&KEYS[1]), start: 7, nonces: engine().lanes() as u64 };
     std::fs::rename(&plots[0], plots[0].with_file_name(name.to_string())).unwrap();
     world.farm().set_settings(world.settings()).unwrap();
-    world.looked();
+    world.looked(1, 1);
     let wrong = (0..64).find_map(|number| {
         let (_, problems, finished) = world.ask(question(PlotKind::Hard, [number; 32]));
         assert!(finished.best.unwrap().plot != plots[0]);
@@ -371,7 +376,7 @@ fn plots_that_fail_are_named_once_and_the_others_answer() {
     let [gone, short, grown, changed, rotten, denied, well] =
         [0, 1, 2, 3, 4, 5, 6].map(|seed| world.plain(usize::from(seed) % 2, KEYS[0], seed, 3));
     world.start(world.settings());
-    world.looked();
+    world.looked(7, 0);
     assert_eq!(world.ask(question(PlotKind::Plain, [1; 32])).2.failed.len(), 0);
     std::fs::remove_file(&gone).unwrap();
     let file = |path: &Path| std::fs::OpenOptions::new().write(true).open(path).unwrap();
@@ -420,7 +425,7 @@ fn a_proof_that_does_not_hold_is_not_told_and_the_next_best_is() {
     let mut world = World::new(1);
     let [one, other] = [1, 2].map(|seed| world.plain(0, KEYS[0], seed, 2));
     world.start(world.settings());
-    world.looked();
+    world.looked(2, 0);
     let mut plots = [one, other].map(|path| (best_plain(&path, ScoreHash::Sha256, &[9; 32]), path));
     plots.sort();
     let [(_, better), worse] = plots;
@@ -440,7 +445,7 @@ fn a_question_ends_the_one_before() {
     let mut world = World::new(1);
     world.plain(0, KEYS[0], 1, 64);
     world.start(world.settings());
-    world.looked();
+    world.looked(1, 0);
     let first = |number: u8| question(PlotKind::Plain, [number; 32]);
     (0..100).for_each(|number| world.farm().ask(first(number)));
     let ends: Vec<Finished> = (0..100).map(|_| world.until_finished().2).collect();
@@ -456,7 +461,7 @@ fn a_question_without_time_ends_with_nothing() {
     let mut world = World::new(1);
     world.plain(0, KEYS[0], 1, 1);
     world.start(world.settings());
-    world.looked();
+    world.looked(1, 0);
     let (bests, _, finished) = world.ask(Question { deadline: Instant::now(), ..question(PlotKind::Plain, [1; 32]) });
     assert_eq!((bests.len(), finished.bytes, finished.coverage_permille, finished.plots), (0, 0, 0, 1));
     // Nor where the settings leave none.
@@ -475,16 +480,44 @@ fn plots_join_and_vanish_while_it_runs() {
     let new = world.plain(1, KEYS[0], 2, 9);
     std::fs::remove_file(&old).unwrap();
     world.farm().set_settings(world.settings()).unwrap();
-    let Answer::Plots { joined, vanished } = world.next() else { panic!("the other folder was not looked at") };
-    assert_eq!((joined, vanished), (vec![new.clone()], vec![old]));
+    let mut changes = [0, 1].map(|_| {
+        let Answer::Plots { joined, vanished } = world.next() else { panic!("the folders were not looked at") };
+        (joined, vanished)
+    });
+    changes.sort();
+    assert_eq!(changes, [(vec![], vec![old]), (vec![new.clone()], vec![])]);
     let finished = world.ask(question(PlotKind::Plain, [1; 32])).2;
     assert_eq!((finished.plots, finished.best.unwrap().plot), (1, new.clone()));
     assert_eq!(world.farm().registrations(), [registration(&new)]);
     // A folder that is not there is named, once.
     let missing = Settings { folders: vec!["/nowhere/at/all".into()], ..world.settings() };
     world.farm().set_settings(missing).unwrap();
-    assert!(matches!(world.next(), Answer::Problem(error) if error.path == Path::new("/nowhere/at/all")));
     assert!(matches!(world.next(), Answer::Plots { vanished, .. } if vanished == [new]));
+    assert!(matches!(world.next(), Answer::Problem(error) if error.path == Path::new("/nowhere/at/all")));
+}
+
+#[test]
+fn a_file_by_several_names_is_one_plot() {
+    let mut world = World::new(2);
+    let first = world.plain(0, KEYS[0], 1, 2);
+    let names = ["0.plot", "soft.plot"].map(|name| world.folders[1].path().join(name));
+    std::fs::hard_link(&first, &names[0]).unwrap();
+    std::os::unix::fs::symlink(&first, &names[1]).unwrap();
+    let link = world.folders[1].path().join("link");
+    std::os::unix::fs::symlink(world.folders[0].path(), &link).unwrap();
+    let folders = [world.paths(), vec![link.clone(), world.folders[0].path().join(".")]].concat();
+    world.start(Settings { folders, ..world.settings() });
+    let (_, problems, finished) = world.ask(question(PlotKind::Plain, [1; 32]));
+    assert_eq!(finished.plots, 1);
+    assert!(problems.iter().all(|error| matches!(error.problem, Problem::Twice { .. })), "{problems:?}");
+    // Each name but one is told of.
+    let known: BTreeSet<PathBuf> = problems.iter().map(|error| error.path.clone()).collect();
+    let [farmed] = &world.farm().figures().plots[..] else { panic!("more than one is farmed") };
+    assert!(known.len() == 3 && !known.contains(&farmed.path), "{known:?}");
+    // Another of its names takes its place when that goes.
+    std::fs::remove_file(&farmed.path).unwrap();
+    world.farm().set_settings(world.settings()).unwrap();
+    world.looked(1, 1);
 }
 
 #[test]

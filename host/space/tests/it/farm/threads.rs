@@ -79,7 +79,7 @@ fn a_disk_has_one_plot_read_at_a_time_by_no_more_threads_than_allowed() {
     (0..6).for_each(|seed| _ = world.plain(usize::from(seed) % 3, KEYS[0], seed, 160));
     let (watched, _comes) = Watched::new(true);
     world.start_with(Settings { concurrent: 8, threads: 3, ..world.settings() }, watched.clone());
-    world.looked();
+    world.looked(6, 0);
     for number in 0..10 {
         assert_eq!(world.ask(hopeless(number)).2.coverage_permille, 1_000);
     }
@@ -93,7 +93,7 @@ fn a_scan_ends_between_two_reads_when_another_question_comes_or_time_is_over() {
     let pieces = Plot::Plain(PlainPlot::finished(&path).unwrap()).space().div_ceil(READ as u64);
     let (watched, comes) = Watched::new(false);
     world.start_with(Settings { threads: 2, ..world.settings() }, watched.clone());
-    world.looked();
+    world.looked(1, 0);
     world.farm().ask(hopeless(1));
     comes.recv().unwrap();
     // The disk gives no answer: the end comes nevertheless.
@@ -108,4 +108,21 @@ fn a_scan_ends_between_two_reads_when_another_question_comes_or_time_is_over() {
     // All pieces for the last question and the leaf of its proof, and for the first question no more than the threads had in hand.
     let looked = 1 + comes.try_iter().count() as u64;
     assert!((pieces + 2..=pieces + 3).contains(&looked), "{looked} for {pieces}");
+}
+
+#[test]
+fn a_farm_that_is_to_rest_ends_its_question_until_the_next() {
+    let mut world = World::new(1);
+    world.plain(0, KEYS[0], 1, 64);
+    let (watched, comes) = Watched::new(false);
+    world.start_with(world.settings(), watched.clone());
+    world.looked(1, 0);
+    world.farm().ask(hopeless(1));
+    comes.recv().unwrap();
+    world.farm().rest();
+    let end = world.until_finished().2;
+    assert_eq!((end.challenge, end.bytes), (Hash256([1; 32]), 0));
+    assert_eq!(world.farm().progress(), None);
+    watched.open();
+    assert_eq!(world.ask(hopeless(2)).2.coverage_permille, 1_000);
 }
