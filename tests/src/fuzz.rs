@@ -1,9 +1,11 @@
 //! One function for each decoder that reads what others send: it must not panic, hang, or take memory beyond its input's size.
 //!
-//! `tests/it/fuzz.rs` feeds them for a moment in every test run; `tests/fuzz` gives each to libFuzzer.
+//! `tests/it/fuzz.rs` feeds them for a moment in every test run; `tests/fuzz` gives each to libFuzzer. [`verifier`] asks rules, in the sandbox or not,
+//! whether they let pass what does not win.
 
 mod network;
 mod space;
+pub mod verifier;
 
 use adit_chain::{Block, Transaction};
 use adit_network::shares::archive::Answer;

@@ -13,6 +13,9 @@
 //! [`notes`] what a placement keeps for later ones, [`past`] how it is read again; [`window`], [`difficulty`] and [`depth`] the other rules;
 //! [`violation`] names what can be wrong.
 
+// What two machines could compute differently is no rule.
+#![deny(clippy::float_arithmetic)]
+
 pub mod chain;
 pub mod colour;
 pub mod config;

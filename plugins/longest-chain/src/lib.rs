@@ -14,6 +14,9 @@
 //! Reading order: [`config`] is what can be configured; [`chain`] applies it to headers; [`header`], [`difficulty`] and [`time`]
 //! are its parts; [`retarget`] lists the retarget rules, one file each; [`violation`] names what can be wrong.
 
+// What two machines could compute differently is no rule.
+#![deny(clippy::float_arithmetic)]
+
 pub mod chain;
 pub mod config;
 pub mod difficulty;

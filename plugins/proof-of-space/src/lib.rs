@@ -19,6 +19,9 @@
 //! Reading order: [`config`] is what can be configured; [`chain`] applies it to headers; [`header`], [`proof`], [`challenge`], [`retarget`] and [`notes`]
 //! are its parts; [`violation`] names what can be wrong.
 
+// What two machines could compute differently is no rule.
+#![deny(clippy::float_arithmetic)]
+
 pub mod chain;
 pub mod challenge;
 pub mod config;
