@@ -12,15 +12,15 @@ mod open;
 pub use bulk::BODILESS_MAX;
 
 use crate::chain::follow::Fresh;
-use crate::checker::{check_block, check_unknown};
+use crate::checker::{check_block, check_unknown, recheck};
 use crate::gathered::Gathered;
 use crate::headers::{HeaderError, Judge, second_genesis, standing_on};
 use crate::ledger::{Law, StoredCoins, check_body, check_merging};
 use crate::mempool::Offer;
 use crate::record::{HeaderRecord, PendingRecord};
 use crate::signed::Signed;
-use crate::template::TemplateCache;
-use crate::waiting::{Until, Waiting};
+use crate::template::{Source, TemplateCache};
+use crate::waiting::{Until, Waited, Waiting};
 use crate::{
     Block, BlockIndex, ChainConfig, ChainReader, Checked, Checker, Mempool, MempoolError, MempoolLimits, OrphanLimits,
     Solution, TemplateError, TemplateLimits, TemplateRequest, Transaction, WorkTemplate,
@@ -29,7 +29,6 @@ use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Requirements,
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Hash256, Height, Timestamp, TxId, Work};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A chain and its state. One owner changes it; readers go through [`Chain::reader`].
@@ -63,8 +62,6 @@ pub struct Accepted {
     pub selected: bool,
     /// How the selected chain changed: `None` where its tip stands.
     pub reorg: Option<Reorg>,
-    /// Blocks that had waited for this one and were taken after it, in order.
-    pub followers: Vec<BlockId>,
 }
 
 /// A change of the selected tip: a simple extension where nothing was disconnected.
@@ -83,12 +80,15 @@ pub struct Reorg {
 pub enum BlockError {
     #[error("block {id} is known")]
     Known { id: BlockId },
-    /// It is kept, within bounds, until its parents come.
+    /// It is kept, within bounds, until its parents come, and it has been checked then.
     #[error("block {id} waits for its parent {missing}")]
     Orphan { id: BlockId, missing: BlockId },
     /// Where `kept`, [`Chain::advance`] takes it when its time has come.
     #[error("block {id} is too early: valid from {valid_from:?}")]
     Early { id: BlockId, valid_from: Timestamp, kept: bool },
+    /// See [`OrphanLimits::fork_depth_max`]: its branch is taken when its headers have more work than the tip.
+    #[error("block {id} leaves the selected chain too far below its tip, and no better chain leads through it")]
+    Deep { id: BlockId },
     /// `id` is `None` where bytes do not decode, or the body is not the one that the header commits to.
     #[error("the block is invalid: {violation}")]
     Invalid { id: Option<BlockId>, violation: Violation },
@@ -164,7 +164,8 @@ impl Chain {
         open::open(config, Arc::new(Gathered::new(storage)), Judge::new(rules, hash))
     }
 
-    /// Judges a block and takes it. When this returns `Ok`, the block survives `kill -9`.
+    /// Judges a block and takes it. When this returns `Ok`, the block survives `kill -9`. Blocks that waited for it are ready then: see
+    /// [`Self::take_ready`].
     pub fn submit_block(&mut self, now: Timestamp, block: Block) -> Result<Accepted, BlockError> {
         let checked = check_block(&mut self.judge, &self.index, &self.config.ledger, block)?;
         self.submit_checked(now, checked)
@@ -174,40 +175,36 @@ impl Chain {
     pub fn submit_checked(&mut self, now: Timestamp, checked: Checked) -> Result<Accepted, BlockError> {
         let before = self.index.tip_id();
         let id = self.take(now, checked)?;
-        let mut followers = Vec::new();
-        let mut parents = vec![id];
-        let mut blamed = BTreeSet::new();
-        while let Some(parent) = parents.pop() {
-            for (child, source) in self.waiting.take_children(parent) {
-                if blamed.contains(&source) {
-                    continue;
-                }
-                let checked = check_block(&mut self.judge, &self.index, &self.config.ledger, child);
-                match checked.and_then(|checked| self.take(now, Checked { source, ..checked })) {
-                    Ok(id) => {
-                        followers.push(id);
-                        parents.push(id);
-                    }
-                    // What it may be is said to whoever offers it next; the block that was asked about is taken.
-                    Err(BlockError::Storage(error)) => return Err(error.into()),
-                    // Where a digest is dear, who lied once has no more of them computed.
-                    Err(BlockError::Invalid { .. }) if self.judge.rules.space().is_some() => {
-                        blamed.insert(source);
-                        self.waiting.drop_source(source);
-                    }
-                    Err(_) => {}
-                }
-            }
-        }
+        self.waiting.free(id);
         let block = self.index.indexed(id).expect("a block that was taken is in the index");
         let (height, work) = (block.known.height, block.known.work);
-        Ok(Accepted { id, height, work, selected: block.selected, reorg: self.reorg_since(before), followers })
+        Ok(Accepted { id, height, work, selected: block.selected, reorg: self.reorg_since(before) })
     }
 
     /// Takes blocks that were too early and are not any more. To be called about once a second.
     pub fn advance(&mut self, now: Timestamp) -> Vec<Result<Accepted, BlockError>> {
         let due = self.early.take_due(now);
-        due.into_iter().map(|(block, _)| self.submit_block(now, block)).collect()
+        let check = |waited| recheck(&self.judge, &self.index, waited);
+        let due: Vec<_> = due.into_iter().map(check).collect();
+        due.into_iter().map(|checked| self.submit_checked(now, checked?)).collect()
+    }
+
+    /// Tells whether there are blocks for [`Self::take_ready`].
+    pub fn has_ready(&self) -> bool {
+        self.waiting.has_ready()
+    }
+
+    /// Takes up to `max` blocks that had waited for a parent that has come, to be checked and submitted: the oldest of each who offered some, then
+    /// the next of each.
+    pub fn take_ready(&mut self, max: usize) -> Vec<Waited> {
+        self.waiting.take_ready(max)
+    }
+
+    /// Drops what waits of one who offered an invalid block, where digests are dear: no more of them are computed for a liar.
+    pub fn blame(&mut self, source: Option<u64>) {
+        if self.judge.is_dear() {
+            self.waiting.drop_source(source);
+        }
     }
 
     /// Judges a transaction and lets it wait for a block. When this returns `Ok`, it survives `kill -9`.
@@ -244,28 +241,14 @@ impl Chain {
 
     /// Returns work for a miner: from the cache while tips and mempool stand.
     pub fn template(&mut self, now: Timestamp, request: &TemplateRequest) -> Result<Arc<WorkTemplate>, TemplateError> {
-        let source = crate::template::Source {
-            rules: &*self.judge.rules,
-            index: &self.index,
-            storage: &*self.storage,
-            mempool: &self.mempool,
-            ledger: &self.config.ledger,
-            state_version: self.state_version,
-        };
-        self.templates.template(&source, now, request)
+        let (templates, source) = self.templates();
+        templates.template(&source, now, request)
     }
 
     /// Chooses the next block's transactions, so that the next template finds them chosen. Tells whether they were not chosen already.
     pub fn choose_transactions(&mut self) -> bool {
-        let source = crate::template::Source {
-            rules: &*self.judge.rules,
-            index: &self.index,
-            storage: &*self.storage,
-            mempool: &self.mempool,
-            ledger: &self.config.ledger,
-            state_version: self.state_version,
-        };
-        self.templates.choose(&source)
+        let (templates, source) = self.templates();
+        templates.choose(&source)
     }
 
     /// Puts a solution into a template: the block to submit.
@@ -275,15 +258,8 @@ impl Chain {
 
     /// Returns what the next block must have: difficulty, height, subsidy. `difficulty` asks for another than the one computed.
     pub fn requirements(&mut self, difficulty: Option<u64>) -> Result<Requirements, TemplateError> {
-        let source = crate::template::Source {
-            rules: &*self.judge.rules,
-            index: &self.index,
-            storage: &*self.storage,
-            mempool: &self.mempool,
-            ledger: &self.config.ledger,
-            state_version: self.state_version,
-        };
-        self.templates.requirements(&source, difficulty)
+        let (templates, source) = self.templates();
+        templates.requirements(&source, difficulty)
     }
 
     /// Changes what a node chooses while it runs: what has no room any more goes, the worst first.
@@ -344,12 +320,28 @@ impl Chain {
         &self.index
     }
 
+    /// Returns the templates, and what they are made from.
+    fn templates(&mut self) -> (&mut TemplateCache, Source<'_>) {
+        let source = Source {
+            rules: &*self.judge.rules,
+            index: &self.index,
+            storage: &*self.storage,
+            mempool: &self.mempool,
+            ledger: &self.config.ledger,
+            state_version: self.state_version,
+        };
+        (&mut self.templates, source)
+    }
+
     /// Judges one block, keeps it, and follows it if it is better. `Ok` says that it is kept and, as far as the ledger judged it, valid.
     fn take(&mut self, now: Timestamp, checked: Checked) -> Result<BlockId, BlockError> {
         self.check_whole()?;
         let Checked { block, view, pow, source } = checked;
         let id = view.id;
         check_unknown(&self.index, id)?;
+        if self.index.is_deep(&view, self.config.orphans.fork_depth_max) {
+            return Err(BlockError::Deep { id });
+        }
         // A header that came before its body was placed then.
         let placement = self.index.indexed(id).map(|known| known.placement);
         let (placement, block) = match placement {
@@ -379,7 +371,7 @@ impl Chain {
         }
         for parent in &view.parents {
             if !self.index.contains(*parent) {
-                self.waiting.add(id, block, Until::Parent(*parent), source);
+                self.waiting.add(id, Waited { block, source, pow: None }, Until::Parent(*parent));
                 return Err(BlockError::Orphan { id, missing: *parent });
             }
             if let Some(violation) = self.index.violation(*parent) {
@@ -387,7 +379,16 @@ impl Chain {
                 return Err(BlockError::Invalid { id: Some(id), violation: standing_on(*parent, violation) });
             }
         }
-        let pow = pow.map_or_else(|| self.judge.digest_of(&view), Ok)?;
+        let pow = match pow {
+            Some(pow) => pow,
+            // Its parents have come since it was checked. Whoever checks what is ready has it hashed beside this thread.
+            None if self.judge.is_dear() => {
+                let missing = view.parents[0];
+                self.waiting.add(id, Waited { block, source, pow: None }, Until::Check);
+                return Err(BlockError::Orphan { id, missing });
+            }
+            None => self.judge.digest_of(&view)?,
+        };
         let placement = match self.judge.place_one(&self.index, &block.header, &view, pow)? {
             Ok(placement) => placement,
             Err(violation) => {
@@ -399,7 +400,7 @@ impl Chain {
         if valid_from > now {
             let ahead = valid_from.to_millis() - now.to_millis();
             let near = ahead <= self.config.orphans.early_ms_max;
-            let kept = near && self.early.add(id, block, Until::Time(valid_from), source);
+            let kept = near && self.early.add(id, Waited { block, source, pow: Some(pow) }, Until::Time(valid_from));
             return Err(BlockError::Early { id, valid_from, kept });
         }
         Ok((placement, block))

@@ -6,6 +6,7 @@
 
 use crate::headers::{DecodedHeader, DecodedHeaders, HashedHeader, HeaderError, Judge};
 use crate::index::BlockStatus;
+use crate::waiting::Waited;
 use crate::{Block, BlockError, BlockIndex, LedgerRules};
 use adit_primitives::contract::{HeaderView, Violation};
 use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
@@ -25,7 +26,7 @@ pub struct Checker {
 pub struct Checked {
     pub(crate) block: Block,
     pub(crate) view: HeaderView,
-    /// `None` where the header was placed before, or could not be placed yet.
+    /// `None` where the header was placed before, or could not be placed when it was checked.
     pub(crate) pow: Option<Hash256>,
     /// Who offered it, as far as that was said.
     pub(crate) source: Option<u64>,
@@ -124,12 +125,18 @@ pub(crate) fn check_block(
     let view = judge.decode_one(&block.header)?.map_err(|violation| BlockError::Invalid { id: None, violation })?;
     let mut checked = check_decoded(index, block, view)?;
     if needs_digest(index, &BTreeSet::new(), &checked.view) {
-        if let Some(violation) = judge.foretell_one(index, &checked.block.header)? {
-            return Err(BlockError::Invalid { id: Some(checked.view.id), violation });
-        }
+        foretell(judge, index, &checked)?;
         checked.pow = Some(judge.digest_of(&checked.view)?);
     }
     Ok(checked)
+}
+
+/// Checks again a block that has waited since its digest was computed.
+pub(crate) fn recheck(judge: &Judge, index: &BlockIndex, waited: Waited) -> Result<Checked, BlockError> {
+    let Waited { block, source, pow } = waited;
+    let view = judge.decode_one(&block.header)?.map_err(|violation| BlockError::Invalid { id: None, violation })?;
+    check_unknown(index, view.id)?;
+    Ok(Checked { block, view, pow, source })
 }
 
 /// Checks blocks whose headers are read and hashed in bulk. Where that comes to no end, each is checked by itself, so that one block's fault
@@ -157,16 +164,45 @@ fn check_blocks(
         check_decoded(index, block, view)
     };
     let blocks = std::iter::zip(asked, blocks);
-    let mut answers: Vec<Result<Checked, BlockError>> = std::iter::zip(blocks, views).map(check).collect();
-    let beside: BTreeSet<BlockId> = answers.iter().flatten().map(Checked::id).collect();
-    let mut open: Vec<&mut Checked> =
-        answers.iter_mut().flatten().filter(|checked| needs_digest(index, &beside, &checked.view)).collect();
-    let views: Vec<&HeaderView> = open.iter().map(|checked| &checked.view).collect();
-    // Without an answer, each is hashed when it is placed.
-    if let Ok(digests) = judge.digests(views.iter().copied()) {
-        open.iter_mut().zip(digests).for_each(|(checked, pow)| checked.pow = Some(pow));
+    let answers = std::iter::zip(blocks, views).map(check).collect();
+    hash_blocks(judge, index, answers)
+}
+
+/// Hashes those of the blocks that can be placed, in one call. Where that has no answer, each is hashed by itself.
+fn hash_blocks(
+    judge: &mut Judge,
+    index: &Arc<BlockIndex>,
+    answers: Vec<Result<Checked, BlockError>>,
+) -> Vec<Result<Checked, BlockError>> {
+    // Where a digest is dear, a block waits until its parent is known to be good.
+    let beside = answers.iter().flatten().filter(|_| !judge.is_dear()).map(Checked::id).collect();
+    let open = |answer: Result<Checked, BlockError>| {
+        let checked = answer?;
+        let open = needs_digest(index, &beside, &checked.view);
+        if open { foretell(judge, index, &checked).map(|()| (open, checked)) } else { Ok((open, checked)) }
+    };
+    let answers: Vec<Result<(bool, Checked), BlockError>> = answers.into_iter().map(open).collect();
+    let views: Vec<&HeaderView> =
+        answers.iter().flatten().filter(|(open, _)| *open).map(|(_, checked)| &checked.view).collect();
+    let mut digests = judge.digests(views.iter().copied()).ok().map(Vec::into_iter);
+    let hash = |answer: Result<(bool, Checked), BlockError>| {
+        let (open, checked) = answer?;
+        let pow = match digests.as_mut().filter(|_| open) {
+            Some(digests) => digests.next(),
+            None if open => Some(judge.digest_of(&checked.view)?),
+            None => None,
+        };
+        Ok(Checked { pow, ..checked })
+    };
+    answers.into_iter().map(hash).collect()
+}
+
+/// Refuses a block that breaks a rule whatever its digest is, where digests are dear.
+fn foretell(judge: &Judge, index: &Arc<BlockIndex>, checked: &Checked) -> Result<(), BlockError> {
+    match judge.foretell_one(index, &checked.block.header)? {
+        Some(violation) => Err(BlockError::Invalid { id: Some(checked.id()), violation }),
+        None => Ok(()),
     }
-    answers
 }
 
 /// Refuses another block than was asked for. Nothing is said of either.
@@ -185,10 +221,12 @@ fn check_decoded(index: &BlockIndex, block: Block, view: HeaderView) -> Result<C
     Ok(Checked { block, view, pow: None, source: None })
 }
 
-/// Tells whether a header is to be placed, and can be once the blocks `beside` it are.
+/// Tells whether a header is to be placed, and can be once the blocks `beside` it are. What stands on an invalid block is refused without that.
 fn needs_digest(index: &BlockIndex, beside: &BTreeSet<BlockId>, view: &HeaderView) -> bool {
-    let known = |parent: &BlockId| index.contains(*parent) || beside.contains(parent);
-    !index.contains(view.id) && view.parents.iter().all(known)
+    let sound = |parent: &BlockId| {
+        beside.contains(parent) || index.status(*parent).is_some_and(|status| status != BlockStatus::Invalid)
+    };
+    !index.contains(view.id) && view.parents.iter().all(sound)
 }
 
 /// Refuses a block whose body is kept, or which is invalid.

@@ -55,13 +55,16 @@ pub struct MempoolLimits {
     pub package_max: usize,
 }
 
-/// How many blocks wait for a parent, and as many again for their time.
+/// What is kept of blocks that are not on the chain: how many wait for a parent, and as many again for their time, and which branches are of use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrphanLimits {
     pub blocks_max: usize,
     pub bytes_max: usize,
     /// How far ahead of the clock a block may be valid and still be kept, in milliseconds.
     pub early_ms_max: u64,
+    /// How far below the selected tip, in heights, a block may leave the selected chain and still be taken where no better chain of headers leads
+    /// through it. Where blocks are merged it must reach deeper than blocks may be merged.
+    pub fork_depth_max: u64,
 }
 
 /// How long templates last.

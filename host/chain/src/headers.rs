@@ -389,12 +389,16 @@ impl Judge {
         Ok(decoded)
     }
 
+    /// Tells whether a digest costs so much that everything else is asked first: where plots win blocks, since any hash may score them.
+    pub(crate) fn is_dear(&self) -> bool {
+        self.rules.space().is_some()
+    }
+
     /// Ends a batch before the first header that breaks a rule whatever its digest is. Rules of plots alone are asked: where a digest is dear, it is not
     /// computed for what any other rule refuses, and where it is cheap, to ask twice would take longer.
     pub(crate) fn foretell(&self, index: &Arc<BlockIndex>, decoded: &mut DecodedHeaders) -> Result<(), Fault> {
         let fresh = &decoded.fresh;
-        if self.rules.space().is_none() || fresh.is_empty() || fresh.iter().any(|header| header.view.parents.len() != 1)
-        {
+        if !self.is_dear() || fresh.is_empty() || fresh.iter().any(|header| header.view.parents.len() != 1) {
             return Ok(());
         }
         // No digest is lower, so that no target is missed by it.
@@ -419,7 +423,7 @@ impl Judge {
 
     /// Returns which rule a header whose parents are placed breaks whatever its digest is, where plots win blocks. See [`Self::foretell`].
     pub(crate) fn foretell_one(&self, index: &Arc<BlockIndex>, header: &[u8]) -> Result<Option<Violation>, Fault> {
-        if self.rules.space().is_none() {
+        if !self.is_dear() {
             return Ok(None);
         }
         let shared: SharedView = index.clone();

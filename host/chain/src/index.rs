@@ -5,6 +5,7 @@
 
 mod arrival;
 mod by_id;
+mod deep;
 mod forget;
 mod heads;
 mod order;

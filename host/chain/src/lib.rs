@@ -45,3 +45,4 @@ pub use payment::{Payment, PaymentError};
 pub use reader::{ChainReader, HeadersPage, Holdings, LocatedTransaction, PageLimits};
 pub use template::{Solution, TemplateError, TemplateRequest, WorkTemplate};
 pub use transaction::{CoinbaseData, Input, OutPoint, Output, Transaction};
+pub use waiting::Waited;

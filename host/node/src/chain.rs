@@ -3,10 +3,11 @@
 //! What most readers want stands in a [`Snapshot`] that the thread publishes after every change, so that nobody waits for it. The thread ends, and
 //! the node with it, when the database fails: it does not go on with a state that it cannot keep.
 //!
-//! Reading order: this file is what others see, `peers` what the network does, `checks` what is done beside the thread, `owner` what the thread does, `outlook` what the rules say
+//! Reading order: this file is what others see, `peers` what the network does, `checks` what is done beside the thread, `owner` what the thread does, `following` brings back what has waited for a parent, `outlook` what the rules say
 //! about the next block, `foresight` which templates are made before anybody asks, `handed` which stay known, [`plots`] which plots the chain has registered.
 
 mod checks;
+mod following;
 mod foresight;
 mod handed;
 mod outlook;
@@ -23,7 +24,8 @@ use crate::statistics::timed::Stopwatch;
 use crate::statistics::{Colours, StatisticsReport};
 use adit_chain::{
     Accepted, Block, BlockError, Chain, ChainReader, Checked, CheckedHeaders, MempoolError, MempoolLimits,
-    OrphanLimits, Pending, TakenHeaders, TemplateError, TemplateLimits, TemplateRequest, Transaction, WorkTemplate,
+    OrphanLimits, Pending, TakenHeaders, TemplateError, TemplateLimits, TemplateRequest, Transaction, Waited,
+    WorkTemplate,
 };
 use adit_primitives::contract::space::SpaceProof;
 use adit_primitives::contract::{KnownBlock, PowInput, Requirements, Violation};
@@ -272,22 +274,74 @@ pub enum Unavailable {
 type Reply<T> = oneshot::Sender<T>;
 
 enum Request {
-    Block { offered: Box<Offered>, reply: Reply<Result<Taken, SubmitError>> },
-    Blocks { checked: Vec<Result<Checked, BlockError>>, reply: Reply<Vec<Result<Taken, SubmitError>>> },
-    Headers { checked: Result<CheckedHeaders, Fault>, reply: Reply<TakenHeaders> },
-    Forget { towards: BlockId, reply: Reply<usize> },
-    Build { parts: Box<BlockParts>, reply: Reply<Result<Block, SubmitError>> },
-    Assemble { template: Solved, found: Found, reply: Reply<Result<(Block, u64), SubmitError>> },
-    Transaction { transaction: Transaction, reply: Reply<Result<TxId, MempoolError>> },
-    Template { client: Client, request: TemplateRequest, reply: Reply<Result<Arc<WorkTemplate>, WorkError>> },
-    Pool { reply: Reply<Vec<Arc<Pending>>> },
-    Pending { id: TxId, reply: Reply<Option<Arc<Pending>>> },
-    Difficulty { order: DifficultyOrder, reply: Reply<Result<DifficultyChange, DifficultyError>> },
-    Configure { choice: ChainChoice },
-    Statistics { reply: Reply<StatisticsReport> },
-    Audit { deed: Deed, reply: Reply<()> },
+    Block {
+        offered: Box<Offered>,
+        reply: Reply<Result<Taken, SubmitError>>,
+    },
+    Blocks {
+        checked: Vec<Result<Checked, BlockError>>,
+        reply: Reply<Vec<Result<Taken, SubmitError>>>,
+    },
+    /// Blocks that had waited, checked. The answer is the next of them.
+    Follow {
+        checked: Vec<Followed>,
+        reply: Reply<Vec<Waited>>,
+    },
+    Headers {
+        checked: Result<CheckedHeaders, Fault>,
+        reply: Reply<TakenHeaders>,
+    },
+    Forget {
+        towards: BlockId,
+        reply: Reply<usize>,
+    },
+    Build {
+        parts: Box<BlockParts>,
+        reply: Reply<Result<Block, SubmitError>>,
+    },
+    Assemble {
+        template: Solved,
+        found: Found,
+        reply: Reply<Result<(Block, u64), SubmitError>>,
+    },
+    Transaction {
+        transaction: Transaction,
+        reply: Reply<Result<TxId, MempoolError>>,
+    },
+    Template {
+        client: Client,
+        request: TemplateRequest,
+        reply: Reply<Result<Arc<WorkTemplate>, WorkError>>,
+    },
+    Pool {
+        reply: Reply<Vec<Arc<Pending>>>,
+    },
+    Pending {
+        id: TxId,
+        reply: Reply<Option<Arc<Pending>>>,
+    },
+    Difficulty {
+        order: DifficultyOrder,
+        reply: Reply<Result<DifficultyChange, DifficultyError>>,
+    },
+    Configure {
+        choice: ChainChoice,
+    },
+    Statistics {
+        reply: Reply<StatisticsReport>,
+    },
+    Audit {
+        deed: Deed,
+        reply: Reply<()>,
+    },
     Tick,
     End,
+}
+
+/// A block that has waited and was checked since, and who had offered it.
+struct Followed {
+    checked: Result<Checked, BlockError>,
+    source: Option<u64>,
 }
 
 /// A block that was checked beside the thread.
@@ -364,14 +418,14 @@ pub struct ChainThread {
 }
 
 impl ChainThread {
-    /// Starts the thread, and a task that wakes it every second.
+    /// Starts the thread, a task that wakes it every second, and one that brings back what has waited.
     pub fn start(mut parts: ChainParts) -> Result<Self, ChainFailure> {
         let reader = parts.chain.reader();
         let checking = std::mem::take(&mut parts.checking);
         let checks = Checks::new(checking.into_iter().map(|hash| parts.chain.checker(hash)).collect());
         let plots = Arc::new(Plots::new(Arc::clone(&parts.rules), reader.clone()));
         let owner = Owner::new(parts)?;
-        let (snapshot, news) = (owner.watch(), owner.news());
+        let (snapshot, news, ready) = (owner.watch(), owner.news(), owner.ready());
         let (mailbox, requests) = mpsc::channel(MAILBOX);
         let thread = std::thread::Builder::new()
             .name("adit-chain".to_owned())
@@ -390,7 +444,9 @@ impl ChainThread {
             }
         });
         let turns = Arc::new(Semaphore::new(TURNS));
-        Ok(Self { handle: ChainHandle { mailbox, snapshot, reader, checks, plots, news, turns }, thread })
+        let handle = ChainHandle { mailbox, snapshot, reader, checks, plots, news, turns };
+        tokio::spawn(following::follow(handle.clone(), ready));
+        Ok(Self { handle, thread })
     }
 
     /// Asks the thread to end after what waits already, and waits for it.

@@ -22,6 +22,7 @@ pub mod freshness;
 pub mod metrics;
 pub mod mining;
 pub mod network;
+mod places;
 pub mod pool;
 pub mod rate;
 pub mod reload;

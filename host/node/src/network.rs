@@ -4,7 +4,7 @@
 //! together, and decides nothing itself.
 //!
 //! Reading order: this file is what others see; `actor` the thread that owns the machine; `facts`, `judge` and `serve` what it asks of the chain;
-//! `calls` whom it talks to; `shares` the way to a pool's share log; `address` and `key` are values, [`metrics`] what is counted.
+//! `calls` whom it talks to; `patience` which headers are given up; `shares` the way to a pool's share log; `address` and `key` are values, [`metrics`] what is counted.
 
 mod actor;
 mod address;
@@ -13,6 +13,7 @@ mod facts;
 mod judge;
 mod key;
 pub mod metrics;
+mod patience;
 mod serve;
 mod shares;
 
@@ -185,6 +186,7 @@ impl Network {
             asked_last: None,
         };
         tokio::spawn(pass_news(chain.news(), inbox.clone()));
+        tokio::spawn(patience::watch(chain, standing_receiver.clone()));
         let thread = std::thread::Builder::new().name("adit-network".to_owned()).spawn(move || actor.run());
         let thread = thread.map_err(NetworkStartError::Thread)?;
         let handle = NetworkHandle { node, identity, standing: standing_receiver, inbox, shares };

@@ -318,6 +318,7 @@ pub fn chain_choice(node: &NodeSettings) -> ChainChoice {
             blocks_max: sizes.orphans as usize,
             bytes_max: size(sizes.orphan_bytes),
             early_ms_max: EARLY_MS_MAX,
+            fork_depth_max: sizes.fork_depth.into(),
         },
         templates: TemplateLimits { lifetime_ms: sizes.template_ttl_ms, templates_max: sizes.templates as usize },
     }

@@ -20,6 +20,9 @@ use std::time::Duration;
 
 const MIB: u64 = 1024 * 1024;
 
+/// More than the merge depth of any chain known, and half a day of one block a second.
+const FORK_DEPTH: u32 = 50_000;
+
 /// Everything of `chain.toml` that is local to one machine: no part of the chain's identity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -140,6 +143,11 @@ pub struct Overrides {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 65_536, max = 17_179_869_184_u64))]
     pub orphan_bytes: Option<u64>,
+    /// How many heights below the tip a block may leave the selected chain and still be taken, where no chain of headers with more work leads through
+    /// it: old blocks are cheap to make. Where blocks are merged it must be more than the merge depth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 100, max = 1_000_000_000))]
+    pub fork_depth: Option<u32>,
     /// Templates that stay known, so that a find which names one of them can be submitted: one address may hold a quarter of them. What subscribers
     /// and the node's own miner search stays known besides.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,6 +175,8 @@ pub struct Sizes {
     pub orphans: u32,
     /// See [`Overrides::orphan_bytes`].
     pub orphan_bytes: u64,
+    /// See [`Overrides::fork_depth`].
+    pub fork_depth: u32,
     /// See [`Overrides::templates`].
     pub templates: u32,
     /// See [`Overrides::template_ttl_ms`].
@@ -358,6 +368,7 @@ impl Preset {
                 mempool_bytes: 16 * MIB,
                 orphans: 100,
                 orphan_bytes: 16 * MIB,
+                fork_depth: FORK_DEPTH,
                 templates: 256,
                 template_ttl_ms: 10_000,
                 statistics_blocks: 100,
@@ -367,6 +378,7 @@ impl Preset {
                 mempool_bytes: 256 * MIB,
                 orphans: 1_000,
                 orphan_bytes: 64 * MIB,
+                fork_depth: FORK_DEPTH,
                 templates: 1_024,
                 template_ttl_ms: 3_000,
                 statistics_blocks: 10_000,
@@ -376,6 +388,7 @@ impl Preset {
                 mempool_bytes: 512 * MIB,
                 orphans: 2_000,
                 orphan_bytes: 128 * MIB,
+                fork_depth: FORK_DEPTH,
                 templates: 4_096,
                 template_ttl_ms: 1_000,
                 statistics_blocks: 100_000,
@@ -392,6 +405,7 @@ impl Overrides {
             mempool_bytes: self.mempool_bytes.unwrap_or(sizes.mempool_bytes),
             orphans: self.orphans.unwrap_or(sizes.orphans),
             orphan_bytes: self.orphan_bytes.unwrap_or(sizes.orphan_bytes),
+            fork_depth: self.fork_depth.unwrap_or(sizes.fork_depth),
             templates: self.templates.unwrap_or(sizes.templates),
             template_ttl_ms: self.template_ttl_ms.unwrap_or(sizes.template_ttl_ms),
             statistics_blocks: self.statistics_blocks.unwrap_or(sizes.statistics_blocks),

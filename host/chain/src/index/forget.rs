@@ -1,6 +1,6 @@
 //! Forgetting headers whose bodies have not come: anybody who has done their work may send them, and memory is bounded.
 //!
-//! A block whose body is kept is never forgotten, nor is what it stands on. The index is made anew from what remains, which takes about half a second
+//! A block whose body is kept is never forgotten, nor is what it stands on. The index is made anew from what remains, which takes seconds
 //! for a million blocks: the caller sees to it that this is rare.
 
 use super::arrival::Arrival;

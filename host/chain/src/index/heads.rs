@@ -21,7 +21,7 @@ impl BlockIndex {
 }
 
 impl Dag {
-    fn heads_ahead(&self) -> impl Iterator<Item = Place> + '_ {
+    pub(super) fn heads_ahead(&self) -> impl Iterator<Item = Place> + '_ {
         self.heads.iter().rev().map(|rank| rank.first_seen.0).take_while(|place| self.beats_tip(*place))
     }
 

@@ -26,7 +26,9 @@ fn submit_group(world: &mut World, checker: &mut Checker, group: &[Made]) -> Vec
     let checked: Vec<Result<Checked, BlockError>> = checker.check_all(blocks);
     let sound = checked.iter().flatten().cloned().collect();
     let mut answers = world.chain.submit_blocks(NOW, sound).into_iter();
-    checked.into_iter().map(|checked| checked.and_then(|_| answers.next().unwrap())).collect()
+    let answers = checked.into_iter().map(|checked| checked.and_then(|_| answers.next().unwrap())).collect();
+    world.settle();
+    answers
 }
 
 /// Takes some headers first, then all blocks in groups and one by one: answers and every byte kept must be the same.
@@ -45,8 +47,9 @@ fn check_groups(config: &ChainConfig, blocks: &[Made], headers: &[usize], groups
         left = after;
         let answers = submit_group(&mut grouped, &mut checker, group);
         for (made, answer) in std::iter::zip(group, answers) {
-            assert_eq!(answer, single.submit(made));
+            assert_eq!(answer, single.chain.submit_block(NOW, made.block.clone()));
         }
+        single.settle();
         assert_eq!(grouped.kept(), single.kept());
     }
     assert_eq!(grouped.chain.waiting(), single.chain.waiting());
@@ -387,7 +390,7 @@ fn orphans_and_bodies_of_placed_headers_are_not_hashed() {
     count(0);
     let mut checker = world.chain.checker(Box::new(Counting(hashed.clone())));
     let answers = submit_group(&mut world, &mut checker, &line[..3]);
-    assert_eq!(answers[2].as_ref().unwrap().followers, [line[3].id]);
+    assert_eq!((answers[2].is_ok(), world.chain.tip().id), (true, line[3].id));
     count(2);
 }
 
@@ -426,5 +429,46 @@ fn an_orphan_is_bounded_by_its_source() {
         offer(&mut world, &junk.make(), 2);
     }
     assert_eq!(world.chain.waiting().0, 4);
-    assert_eq!(world.submit(&line[0]).unwrap().followers[..2], [line[1].id, line[2].id]);
+    world.chain.submit_block(NOW, line[0].block.clone()).unwrap();
+    assert_eq!(world.settle()[..2], [line[1].id, line[2].id]);
+}
+
+/// Where a digest is dear, the chain's own thread computes none, whatever the order in which blocks come.
+#[test]
+fn where_plots_win_orphans_and_early_blocks_are_not_hashed_when_they_are_placed() {
+    let hashed = Arc::new(AtomicUsize::new(0));
+    let (storage, rules) =
+        (Arc::new(MemoryStorage::default()), Arc::new(TestRules { space: true, ..TestRules::default() }));
+    let chain = Chain::open(config(), storage.clone(), rules.clone(), Box::new(Counting(hashed.clone()))).unwrap();
+    let mut world = World { chain, storage, rules };
+    let line = line(&world, 4);
+    let mut beside = checker(&world);
+    hashed.store(0, Ordering::Relaxed);
+    let mut offer = |world: &mut World, now: Timestamp, block: Block| {
+        let checked = beside.check(block).map(|checked| checked.from_source(1));
+        checked.and_then(|checked| world.chain.submit_checked(now, checked))
+    };
+    let mut bad = plain(&line[1], 1);
+    bad.nonce = BAD_NONCE;
+    for orphan in [&bad.make(), &line[2], &line[3], &line[1]] {
+        assert!(matches!(offer(&mut world, NOW, orphan.block.clone()), Err(BlockError::Orphan { .. })));
+    }
+    // Checked while its parent was missing, placed when that had come.
+    let late = checker(&world).check(line[1].block.clone()).unwrap();
+    offer(&mut world, NOW, line[0].block.clone()).unwrap();
+    assert!(matches!(world.chain.submit_checked(NOW, late), Err(BlockError::Orphan { .. })));
+    while world.chain.has_ready() {
+        for waited in world.chain.take_ready(1) {
+            if let Err(BlockError::Invalid { .. }) = offer(&mut world, NOW, waited.block) {
+                world.chain.blame(waited.source);
+            }
+        }
+    }
+    assert_eq!(world.chain.tip().id, line[1].id, "nothing more of a liar is hashed");
+    assert_eq!(world.chain.waiting(), (0, 0));
+    let early = Timestamp::from_millis(0);
+    assert!(matches!(offer(&mut world, early, line[2].block.clone()), Err(BlockError::Early { kept: true, .. })));
+    assert_eq!(world.chain.advance(NOW).len(), 1);
+    assert_eq!(world.chain.tip().id, line[2].id);
+    assert_eq!(hashed.load(Ordering::Relaxed), 0);
 }

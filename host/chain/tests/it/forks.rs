@@ -240,16 +240,20 @@ fn a_branch_that_turns_out_invalid_leaves_no_trace() {
 fn a_reorganisation_is_told_block_by_block() {
     let mut world = World::new();
     let base = world.mine(1, 1).remove(0);
-    let old = world.mine(2, 1);
+    let old = world.mine(3, 1);
     let mut line = vec![plain(&base, 2).make()];
-    for _ in 0..2 {
-        line.push(plain(line.last().unwrap(), 2).make());
+    line.push(plain(&line[0], 2).make());
+    line.push({
+        let mut heavy = plain(&line[1], 2);
+        heavy.work = 10;
+        heavy.make()
+    });
+    for aside in &line[..2] {
+        assert_eq!(world.submit(aside).unwrap().reorg, None);
     }
-    world.submit(&line[2]).unwrap_err();
-    world.submit(&line[1]).unwrap_err();
-    let accepted = world.submit(&line[0]).unwrap();
+    let accepted = world.submit(&line[2]).unwrap();
     let reorg = accepted.reorg.unwrap();
-    assert_eq!(reorg.disconnected, [old[1].id, old[0].id]);
+    assert_eq!(reorg.disconnected, [old[2].id, old[1].id, old[0].id]);
     assert_eq!(reorg.connected, line.iter().map(|made| made.id).collect::<Vec<_>>());
     assert!(accepted.selected);
 }
@@ -348,4 +352,41 @@ fn what_a_branch_that_lost_carried_is_mined_again() {
     let template = world.chain.template(NOW, &request).unwrap();
     assert_eq!(template.requirements.parents.len(), 1, "nothing is merged here");
     assert_eq!(template.transactions.iter().map(|pending| pending.id).collect::<Vec<_>>(), [payment.id()]);
+}
+
+/// A world whose branches may leave the selected chain five heights below its tip, with ten blocks.
+fn shallow() -> (World, Vec<Made>) {
+    let mut config = config();
+    config.orphans.fork_depth_max = 5;
+    let mut world = World::with(config, TestRules::default());
+    let line = world.mine(10, 1);
+    (world, line)
+}
+
+#[test]
+fn a_block_that_leaves_the_chain_far_below_the_tip_is_not_kept() {
+    let (mut world, line) = shallow();
+    let kept = world.kept();
+    for parent in [&world.genesis(), &line[3]] {
+        let deep = plain(parent, 9).make();
+        assert_eq!(world.submit(&deep), Err(BlockError::Deep { id: deep.id }));
+    }
+    assert_eq!((world.kept(), world.chain.waiting()), (kept, (0, 0)));
+    assert!(!world.submit(&plain(&line[4], 9).make()).unwrap().selected);
+}
+
+#[test]
+fn a_deep_branch_is_taken_once_its_headers_have_more_work_than_the_tip() {
+    let (mut world, _) = shallow();
+    let mut branch = vec![world.genesis()];
+    for _ in 0..11 {
+        branch.push(plain(branch.last().unwrap(), 9).make());
+    }
+    let branch = branch.split_off(1);
+    let headers: Vec<Vec<u8>> = branch.iter().map(|made| made.block.header.clone()).collect();
+    assert_eq!(world.chain.submit_headers(NOW, &headers[..9]).unwrap().new, 9);
+    assert_eq!(world.submit(&branch[0]), Err(BlockError::Deep { id: branch[0].id }));
+    assert_eq!(world.chain.submit_headers(NOW, &headers).unwrap().new, 2);
+    branch.iter().for_each(|made| drop(world.submit(made).unwrap()));
+    assert_eq!(world.chain.tip().id, branch[10].id);
 }

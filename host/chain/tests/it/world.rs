@@ -32,7 +32,7 @@ pub fn config() -> ChainConfig {
             fee_per_kilobyte_min: Amount::from_atoms(1000),
             package_max: 25,
         },
-        orphans: OrphanLimits { blocks_max: 200, bytes_max: 1_000_000, early_ms_max: 60_000 },
+        orphans: OrphanLimits { blocks_max: 200, bytes_max: 1_000_000, early_ms_max: 60_000, fork_depth_max: u64::MAX },
         templates: TemplateLimits { lifetime_ms: 30_000, templates_max: 8 },
     }
 }
@@ -106,8 +106,26 @@ impl World {
         Made { id, block: self.chain.reader().block(id).unwrap().unwrap(), height: 0 }
     }
 
+    /// Submits a block, and what had waited for it.
     pub fn submit(&mut self, made: &Made) -> Result<Accepted, BlockError> {
-        self.chain.submit_block(NOW, made.block.clone())
+        let answer = self.chain.submit_block(NOW, made.block.clone());
+        self.settle();
+        answer
+    }
+
+    /// Submits what had waited for blocks that have come, as a node does. Returns what was taken, in order.
+    pub fn settle(&mut self) -> Vec<BlockId> {
+        let mut taken = Vec::new();
+        while self.chain.has_ready() {
+            for waited in self.chain.take_ready(3) {
+                match self.chain.submit_block(NOW, waited.block) {
+                    Ok(accepted) => taken.push(accepted.id),
+                    Err(BlockError::Invalid { .. }) => self.chain.blame(waited.source),
+                    Err(_) => {}
+                }
+            }
+        }
+        taken
     }
 
     /// Mines empty blocks on the tip, paying key `seed`.

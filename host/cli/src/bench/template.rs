@@ -192,7 +192,7 @@ fn config(conflicts: Conflicts) -> ChainConfig {
             fee_per_kilobyte_min: Amount::from_atoms(1),
             package_max: 25,
         },
-        orphans: OrphanLimits { blocks_max: 10, bytes_max: 1 << 20, early_ms_max: 0 },
+        orphans: OrphanLimits { blocks_max: 10, bytes_max: 1 << 20, early_ms_max: 0, fork_depth_max: u64::MAX },
         templates: TemplateLimits { lifetime_ms: 600_000, templates_max: 16 },
     }
 }

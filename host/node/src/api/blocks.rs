@@ -538,6 +538,7 @@ impl From<SubmitError> for ApiError {
                 BlockError::Orphan { .. } => Self::new(StatusCode::ACCEPTED, "orphan", message),
                 BlockError::Early { kept: true, .. } => Self::new(StatusCode::ACCEPTED, "early", message),
                 BlockError::Early { kept: false, .. } => Self::bad_request("early", message),
+                BlockError::Deep { .. } => Self::new(StatusCode::CONFLICT, "deep", message),
                 BlockError::Invalid { violation, .. } => Self::bad_request("invalid-block", violation.to_string()),
                 BlockError::KnownInvalid { .. } => Self::bad_request("invalid-block", message),
                 BlockError::Fault(fault) => Self::internal(&fault),

@@ -3,14 +3,15 @@
 //! Whoever submits more waits for a free checker with its block: what is held at once is bounded by the connections. Blocks of one address never
 //! have more than half of the checkers, so that others are not held up by one who sends what takes long to refuse.
 
-use adit_chain::{Asked, Block, BlockError, Checked, CheckedHeaders, Checker, DecodedHeaders};
+use super::Followed;
+use crate::places::Places;
+use adit_chain::{Asked, Block, BlockError, Checked, CheckedHeaders, Checker, DecodedHeaders, Waited};
 use adit_pool::work::limits::network_of;
 use adit_primitives::engine::{Fault, FaultClass};
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
@@ -30,8 +31,8 @@ pub struct Checks {
     free: Arc<Semaphore>,
     /// How many there are.
     count: usize,
-    /// What each address may have of them, for as long as somebody there waits.
-    shares: Arc<Mutex<BTreeMap<IpAddr, Weak<Semaphore>>>>,
+    /// What each address may have of them.
+    places: Arc<Places>,
     /// Nanoseconds that a header's hash took lately; 0 before the first.
     hash_ns: Arc<AtomicU64>,
 }
@@ -47,13 +48,14 @@ impl Checks {
     pub fn new(checkers: Vec<Checker>) -> Self {
         let count = checkers.len();
         let (checkers, free) = (Arc::new(Mutex::new(checkers)), Arc::new(Semaphore::new(count)));
-        Self { checkers, free, count, shares: Arc::default(), hash_ns: Arc::default() }
+        let places = Arc::new(Places::new(count.div_ceil(2)));
+        Self { checkers, free, count, places, hash_ns: Arc::default() }
     }
 
     /// Checks a block as soon as a checker is free, and one that whoever sent it may have.
     pub async fn check(&self, block: Block, from: Option<IpAddr>) -> Result<Checked, BlockError> {
-        let own = match from.map(|from| self.share_of(from)) {
-            Some(share) => share.acquire_owned().await.ok(),
+        let own = match from.map(|from| self.places.of(from)) {
+            Some(places) => places.acquire_owned().await.ok(),
             None => None,
         };
         let check = move |checker: &mut Checker| {
@@ -66,17 +68,6 @@ impl Checks {
             })
         };
         self.lend(check).await.unwrap_or_else(|fault| Err(fault.into()))
-    }
-
-    fn share_of(&self, from: IpAddr) -> Arc<Semaphore> {
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        shares.retain(|_, share| share.strong_count() > 0);
-        let known = shares.get(&network_of(from)).and_then(Weak::upgrade);
-        known.unwrap_or_else(|| {
-            let share = Arc::new(Semaphore::new(self.count.div_ceil(2).max(1)));
-            shares.insert(network_of(from), Arc::downgrade(&share));
-            share
-        })
     }
 
     /// Checks blocks with all checkers at once. One answer for each, in order.
@@ -96,6 +87,22 @@ impl Checks {
             }
         }
         answers
+    }
+
+    /// Checks blocks that have waited, with one checker, so that whoever offers others finds one free.
+    pub async fn check_waited(&self, waited: Vec<Waited>) -> Vec<Followed> {
+        let (sources, blocks): (Vec<Option<u64>>, Vec<Asked>) =
+            waited.into_iter().map(|waited| (waited.source, (None, waited.block))).unzip();
+        let checked = self.lend(move |checker| checker.check_asked(blocks)).await;
+        let checked = checked.unwrap_or_else(|fault| vec![Err(fault.into()); sources.len()]);
+        let followed = std::iter::zip(checked, sources).map(|(checked, source)| {
+            let named = |checked: Checked| match source {
+                Some(source) => checked.from_source(source),
+                None => checked,
+            };
+            Followed { checked: checked.map(named), source }
+        });
+        followed.collect()
     }
 
     /// Reads headers, and tells which of them are to be hashed.

@@ -1,12 +1,12 @@
 //! What the chain's thread does with each request.
 
-use super::checks::is_session;
+use super::checks::{LANES, is_session};
 use super::foresight::{Due, Foresight};
 use super::handed::{Client, Full, Handed, Moment};
 use super::outlook::{Basis, Outlook, merges};
 use super::{
     BLOCKS_PER_COMMIT, BlockParts, ChainChoice, ChainFailure, ChainParts, Counts, DifficultyChange, DifficultyError,
-    DifficultyOrder, Found, NEWS_MAX, News, Offered, Reply, Request, Snapshot, Solved, SubmitError,
+    DifficultyOrder, Followed, Found, NEWS_MAX, News, Offered, Reply, Request, Snapshot, Solved, SubmitError,
     TRANSACTIONS_PER_COMMIT, Taken, WorkError,
 };
 use crate::audit::{AuditLog, Deed};
@@ -25,7 +25,7 @@ use adit_primitives::{BlockId, Height, TxId};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 /// How often a refused find is written to the log.
 const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(1);
@@ -51,6 +51,8 @@ pub struct Owner {
     news: broadcast::Sender<News>,
     /// News that go out with the next snapshot: whoever hears of a block and looks, finds it.
     untold: Vec<News>,
+    /// Told when blocks that had waited are ready to be checked.
+    ready: Arc<Notify>,
 }
 
 /// Where a block came from.
@@ -65,7 +67,7 @@ struct Origin {
 }
 
 impl Origin {
-    /// Of a block that had waited.
+    /// Of a block that had waited for its time.
     const UNKNOWN: Self = Self { found: false, transactions: None, source: None };
 
     fn of(offered: &Offered) -> Self {
@@ -110,6 +112,7 @@ impl Owner {
             snapshots,
             news: broadcast::Sender::new(NEWS_MAX),
             untold: Vec::new(),
+            ready: Arc::default(),
             outlook,
             chain,
         })
@@ -142,10 +145,9 @@ impl Owner {
     fn next(&mut self, ahead: Option<Request>, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
         let waiting = ahead.or_else(|| requests.try_recv().ok());
         let more = |request: &Request| {
-            use Request::{Assemble, Block, Blocks, Build, Headers, Transaction};
-            let of_blocks =
-                matches!(request, Block { .. } | Blocks { .. } | Headers { .. } | Build { .. } | Assemble { .. });
-            of_blocks || matches!(request, Transaction { .. })
+            use Request::{Assemble, Block, Blocks, Build, Follow, Headers, Transaction};
+            let of_parts = matches!(request, Headers { .. } | Build { .. } | Assemble { .. } | Transaction { .. });
+            of_parts || matches!(request, Block { .. } | Blocks { .. } | Follow { .. })
         };
         if !waiting.as_ref().is_some_and(more) {
             self.foresee();
@@ -163,6 +165,11 @@ impl Owner {
         self.news.clone()
     }
 
+    /// Returns what is told when blocks that had waited are ready to be checked.
+    pub fn ready(&self) -> Arc<Notify> {
+        Arc::clone(&self.ready)
+    }
+
     /// Publishes a snapshot where something changed. Before the answer goes out: whoever has it and looks, sees what it says.
     fn publish(&mut self) {
         self.look_ahead();
@@ -176,6 +183,9 @@ impl Owner {
             // Nobody may listen.
             drop(self.news.send(news));
         }
+        if self.chain.has_ready() {
+            self.ready.notify_one();
+        }
     }
 
     fn answer(&mut self, request: Request) -> Result<(), StorageError> {
@@ -185,6 +195,11 @@ impl Owner {
                 let taken = self.take_blocks(offered)?;
                 self.publish();
                 send(reply, taken);
+            }
+            Request::Follow { checked, reply } => {
+                self.take_followed(checked)?;
+                self.publish();
+                send(reply, self.chain.take_ready(LANES));
             }
             Request::Headers { checked, reply } => {
                 let taken = self.take_headers(checked)?;
@@ -273,6 +288,18 @@ impl Owner {
             self.taken(made_for, outcome, origin)
         });
         answers.collect()
+    }
+
+    /// Takes blocks that had waited. Whoever asked about them has had an answer.
+    fn take_followed(&mut self, followed: Vec<Followed>) -> Result<(), StorageError> {
+        let sources: Vec<Option<u64>> = followed.iter().map(|followed| followed.source).collect();
+        let offered = followed.into_iter().map(|followed| Offered { checked: followed.checked, find: None }).collect();
+        for (source, taken) in std::iter::zip(sources, self.take_blocks(offered)?) {
+            if let Err(SubmitError::Block(BlockError::Invalid { .. })) = taken {
+                self.chain.blame(source);
+            }
+        }
+        Ok(())
     }
 
     fn take_headers(&mut self, checked: Result<CheckedHeaders, Fault>) -> Result<TakenHeaders, StorageError> {
@@ -470,22 +497,17 @@ impl Owner {
         Ok(())
     }
 
-    /// Notes a block and those that had waited for it.
+    /// Notes a block that was taken.
     fn note_accepted(&mut self, accepted: &Accepted, origin: Origin) -> Result<(), StorageError> {
         let index = self.chain.index().clone();
-        let placement = self.placing.take();
         let merge_set = |id: BlockId| index.block(id).map(|known| known.merge_set).unwrap_or_default();
-        let waited = Origin::UNKNOWN;
-        let blocks = std::iter::once((accepted.id, origin)).chain(accepted.followers.iter().map(|id| (*id, waited)));
-        for (id, Origin { found, transactions, source }) in blocks {
-            let merged = merge_set(id).len();
-            self.statistics.accepted(&AcceptedBlock { id, found, transactions, merged, placement });
-            self.tell(id, source)?;
-        }
+        let Origin { found, transactions, source } = origin;
+        let (id, merged, placement) = (accepted.id, merge_set(accepted.id).len(), self.placing.take());
+        self.statistics.accepted(&AcceptedBlock { id, found, transactions, merged, placement });
         if let Some(reorg) = &accepted.reorg {
             self.statistics.moved(reorg, merge_set);
         }
-        Ok(())
+        self.tell(id, source)
     }
 
     /// Notes that a block is to be told of, where anybody listens.
@@ -592,6 +614,7 @@ fn broken_rule(error: &BlockError) -> Option<&str> {
     match error {
         BlockError::Invalid { violation, .. } | BlockError::KnownInvalid { violation, .. } => Some(&violation.rule),
         BlockError::Early { kept: false, .. } => Some("early"),
+        BlockError::Deep { .. } => Some("deep"),
         _ => None,
     }
 }

@@ -137,7 +137,10 @@ impl ChainHandle {
     }
 
     /// Waits for room in the mailbox.
-    async fn ask_in_turn<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Unavailable> {
+    pub(super) async fn ask_in_turn<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
         self.mailbox.send(request(reply)).await.map_err(|_| Unavailable::Stopped)?;
         answer.await.map_err(|_| Unavailable::Stopped)

@@ -104,6 +104,7 @@ fn of_block(asked: BlockId, outcome: Result<Taken, SubmitError>) -> Verdict {
             BlockError::Known { id } => (Some(id), Verdict::Known),
             BlockError::Orphan { id, missing } => (Some(id), Verdict::Orphan { missing: vec![missing] }),
             BlockError::Early { id, .. } => (Some(id), Verdict::Early),
+            BlockError::Deep { id } => (Some(id), Verdict::Declined),
             BlockError::Invalid { id, violation } => (id, invalid(&violation.rule, &violation.detail)),
             BlockError::KnownInvalid { id, violation } => (Some(id), invalid(&violation.rule, &violation.detail)),
             BlockError::Fault(_) | BlockError::Storage(_) => (None, Verdict::Fault),

@@ -18,6 +18,7 @@ use super::connections::Note;
 use super::front::{Front, Place};
 use super::members::Member;
 use super::upstreams::Upstreams;
+use crate::places::Places;
 use adit_chain::SecretKey;
 use adit_pool::work::farm::{SpaceBook, SpaceJob};
 use adit_pool::work::job::JobId;
@@ -30,8 +31,8 @@ use adit_primitives::contract::space::{Registration, SpaceProof};
 use adit_primitives::engine::{HashEngine, RulesEngine, ShareEngine};
 use adit_primitives::identity::Rules;
 use adit_primitives::{BlockId, Hash256, Height};
-use checking::Handed;
 pub(super) use checking::{FarmersChecking, start};
+use checking::{Handed, WAITING_OF_ADDRESS};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -105,6 +106,8 @@ pub struct Farmers {
     signer: SecretKey,
     known: Mutex<Known>,
     registered: Mutex<RegisteredPlots>,
+    /// For proofs that wait.
+    places: Places,
 }
 
 #[derive(Default)]
@@ -156,6 +159,7 @@ impl Farmers {
             signer,
             known: Mutex::default(),
             registered: Mutex::default(),
+            places: Places::new(WAITING_OF_ADDRESS),
         }
     }
 
@@ -231,8 +235,9 @@ impl Farmers {
             let (account, worker) = (farmer.member.account, farmer.member.worker);
             let partial = Partial { account, worker, difficulty, job, proof, registered: None };
             let (origin, user, connection) = (farmer.origin, Arc::clone(&farmer.user), farmer.connection);
+            let place = self.places.of(origin).try_acquire_owned().map_err(|_| FarmerError::TooFast)?;
             let (reply, answer) = oneshot::channel();
-            (Handed { partial, origin, user, connection, reply }, answer)
+            (Handed { partial, origin, user, connection, place, reply }, answer)
         };
         handed.0.partial.registered = self.registered(handed.0.origin, &handed.0.partial).await?;
         self.checking.send(handed.0).await.map_err(|_| FarmerError::Ending)?;

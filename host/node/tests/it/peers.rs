@@ -154,7 +154,7 @@ async fn mined_blocks_and_orphans_that_follow_are_told_of_with_their_headers() {
     assert!(matches!(answers[0], Err(SubmitError::Block(BlockError::Orphan { .. }))), "{answers:?}");
     assert!(heard(&mut news).is_empty());
     to.submit_blocks(line.clone(), Some(4)).await.unwrap();
-    for (block, source) in [(&line[0], Some(4)), (&orphan, None)] {
+    for (block, source) in [(&line[0], Some(4)), (&orphan, Some(3))] {
         let News::Block { header, source: told, .. } = news.recv().await.unwrap() else { panic!("no block") };
         assert_eq!((&header[..], told), (&block.header[..], source));
     }

@@ -7,19 +7,24 @@ use super::super::checking::{Solved, Warden};
 use super::super::solved::Note;
 use super::rivals::Rivals;
 use crate::clock::Clock;
+use adit_pool::work::limits::network_of;
 use adit_pool::work::log::{NewShare, ShareLog};
 use adit_pool::work::partial::{Partial, PartialChecker};
 use adit_pool::work::retarget::ConnectionId;
 use adit_pool::work::share::{Outcome, Refusal};
 use adit_primitives::Timestamp;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Proofs that may wait. Who finds no room waits with its request.
 const WAITING_MAX: usize = 1_024;
+
+/// Proofs of one address that may wait.
+pub const WAITING_OF_ADDRESS: usize = WAITING_MAX / 8;
 
 /// The most late proofs that are checked with those in time, which wait for no more than these.
 const LATE_AT_ONCE: usize = 1;
@@ -31,6 +36,8 @@ pub struct Handed {
     /// The worker's full name, for bans.
     pub user: Arc<str>,
     pub connection: ConnectionId,
+    /// Its place among those of its address: another may come when it has its answer.
+    pub place: OwnedSemaphorePermit,
     pub reply: oneshot::Sender<Result<(), Refusal>>,
 }
 
@@ -80,7 +87,8 @@ impl FarmersChecking {
             let stale_ms = |handed: &Handed| handed.partial.job.stale_ms(now);
             // Who gave up waiting is credited for nothing, and what is late is hardly a block.
             waiting.retain(|handed| !handed.reply.is_closed() || stale_ms(handed) == 0);
-            let batch = newest_first(&mut waiting, self.checker.batch(), stale_ms);
+            let from = |handed: &Handed| network_of(handed.origin);
+            let batch = newest_first(&mut waiting, self.checker.batch(), stale_ms, from);
             if !batch.is_empty() {
                 self.take(batch, &rivals);
             }
@@ -91,9 +99,9 @@ impl FarmersChecking {
     fn take(&mut self, batch: Vec<Handed>, rivals: &Arc<Rivals>) {
         let now = (self.clock)();
         let (mut partials, mut askers) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-        for Handed { partial, origin, user, connection, reply } in batch {
+        for Handed { partial, origin, user, connection, place, reply } in batch {
             partials.push(partial);
-            askers.push((origin, user, connection, reply));
+            askers.push((origin, user, connection, place, reply));
         }
         let (solved, mut blocks) = (&self.solved, Vec::new());
         let mut checked = self.checker.check(&partials, now, &mut |block| {
@@ -121,7 +129,7 @@ impl FarmersChecking {
             // Whoever follows the block ends with the pool alone.
             let _ = block.send(end);
         }
-        for (((origin, user, connection, reply), partial), outcome) in
+        for (((origin, user, connection, place, reply), partial), outcome) in
             askers.into_iter().zip(&partials).zip(checked.outcomes)
         {
             self.warden.metrics.share(outcome);
@@ -136,6 +144,7 @@ impl FarmersChecking {
             let count = invalid.max(u64::from(answer.is_ok()));
             // Its farmer may have gone; it counts all the same.
             let _ = reply.send(answer);
+            drop(place);
             self.warden.note(origin, &[(user, count, invalid)], now);
         }
     }
@@ -160,12 +169,28 @@ impl FarmersChecking {
     }
 }
 
-/// Takes up to `most` out of what answers the challenge that stands, in the order in which it came, and a few of what comes late, the latest first. Where
-/// more comes than can be checked, something counts: in the order of arrival everything would be late in the end, and so it would where many late ones
-/// kept the next challenge's waiting.
-fn newest_first<T>(waiting: &mut Vec<T>, most: usize, stale_ms: impl Fn(&T) -> u64) -> Vec<T> {
-    waiting.sort_by_key(&stale_ms);
-    let in_time = waiting.iter().take_while(|next| stale_ms(next) == 0).count();
+/// Takes up to `most` out of what answers the challenge that stands, of each address in turn, each in the order in which it came, and a few of what comes
+/// late, the latest first. Where more comes than can be checked, something of everybody counts: in the order of arrival everything would be late in the end, and
+/// so it would where many late ones, or those of one who sends what was never proved, kept the next challenge's waiting.
+fn newest_first<T, F: Ord>(
+    waiting: &mut Vec<T>,
+    most: usize,
+    stale_ms: impl Fn(&T) -> u64,
+    from: impl Fn(&T) -> F,
+) -> Vec<T> {
+    let mut turns = BTreeMap::new();
+    let order = |next: T| match stale_ms(&next) {
+        0 => {
+            let turn: &mut usize = turns.entry(from(&next)).or_default();
+            *turn += 1;
+            ((0, *turn), next)
+        }
+        stale_ms => ((stale_ms, 0), next),
+    };
+    let mut ordered: Vec<((u64, usize), T)> = waiting.drain(..).map(order).collect();
+    ordered.sort_by_key(|(order, _)| *order);
+    let in_time = ordered.iter().take_while(|((stale_ms, _), _)| *stale_ms == 0).count();
+    waiting.extend(ordered.into_iter().map(|(_, next)| next));
     let late: Vec<T> = waiting.drain(in_time..waiting.len().min(in_time + LATE_AT_ONCE)).collect();
     waiting.drain(..in_time.min(most)).chain(late).collect()
 }
@@ -177,7 +202,7 @@ mod tests {
     #[test]
     fn what_answers_the_challenge_that_stands_is_checked_before_what_comes_late() {
         let mut waiting: Vec<u64> = vec![900, 0, 20, 0, 0];
-        let mut next = |most| newest_first(&mut waiting, most, |stale_ms| *stale_ms);
+        let mut next = |most| newest_first(&mut waiting, most, |stale_ms| *stale_ms, |_| ());
         assert_eq!(next(2), [0, 0, 20]);
         assert_eq!(next(2), [0, 900]);
         assert!(next(2).is_empty());
@@ -187,15 +212,25 @@ mod tests {
     fn each_is_taken_in_the_order_in_which_it_came() {
         let mut waiting = vec![("a", 0), ("late", 9), ("b", 0), ("later", 9), ("c", 0)];
         let mut next = |most| -> Vec<&str> {
-            newest_first(&mut waiting, most, |(_, stale_ms)| *stale_ms).into_iter().map(|(name, _)| name).collect()
+            let taken = newest_first(&mut waiting, most, |(_, stale_ms)| *stale_ms, |_| ());
+            taken.into_iter().map(|(name, _)| name).collect()
         };
         assert_eq!((next(2), next(2)), (vec!["a", "b", "late"], vec!["c", "later"]));
     }
 
     #[test]
+    fn who_sends_much_waits_for_itself_alone() {
+        let mut waiting = vec![(1, 'a'), (1, 'b'), (1, 'c'), (2, 'd'), (3, 'e'), (2, 'f')];
+        let mut next = || -> String {
+            newest_first(&mut waiting, 3, |_| 0, |(from, _)| *from).into_iter().map(|(_, name)| name).collect()
+        };
+        assert_eq!((next(), next()), ("ade".to_owned(), "bfc".to_owned()));
+    }
+
+    #[test]
     fn what_comes_late_is_checked_one_at_a_time() {
         let mut waiting: Vec<u64> = vec![3, 2, 1];
-        let mut next = || newest_first(&mut waiting, 64, |stale_ms| *stale_ms);
+        let mut next = || newest_first(&mut waiting, 64, |stale_ms| *stale_ms, |_| ());
         assert_eq!((next(), next(), next()), (vec![1], vec![2], vec![3]));
     }
 }
