@@ -303,7 +303,7 @@ pub(super) fn config() -> ChainConfig {
             fee_per_kilobyte_min: Amount::from_atoms(1),
             package_max: 1,
         },
-        orphans: OrphanLimits { blocks_max: 16, bytes_max: 1_000_000, early_ms_max: 1_000 },
+        orphans: OrphanLimits { blocks_max: 16, bytes_max: 1_000_000, early_ms_max: 1_000, fork_depth_max: u64::MAX },
         templates: TemplateLimits { lifetime_ms: 1_000, templates_max: 1 },
     }
 }
