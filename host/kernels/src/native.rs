@@ -32,6 +32,9 @@ pub enum KernelError {
     Unsupported { kernel: String },
 }
 
+/// Digests that a kernel makes at once: enough for the lanes of any, few enough to be copied from the nearest cache.
+const DIGESTS_AT_ONCE: usize = 256;
+
 /// Entries of the buffer that a kernel fills.
 const FOUND_ROOM: usize = 2 * FOUND_ROOM_MIN;
 
@@ -157,9 +160,17 @@ impl HashEngine for NativeEngine {
             let detail = format!("{} bytes are no whole number of inputs of {each} bytes", inputs.len());
             return Err(self.fault("digest-many", detail));
         }
-        let mut raw = vec![[0; 32]; count];
-        self.digest_into(inputs, each, &mut raw)?;
-        digests.extend(raw.into_iter().map(Hash256));
+        let before = digests.len();
+        digests.reserve(count);
+        let mut room = [[0; 32]; DIGESTS_AT_ONCE];
+        for part in inputs.chunks(each.saturating_mul(DIGESTS_AT_ONCE).max(1)) {
+            let room = &mut room[..part.len() / each];
+            if let Err(fault) = self.digest_into(part, each, room) {
+                digests.truncate(before);
+                return Err(fault);
+            }
+            digests.extend(room.iter().copied().map(Hash256));
+        }
         Ok(())
     }
 

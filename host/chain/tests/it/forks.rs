@@ -245,7 +245,7 @@ fn a_reorganisation_is_told_block_by_block() {
     line.push(plain(&line[0], 2).make());
     line.push({
         let mut heavy = plain(&line[1], 2);
-        heavy.work = 10;
+        heavy.work = 100;
         heavy.make()
     });
     for aside in &line[..2] {
