@@ -1,9 +1,11 @@
 //! A chain that merges blocks, as its users see it: counted, drawn, read back from disk.
 
-use crate::adit::{Place, get, post, wait_until};
+use crate::adit::{PATIENCE, Place, get, post, wait_until};
 use adit_primitives::{Target, U256, sha256d};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 
 /// Blocks found at the same time, in each of [`ROUNDS`] rounds.
 const WIDTH: usize = 3;
@@ -219,4 +221,81 @@ fn whole_blocks_go_from_one_node_to_another_in_any_order() {
     let (status, answer) = post(&to, "/block", &json!({ "bytes": "00" }));
     assert_eq!((status, &answer["error"]["code"]), (400, &json!("bytes")), "{answer}");
     assert_eq!(get(&to, &format!("/block/{}", "ab".repeat(32))).0, 404);
+}
+
+/// A miner's WebSocket, read as the bytes that it is.
+struct Subscription(BufReader<TcpStream>);
+
+impl Subscription {
+    fn open(url: &str, address: &str) -> Self {
+        let host = url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        write!(stream, "GET /template?miner_address={address} HTTP/1.1\r\nHost: {host}\r\n{upgrade}\r\n\r\n").unwrap();
+        let mut lines = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(lines.read_line(&mut head).unwrap() > 0, "{head}");
+        }
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        Self(lines)
+    }
+
+    /// Waits for the next template, and returns the parents that its block names.
+    fn parents(&mut self) -> BTreeSet<String> {
+        const TEXT: u8 = 1;
+        loop {
+            let mut head = [0; 2];
+            self.0.read_exact(&mut head).unwrap();
+            let length = match head[1] {
+                126 => u64::from(u16::from_be_bytes(self.bytes())),
+                127 => u64::from_be_bytes(self.bytes()),
+                short => short.into(),
+            };
+            let mut message = vec![0; usize::try_from(length).unwrap()];
+            self.0.read_exact(&mut message).unwrap();
+            if head[0] & 0x0f == TEXT {
+                let message: Value = serde_json::from_slice(&message).unwrap();
+                return parents(&message["block_template"]);
+            }
+        }
+    }
+
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+}
+
+/// Reads the parents behind a header's 88 bytes. An id is written from its last byte to its first.
+fn parents(template: &Value) -> BTreeSet<String> {
+    let header = template["header"].as_str().unwrap().as_bytes();
+    let id = |digits: &[u8]| digits.rchunks(2).map(|byte| std::str::from_utf8(byte).unwrap()).collect();
+    header[2 * 88..].chunks(64).map(id).collect()
+}
+
+/// A block beside the tip changes what the next one merges: who searches is told at once, not when its template expires.
+#[test]
+fn a_block_beside_the_tip_is_pushed_to_whoever_searches() {
+    let place = Place::new();
+    dag_chain(&place, "pushed");
+    let path = place.path("pushed.toml");
+    let text = std::fs::read_to_string(&path).unwrap() + "[node.sizes]\ntemplate-ttl-ms = 600_000\n";
+    std::fs::write(&path, text).unwrap();
+    let address = place.succeed(&["key", "new", "m.key", "--chain", "pushed.toml"]);
+    let address = address.split_whitespace().last().unwrap();
+    let mut node = place.start(&["node", "pushed.toml"]);
+    let url = node.url();
+    let mut subscription = Subscription::open(&url, address);
+    let genesis = get(&url, "/status/detailed").1["identity"]["genesis"].as_str().unwrap().to_owned();
+    assert_eq!(subscription.parents(), BTreeSet::from([genesis]));
+    let siblings = [1, 2, 3].map(|extra| work(&url, address, extra));
+    let mut found = BTreeSet::new();
+    for template in &siblings {
+        found.insert(solve(&url, template));
+        assert_eq!(subscription.parents(), found);
+    }
+    assert!(node.interrupt().success());
 }

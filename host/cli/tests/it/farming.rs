@@ -1,5 +1,6 @@
 //! Blocks won by plots: `adit up` and `adit miner` on chains of both kinds, with what goes wrong with disks and processes.
 
+mod miners;
 mod pool;
 
 use crate::adit::{Place, Running, get, length, post, wait_for_length, wait_until};
@@ -48,14 +49,14 @@ data-dir = "data-{name}"
 }
 
 /// A folder with a key and a plot.
-fn farm(leaf: &str) -> Place {
+pub fn farm(leaf: &str) -> Place {
     let place = Place::new();
     place.succeed(&["key", "new"]);
     place.succeed(&["plot", "create", "--dir", "plots", "--size", "16MiB", "--leaf", leaf]);
     place
 }
 
-fn address(place: &Place, chain: &str, key: &str) -> String {
+pub fn address(place: &Place, chain: &str, key: &str) -> String {
     place.succeed(&["key", "show", key, "--chain", chain]).split_whitespace().last().unwrap().to_owned()
 }
 

@@ -6,6 +6,7 @@ mod adit;
 mod bodies;
 mod chains;
 mod dag;
+mod examples;
 mod farming;
 mod joining;
 mod kernels;
