@@ -20,6 +20,7 @@ mod template;
 
 use crate::engine::cpu_time;
 use anyhow::Result;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -38,6 +39,12 @@ pub struct BenchArguments {
     /// About how long one measurement of a search takes, in milliseconds.
     #[arg(long, default_value_t = 200, value_name = "MILLISECONDS")]
     budget: u64,
+    /// For `dag`: a recorded DAG that is placed too, in a form that `adit replay` reads.
+    #[arg(long, value_name = "FILE", requires = "chain")]
+    file: Option<PathBuf>,
+    /// The chain whose rules place it.
+    #[arg(long, value_name = "CHAIN", requires = "file")]
+    chain: Option<PathBuf>,
 }
 
 /// What is measured by a load of its own.

@@ -90,6 +90,27 @@ pub fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Reads a recorded DAG that begins with the rules' genesis.
+pub fn recorded_dag(rules: &dyn RulesEngine, path: &Path) -> Result<Vec<Vec<u8>>> {
+    let run = file::read(path, rules.genesis()?.len(), 0)?;
+    check_genesis(rules, &run.headers[0])?;
+    Ok(run.headers)
+}
+
+/// The examples with the rules of Kaspa's recorded networks.
+const KASPAS: [(&str, &str); 3] = [
+    ("examples/kaspa/chain.toml", include_str!("../../../examples/kaspa/chain.toml")),
+    ("examples/kaspa/devnet-2023.toml", include_str!("../../../examples/kaspa/devnet-2023.toml")),
+    ("examples/kaspa/devnet-2023-pruning.toml", include_str!("../../../examples/kaspa/devnet-2023-pruning.toml")),
+];
+
+/// Names the examples whose genesis is the first header of a file.
+fn examples_of(first: &[u8]) -> String {
+    let genesis = format!("header = \"{}\"", first.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let fitting: Vec<&str> = KASPAS.iter().filter(|(_, text)| text.contains(&genesis)).map(|(name, _)| *name).collect();
+    if fitting.is_empty() { String::new() } else { format!(": that is the genesis of {}", fitting.join(" and ")) }
+}
+
 /// Refuses a file that begins with another genesis, before its second header is blamed for an unknown parent.
 fn check_genesis(rules: &dyn RulesEngine, first: &[u8]) -> Result<()> {
     let genesis = rules.genesis()?;
@@ -97,8 +118,9 @@ fn check_genesis(rules: &dyn RulesEngine, first: &[u8]) -> Result<()> {
         return Ok(());
     }
     match rules.decode(&[genesis, first.to_vec()])?.as_slice() {
-        [Ok(genesis), Ok(first)] => {
-            bail!("the file begins with block {}, the genesis of this chain.toml is {}", first.id, genesis.id)
+        [Ok(genesis), Ok(found)] => {
+            let (found, genesis, hint) = (found.id, genesis.id, examples_of(first));
+            bail!("the file begins with block {found}, the genesis of this chain.toml is {genesis}{hint}")
         }
         [Ok(_), Err(violation)] => bail!("the first header is no header of this chain.toml: {violation}"),
         _ => bail!("the rules do not read their own genesis"),

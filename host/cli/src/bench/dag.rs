@@ -1,8 +1,7 @@
 //! How many blocks of a DAG a second are placed: colours by the compiled plugin, ancestors by the host's index.
 
 use super::sandbox::source;
-use super::{BenchArguments, grouped, median};
-use crate::engine::cpu_time;
+use super::{BenchArguments, grouped, time_of};
 use crate::plugin::NoWork;
 use adit_chain::HeaderChain;
 use adit_chain::reachability::Reachability;
@@ -10,6 +9,7 @@ use adit_plugin_host::Sandbox;
 use adit_primitives::engine::RulesEngine;
 use anyhow::{Context, Result};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The easiest target that a header can state: the blocks need no proof of work.
@@ -22,42 +22,96 @@ const BATCH: usize = 2_000;
 /// The lengths, as powers of two: what a block costs should not grow with them.
 const LENGTHS: [u32; 3] = [12, 14, 16];
 
-/// Prints one row for each length.
+/// The length over which windows are measured, and that over which each block is judged by itself, as a node does.
+const WINDOWED: u32 = 14;
+const ALONE: u32 = 10;
+/// The windows of `examples/tos`.
+const DIFFICULTY_WINDOW: u32 = 240;
+const MEDIAN_WINDOW: u32 = 27;
+const MEDIAN_RATE: u32 = 10;
+
+/// Prints one row for each length, rows with windows, and those of a recorded DAG where one is named.
 pub fn print(arguments: &BenchArguments, sandbox: &Arc<Sandbox>) -> Result<()> {
     let plugin = sandbox.load(&source("ghostdag")?)?;
     println!("\nblocks of a DAG placed, up to {UNSEEN_MAX} blocks in parallel, k = {K}, batches of {BATCH}");
     let heads = ["blocks a second", "ns a block", "ns in the index", "bytes a block"];
     println!("{:<16} {:>15} {:>15} {:>15} {:>15}", "blocks", heads[0], heads[1], heads[2], heads[3]);
     for length in LENGTHS {
-        let parents = grow(1 << length);
-        let headers: Vec<Vec<u8>> = (0..).zip(&parents).map(|(block, parents)| header(block, parents)).collect();
-        let rules: Arc<dyn RulesEngine> = Arc::new(plugin.rules(&config(&headers[0]))?);
-        let (mut whole, mut index, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for _ in 0..arguments.rounds {
-            let start = cpu_time();
-            let mut chain = HeaderChain::from_genesis(Arc::clone(&rules), Box::new(NoWork))?;
-            for batch in headers[1..].chunks(BATCH) {
-                chain.append(batch)?;
-            }
-            let placed = cpu_time();
-            bytes = chain.index().bytes() / headers.len();
-            let merges = merges(&chain, &headers)?;
-            let began = cpu_time();
+        let headers = headers(1 << length);
+        let rules: Arc<dyn RulesEngine> = Arc::new(plugin.rules(&config(&headers[0], false))?);
+        let Cost { nanos, chain } = cost(arguments.rounds, &rules, &headers, BATCH)?;
+        let merges = merges(&chain, &headers)?;
+        let index = time_of(arguments.rounds, 1, || {
             let mut reachability = Reachability::new();
             for (block, (selected, merged)) in (1u32..).zip(&merges) {
                 reachability.insert(block, *selected, merged);
             }
-            whole.push(placed.saturating_sub(start).as_nanos());
-            index.push(cpu_time().saturating_sub(began).as_nanos());
-        }
-        let count = headers.len() as u128;
-        let each = |nanos: Vec<u128>| u64::try_from(median(nanos) / count).unwrap_or(u64::MAX);
-        let (whole, index) = (each(whole), each(index));
-        let second = 1_000_000_000 / whole.max(1);
-        let (length, second, whole) = (grouped(1 << length), grouped(second), grouped(whole));
-        println!("{length:<16} {second:>15} {whole:>15} {index:>15} {bytes:>15}");
+            Ok(())
+        })?;
+        let index = index.as_nanos() / headers.len() as u128;
+        let bytes = chain.index().bytes() / headers.len();
+        println!("{} {index:>15} {bytes:>15}", row(&grouped(1 << length), nanos));
+    }
+    println!(
+        "\nthe same with windows of {DIFFICULTY_WINDOW} blocks for the difficulty and {MEDIAN_WINDOW} for the median time"
+    );
+    for (length, batch) in [(WINDOWED, BATCH), (ALONE, 1)] {
+        let headers = headers(1 << length);
+        let rules: Arc<dyn RulesEngine> = Arc::new(plugin.rules(&config(&headers[0], true))?);
+        let Cost { nanos, .. } = cost(arguments.rounds, &rules, &headers, batch)?;
+        println!("{} {}", row(&grouped(1 << length), nanos), in_batches(batch));
+    }
+    match (&arguments.file, &arguments.chain) {
+        (Some(file), Some(chain)) => print_recorded(arguments.rounds, sandbox, file, chain),
+        _ => Ok(()),
+    }
+}
+
+/// Prints how fast a recorded DAG is placed by its own rules, whatever they are. Its proofs of work are not hashed.
+fn print_recorded(rounds: u16, sandbox: &Arc<Sandbox>, file: &Path, chain: &Path) -> Result<()> {
+    let consensus = crate::config::read(chain, sandbox)?.into_chain()?.consensus;
+    let rules: Arc<dyn RulesEngine> = Arc::new(consensus.plugin.rules(&consensus.config)?);
+    let headers = crate::replay::recorded_dag(rules.as_ref(), file)?;
+    println!("\n{} with the rules of {}", file.display(), chain.display());
+    for batch in [BATCH, 1] {
+        let Cost { nanos, .. } = cost(rounds, &rules, &headers, batch)?;
+        println!("{} {}", row(&grouped(headers.len() as u64), nanos), in_batches(batch));
     }
     Ok(())
+}
+
+/// What placing took.
+struct Cost {
+    /// CPU time of a block: the median over the rounds.
+    nanos: u64,
+    /// The chain of the last round.
+    chain: HeaderChain,
+}
+
+/// Places blocks, the first of which is the genesis, in batches.
+fn cost(rounds: u16, rules: &Arc<dyn RulesEngine>, headers: &[Vec<u8>], batch: usize) -> Result<Cost> {
+    let begin = || HeaderChain::from_genesis(Arc::clone(rules), Box::new(NoWork));
+    let mut chain = begin()?;
+    let whole = time_of(rounds, 1, || {
+        chain = begin()?;
+        headers[1..].chunks(batch).try_for_each(|batch| chain.append(batch).map(drop))?;
+        Ok(())
+    })?;
+    let nanos = u64::try_from(whole.as_nanos() / headers.len() as u128).unwrap_or(u64::MAX);
+    Ok(Cost { nanos, chain })
+}
+
+fn row(blocks: &str, nanos: u64) -> String {
+    format!("{blocks:<16} {:>15} {:>15}", grouped(1_000_000_000 / nanos.max(1)), grouped(nanos))
+}
+
+fn in_batches(batch: usize) -> String {
+    if batch == 1 { "one at a time".to_owned() } else { format!("in batches of {batch}") }
+}
+
+/// Returns a generated DAG as headers, a second apart, the genesis first.
+fn headers(blocks: usize) -> Vec<Vec<u8>> {
+    (0..).zip(&grow(blocks)).map(|(block, parents)| header(block, parents)).collect()
 }
 
 /// Returns the selected parent and the merge set of each block but the first, by their numbers.
@@ -104,19 +158,25 @@ fn header(block: u32, parents: &[u32]) -> Vec<u8> {
         id
     };
     let mut header = id(block).to_vec();
-    header.extend(0u64.to_le_bytes());
+    header.extend((1000 * u64::from(block)).to_le_bytes());
     header.extend(BITS.to_le_bytes());
     header.extend(u16::try_from(parents.len()).unwrap_or(u16::MAX).to_le_bytes());
     header.extend(parents.iter().flat_map(|parent| id(*parent)));
     header
 }
 
-fn config(genesis: &[u8]) -> String {
+/// The rules of a generated DAG. Its blocks come slower than its windows aim at, so that the target stays the easiest.
+fn config(genesis: &[u8], windows: bool) -> String {
     let genesis: String = genesis.iter().map(|byte| format!("{byte:02x}")).collect();
-    let config = serde_json::json!({
+    let mut config = serde_json::json!({
         "k": K, "parents-max": PARENTS_MAX, "merge-set-max": 1_000, "header": "labelled", "proof-of-work": false,
         "genesis": { "header": genesis }, "difficulty": { "rule": "fixed" },
     });
+    if windows {
+        config["difficulty"] =
+            serde_json::json!({ "rule": "window", "size": DIFFICULTY_WINDOW, "min": 20, "target-ms": 1 });
+        config["median-time"] = serde_json::json!({ "size": MEDIAN_WINDOW, "sample-rate": MEDIAN_RATE });
+    }
     config.to_string()
 }
 

@@ -75,6 +75,51 @@ fn kaspas_recorded_dags_are_valid() {
     }
 }
 
+#[test]
+fn a_recorded_dag_of_another_genesis_is_refused_with_the_examples_that_fit() {
+    let Some(dag) = data("kaspa/goref-2023-905-tx-265-blocks.json.gz") else { return };
+    let said = Place::new().fail(&["replay", &example("kaspa/chain.toml"), dag.to_str().unwrap()]);
+    let hint = "that is the genesis of examples/kaspa/devnet-2023.toml and examples/kaspa/devnet-2023-pruning.toml";
+    assert!(said.contains("the file begins with block") && said.contains(hint), "{said}");
+    let Some(dag) = data("kaspa/goref-2026-1060-tx-265-blocks.json.gz") else { return };
+    let said = Place::new().fail(&["replay", &example("kaspa/devnet-2023.toml"), dag.to_str().unwrap()]);
+    assert!(said.contains("that is the genesis of examples/kaspa/chain.toml"), "{said}");
+}
+
+/// Returns speed and time of each row of a section of `adit bench dag`.
+#[track_caller]
+fn rows(said: &str, section: &str) -> Vec<(u64, u64)> {
+    let mut lines = said.lines().skip_while(|line| !line.contains(section));
+    assert!(lines.next().is_some(), "{section} is not said: {said}");
+    let number = |word: &str| word.replace(',', "").parse::<u64>().ok();
+    let row = |line: &str| {
+        let mut words = line.split_whitespace().map(number);
+        words.next()??;
+        words.next()?.zip(words.next()?)
+    };
+    lines.skip_while(|line| row(line).is_none()).map_while(row).collect()
+}
+
+#[test]
+fn placing_is_measured_over_generated_and_recorded_dags_with_their_windows() {
+    let Some(dag) = data("kaspa/goref-2023-905-tx-265-blocks.json.gz") else { return };
+    let rules = example("kaspa/devnet-2023.toml");
+    let arguments = ["bench", "dag", "--rounds", "1", "--file", dag.to_str().unwrap(), "--chain", &rules];
+    let said = Place::new().succeed(&arguments);
+    for (section, count) in
+        [("up to 10 blocks in parallel", 3), ("with windows of 240 blocks", 2), ("with the rules of", 2)]
+    {
+        let rows = rows(&said, section);
+        assert_eq!(rows.len(), count, "{section}: {said}");
+        assert!(rows.iter().all(|(speed, nanos)| *speed > 0 && *nanos > 0 && speed * nanos <= 1_000_000_000), "{said}");
+    }
+    assert_eq!(said.matches("one at a time").count(), 2, "{said}");
+    assert!(said.contains("\n265 "), "{said}");
+    let other =
+        ["bench", "dag", "--rounds", "1", "--file", dag.to_str().unwrap(), "--chain", &example("kaspa/chain.toml")];
+    assert!(Place::new().fail(&other).contains("that is the genesis of"));
+}
+
 /// Changes one field of a recorded header and tells the rule that refuses it.
 #[test]
 fn a_wrong_field_of_kaspas_headers_is_refused_by_its_rule() {
