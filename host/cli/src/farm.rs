@@ -10,10 +10,11 @@ use crate::{key, pool, sandbox};
 use adit_chain::{HeaderChain, SecretKey};
 use adit_kernels::space::{Backend, Baseline};
 use adit_node::client::{FARM, NodeClient};
-use adit_node::farming::{Farming, FarmingParts};
+use adit_node::farming::{FarmOrders, Farming, FarmingParts};
 use adit_node::mining::{MinerReport, WorkSource};
 use adit_node::pool::hosting::{HostingParts, Prepared};
 use adit_node::run::{Node, run_both};
+use adit_node::settings::Settings;
 use adit_node::settings::farm::FarmSettings;
 use adit_node::settings::pool::PoolMode;
 use adit_plugin_host::{ConfigureError, SandboxedHash};
@@ -91,6 +92,15 @@ impl FarmChoice {
         settings.folders.dedup();
         Ok(())
     }
+
+    /// Returns what is to be farmed after the settings were read again.
+    fn orders(&self, settings: &Settings) -> FarmOrders {
+        let mut farm = settings.farm.clone();
+        if let Err(error) = self.over(&mut farm) {
+            tracing::warn!(%error, "the folders that were noted are not farmed");
+        }
+        FarmOrders { farm, enabled: settings.miner.enabled }
+    }
 }
 
 /// Runs node and farmer in one process, and a pool where the mode says so.
@@ -108,13 +118,7 @@ pub fn up(opened: Opened, choice: FarmChoice, level: LogLevel, log: &LogFormat) 
         let status = StatusLine::start(&node, reports, log);
         let own = Arc::new(WorkSource::Own { chain: node.chain().clone(), pay_to, clock: clock() });
         let source = source_of(mode, &opened.chain, &own)?;
-        let changes = crate::run::changes(&node, move |settings| {
-            let mut farm = settings.farm.clone();
-            if let Err(error) = choice.over(&mut farm) {
-                tracing::warn!(%error, "the folders that were noted are not farmed");
-            }
-            farm
-        });
+        let changes = crate::run::changes(node.standing(), move |settings| choice.orders(settings));
         let farming = Farming::start(farm.parts(&opened.chain, source, report, Some(changes)))?;
         let (switch, joins) = (farming.switch(), Arc::clone(&opened));
         let chain = node.chain().clone();
@@ -167,13 +171,15 @@ fn pools(chain: &ResolvedChain) -> Result<WorkSource> {
 }
 
 /// Farms for other nodes, or for pools.
-pub fn miner(chain: &ResolvedChain, joins: bool, log: &LogFormat) -> Result<ExitCode> {
+pub fn miner(opened: &Opened, choice: FarmChoice, joins: bool, log: &LogFormat) -> Result<ExitCode> {
+    let chain = &opened.chain;
     let source = Arc::new(if joins { pools(chain)? } else { nodes(chain)? });
     let farm = Choice::of(chain)?;
     let (report, reports) = watch::channel(Arc::new(MinerReport::default()));
     runtime()?.block_on(async {
         let status = StatusLine::for_miner(reports, log);
-        let farming = Farming::start(farm.parts(chain, source, report, None))?;
+        let changes = crate::run::changes(opened.watched(), move |settings| choice.orders(settings));
+        let farming = Farming::start(farm.parts(chain, source, report, Some(changes)))?;
         let ended = farming.run_until(signal()).await;
         status.end();
         ended.context("the farmer stopped")
@@ -210,7 +216,7 @@ impl Choice {
         chain: &ResolvedChain,
         source: Arc<WorkSource>,
         report: watch::Sender<Arc<MinerReport>>,
-        changes: Option<watch::Receiver<FarmSettings>>,
+        changes: Option<watch::Receiver<FarmOrders>>,
     ) -> FarmingParts {
         FarmingParts {
             source,

@@ -2,6 +2,7 @@
 
 use crate::sandbox::random;
 use adit_chain::{AddressPrefix, SecretKey};
+use adit_space::disk::sync_folder;
 use anyhow::{Context, Result, bail};
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -75,12 +76,27 @@ pub fn create(file: &Path) -> Result<SecretKey> {
         let mut out = options.open(&temporary)?;
         writeln!(out, "{}", key.reveal_hex())?;
         out.sync_all()?;
-        // A link fails where a rename would overwrite a file that came in between.
-        std::fs::hard_link(&temporary, file)
+        name(&temporary, file)?;
+        // Plots are made for it from now on: the name has to outlive a loss of power as they do.
+        sync_folder(file)
     })();
     let _ = std::fs::remove_file(&temporary);
     written.with_context(|| format!("failed to write {}", file.display()))?;
     Ok(key)
+}
+
+/// Gives a file its name, where no other has it: one that came in between is not overwritten.
+fn name(temporary: &Path, file: &Path) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, temporary, CWD, file, RenameFlags::NOREPLACE) {
+            // Not every file system can. Most of those have links, as those without links can.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {}
+            named => return Ok(named?),
+        }
+    }
+    std::fs::hard_link(temporary, file)
 }
 
 /// Reads a key file, and refuses one that others can read.

@@ -230,7 +230,7 @@ fn list(arguments: &FoldersArguments, as_json: bool) -> Result<ExitCode> {
         println!("{}", json!({ "plots": plots, "space_bytes": space, "problems": problems }));
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{:<6} {:>10}  {:<18}  file", "leaf", "size", "owner");
+    println!("{:<6} {:>10}  {:<20}  file", "leaf", "size", "owner");
     for (path, plot) in collection.plots() {
         let owner = match plot {
             Plot::Plain(plot) => plot.header().key[..8].iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -262,8 +262,8 @@ fn check(arguments: &CheckArguments, log: &LogFormat) -> Result<ExitCode> {
     for found in &collection.found {
         let checked = match &found.plot {
             Ok(plot) => check_one(plot, &found.path, arguments, &engine, &show(log, &ended))?,
-            // Nothing is wrong with a plot that is still being made.
-            Err(PlotError { problem: problem @ Problem::Unfinished { .. }, path }) => {
+            // Nothing is wrong with a plot that is still being made, or has another name too.
+            Err(PlotError { problem: problem @ (Problem::Unfinished { .. } | Problem::Twice { .. }), path }) => {
                 println!("left   {}: {problem}", path.display());
                 continue;
             }

@@ -11,7 +11,7 @@ use adit_node::clock::{Clock, Entropy};
 use adit_node::mining::stratum::{Pools, PoolsParts};
 use adit_node::mining::{MinerReport, Mining, MiningParts, WorkSource};
 use adit_node::pool::hosting::{HostingParts, Prepared};
-use adit_node::reload::Loaded;
+use adit_node::reload::{self, Loaded, Standing};
 use adit_node::run::{Node, NodeParts, run_both};
 use adit_node::settings::failover::UpstreamPlace;
 use adit_node::settings::pool::{JoinSettings, PoolMode};
@@ -287,7 +287,7 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
             clock: Arc::new(monotonic),
             entropy: entropy(),
             report,
-            changes: Some(changes(&node, |settings| settings.miner.clone())),
+            changes: Some(changes(node.standing(), |settings| settings.miner.clone())),
         })?;
         let switch = mining.switch();
         let (hosts, joins) = (Arc::clone(&opened), Arc::clone(&opened));
@@ -323,12 +323,19 @@ pub fn up(arguments: UpArguments, log: &LogFormat) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+impl Opened {
+    /// Reads the file again as it changes, for a process without a node. Called within a runtime.
+    pub fn watched(&self) -> watch::Receiver<Arc<Standing>> {
+        let source = Arc::new(ChainSource::new(self.path.clone(), Arc::clone(&self.sandbox)));
+        reload::watched(source, self.loaded.clone())
+    }
+}
+
 /// A part of the settings as they change.
 pub fn changes<T: PartialEq + Send + Sync + 'static>(
-    node: &Node,
+    mut standing: watch::Receiver<Arc<Standing>>,
     part: impl Fn(&Settings) -> T + Send + 'static,
 ) -> watch::Receiver<T> {
-    let mut standing = node.standing();
     let (sender, receiver) = watch::channel(part(&standing.borrow_and_update().settings));
     tokio::spawn(async move {
         while standing.changed().await.is_ok() {
@@ -425,7 +432,7 @@ pub fn miner(arguments: MinerArguments, log: &LogFormat) -> Result<ExitCode> {
     }
     if farm::is_space(chain) {
         arguments.farm.over(&mut chain.settings.farm)?;
-        return farm::miner(chain, joins, log);
+        return farm::miner(&opened, arguments.farm, joins, log);
     }
     let settings = chain.settings.miner.clone();
     let source = if joins { pools(chain)? } else { nodes(chain)? };

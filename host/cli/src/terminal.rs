@@ -124,7 +124,8 @@ impl StatusLine {
             let snapshot = chain.borrow().clone();
             let report = miner.borrow().clone();
             let mining = match &report.farm {
-                Some(farm) => format!(" · {}", farming(farm, report.blocks_accepted)),
+                Some(_) if !report.running => " · farming is paused".to_owned(),
+                Some(farm) => format!(" · {}", farming(farm, &format!("{} blocks won", report.blocks_accepted))),
                 None if report.running => format!(" · {}", speed(&report)),
                 None => String::new(),
             };
@@ -141,11 +142,16 @@ impl StatusLine {
             if let (Some(farm), Some(pool)) = (&report.farm, &report.pool) {
                 let Tally { accepted, stale, refused, lost } = shares;
                 let shares = format!("shares: {accepted} accepted · {stale} stale · {refused} refused · {lost} lost");
-                return format!("{} · {} · {shares}", farming(farm, farm.wins), pool.url);
+                // What becomes of them the pool knows.
+                let wins = format!("{} proofs that win a block", farm.wins);
+                return format!("{} · {} · {shares}", farming(farm, &wins), pool.url);
             }
             if let Some(farm) = &report.farm {
                 let (stale, refused) = (report.blocks_stale, report.blocks_refused);
-                return format!("{} · {stale} stale · {refused} refused", farming(farm, blocks));
+                return format!(
+                    "{} · {stale} stale · {refused} refused",
+                    farming(farm, &format!("{blocks} blocks won"))
+                );
             }
             let speed = speed(&report);
             if blocks + report.blocks_stale + report.blocks_refused > 0 || shares == Tally::default() {
@@ -210,8 +216,8 @@ fn position(snapshot: &Snapshot) -> String {
     format!("blue score {height} · {tips} tips{blue} · merges {last}, {mean:.1} on average")
 }
 
-/// Says how a farmer stands: its plots, the challenge at hand with the best score and what is left to scan, and what it won.
-fn farming(farm: &FarmReport, won: u64) -> String {
+/// Says how a farmer stands: its plots, the challenge at hand with the best score, what is left to scan and when the next one comes, and what it won.
+fn farming(farm: &FarmReport, won: &str) -> String {
     let plots = format!("{} plots, {}", farm.plots.len(), bytes(farm.space_bytes));
     let Some(challenge) = farm.challenge.get(..8) else { return format!("{plots} · no challenge yet") };
     let best =
@@ -219,11 +225,12 @@ fn farming(farm: &FarmReport, won: u64) -> String {
     let scanned = farm.scanned_bytes.saturating_mul(100).checked_div(farm.asked_bytes).unwrap_or(100);
     let left =
         farm.seconds_left.filter(|_| scanned < 100).map(|left| format!(", {left:.0} s left")).unwrap_or_default();
+    let next = farm.challenge_seconds_left.map(|left| format!(" · next in {left:.0} s")).unwrap_or_default();
     let problems = match farm.problems.len() {
         0 => String::new(),
         count => format!(" · {count} not farmed"),
     };
-    format!("{plots} · challenge {challenge} {scanned} % scanned{left} · {best} · {won} blocks won{problems}")
+    format!("{plots} · challenge {challenge} {scanned} % scanned{left}{next} · {best} · {won}{problems}")
 }
 
 fn speed(report: &MinerReport) -> String {
@@ -232,5 +239,28 @@ fn speed(report: &MinerReport) -> String {
     match scaled {
         Some((unit, name)) => format!("{:.1} {name} ({})", rate / unit, report.backend),
         None => format!("{rate:.0} H/s ({})", report.backend),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_farmer_says_when_its_challenge_gives_way_to_the_next() {
+        let farm = FarmReport {
+            challenge: "ab".repeat(32),
+            scanned_bytes: 50,
+            asked_bytes: 100,
+            seconds_left: Some(2.0),
+            challenge_seconds_left: Some(3.4),
+            best_of_target: Some(1.5),
+            ..FarmReport::default()
+        };
+        let want = "0 plots, 0 B · challenge abababab 50 % scanned, 2 s left · next in 3 s · best 1.50 of the target · 7 blocks won";
+        assert_eq!(farming(&farm, "7 blocks won"), want);
+        // A scan of hard plots is over at once; the challenge is not.
+        let over = FarmReport { scanned_bytes: 100, seconds_left: None, ..farm };
+        assert!(farming(&over, "").contains("100 % scanned · next in 3 s"));
     }
 }

@@ -49,6 +49,12 @@ const SHARES_WAITING: usize = 256;
 /// How often figures are published.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often the log says how plots do.
+const TELL_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Of so many plots at most, those that do worst.
+const PLOTS_TOLD: usize = 32;
+
 /// How often it is asked again which plots are registered.
 const REGISTER_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -70,8 +76,16 @@ pub struct FarmingParts {
     pub entropy: Entropy,
     /// Where figures are published.
     pub report: watch::Sender<Arc<MinerReport>>,
-    /// Settings as they change; none for a farmer without a node of its own.
-    pub changes: Option<watch::Receiver<FarmSettings>>,
+    /// Settings as they change. `None` where they do not.
+    pub changes: Option<watch::Receiver<FarmOrders>>,
+}
+
+/// What a farmer follows while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FarmOrders {
+    pub farm: FarmSettings,
+    /// `miner.enabled`: where it is false, no plot is looked at.
+    pub enabled: bool,
 }
 
 /// A running farmer.
@@ -89,12 +103,15 @@ impl Farming {
         let say = move |answer| drop(said.blocking_send(answer));
         let farm = Farm::start(parts.settings.in_force(), parts.engines.clone(), say)?;
         let (ending, ending_receiver) = watch::channel(false);
-        let (_, unchanging) = watch::channel(parts.settings.clone());
+        let enabled = parts.miner.enabled;
+        let (_, unchanging) = watch::channel(FarmOrders { farm: parts.settings.clone(), enabled });
         let changes = parts.changes.unwrap_or(unchanging);
         let (switch, sources) = SourceSwitch::new(Arc::clone(&parts.source));
         let key = Hash256(parts.key.public().0);
         let task = Task {
             farm,
+            enabled,
+            submitted: 0,
             source: parts.source,
             miner: parts.miner,
             entropy: parts.entropy,
@@ -113,6 +130,7 @@ impl Farming {
             shared: Tally::default(),
             given: BTreeMap::new(),
             asked: None,
+            closes: None,
             wins: BTreeMap::new(),
             last: None,
         };
@@ -143,6 +161,10 @@ impl Farming {
 /// What stands between feed and farm.
 struct Task {
     farm: Farm,
+    /// Whether plots are looked at.
+    enabled: bool,
+    /// Proofs that were handed in.
+    submitted: u64,
     source: Arc<WorkSource>,
     miner: MinerSettings,
     entropy: Entropy,
@@ -168,6 +190,8 @@ struct Task {
     given: BTreeMap<Hash256, BTreeSet<Vec<u8>>>,
     /// What the farm was asked last.
     asked: Option<Hash256>,
+    /// When that gives way to the next.
+    closes: Option<Instant>,
     /// What wins, by challenge: no more than there are works.
     wins: BTreeMap<Hash256, Win>,
     /// How the last challenge that was scanned ended.
@@ -204,7 +228,7 @@ impl Task {
     async fn run(
         mut self,
         mut answers: mpsc::Receiver<Answer>,
-        mut changes: watch::Receiver<FarmSettings>,
+        mut changes: watch::Receiver<FarmOrders>,
         mut sources: watch::Receiver<Arc<WorkSource>>,
         mut ending: watch::Receiver<bool>,
     ) -> Result<(), MiningFailure> {
@@ -213,6 +237,8 @@ impl Task {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut register = tokio::time::interval(REGISTER_INTERVAL);
         register.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut tell = tokio::time::interval_at(tokio::time::Instant::now() + TELL_INTERVAL, TELL_INTERVAL);
+        tell.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let outcome = loop {
             tokio::select! {
                 () = ended(&mut ending) => break Ok(()),
@@ -249,11 +275,10 @@ impl Task {
                     feed = self.feed();
                 }
                 Ok(()) = changes.changed() => {
-                    let settings = changes.borrow_and_update().clone();
-                    if let Err(error) = self.farm.set_settings(settings.in_force()) {
-                        tracing::warn!(%error, "fewer plots are scanned at once than the settings ask for");
-                    }
+                    let orders = changes.borrow_and_update().clone();
+                    self.follow(&orders);
                 }
+                _ = tell.tick() => self.tell(),
                 _ = register.tick() => self.register(),
                 _ = tick.tick() => self.publish(),
             }
@@ -324,24 +349,42 @@ impl Task {
         Ok(())
     }
 
+    /// Takes other settings.
+    fn follow(&mut self, orders: &FarmOrders) {
+        if let Err(error) = self.farm.set_settings(orders.farm.in_force()) {
+            tracing::warn!(%error, "folders are not looked at, or fewer plots at once than the settings ask for");
+        }
+        if std::mem::replace(&mut self.enabled, orders.enabled) == orders.enabled {
+            return;
+        }
+        tracing::info!(enabled = orders.enabled, "the farmer {}", if orders.enabled { "goes on" } else { "pauses" });
+        self.asked = None;
+        if !orders.enabled {
+            self.farm.rest();
+        } else if let Some(challenge) = self.works.back().and_then(|work| Some(work.space.as_ref()?.challenge.clone()))
+        {
+            self.ask(challenge);
+        }
+    }
+
+    /// Says in the log how plots do.
+    fn tell(&self) {
+        let report = FarmReport::new(&self.farm.figures(), None, None);
+        report.lines(PLOTS_TOLD).iter().for_each(|line| tracing::info!("{line}"));
+    }
+
     fn ask(&mut self, challenge: Challenge) {
-        let Some(work) = self.works.back() else { return };
+        let Some(work) = self.works.back().filter(|_| self.enabled) else { return };
         let Some(space) = &work.space else { return };
         let shares = (work.worth == Worth::Share).then_some(work.target);
         let keys = BTreeSet::from_iter([Some(self.key), space.signer].into_iter().flatten());
         // By the clock of whoever made the template: this one's may go otherwise.
         let left = challenge.closes.to_millis().saturating_sub(space.time.to_millis());
-        self.asked = Some(challenge.challenge);
+        let deadline = Instant::now() + Duration::from_millis(left.min(DEADLINE_MS_MAX));
+        (self.asked, self.closes) = (Some(challenge.challenge), Some(deadline));
         let registered = self.registered.iter();
         let registered = registered.filter_map(|(plot, height)| Some((*plot, (*height)?))).collect();
-        self.farm.ask(Question {
-            deadline: Instant::now() + Duration::from_millis(left.min(DEADLINE_MS_MAX)),
-            challenge,
-            shares,
-            keys,
-            scoring: self.scoring.clone(),
-            registered,
-        });
+        self.farm.ask(Question { deadline, challenge, shares, keys, scoring: self.scoring.clone(), registered });
     }
 
     fn take_answer(&mut self, answer: Answer) {
@@ -414,6 +457,7 @@ impl Task {
                 // A plot of the pool's own key: the pool signs.
                 SpaceProof { claim, signature: [0; 64] }.into()
             };
+            self.submitted += 1;
             self.shares.spawn(async move { source.submit(&work, proof).await });
         }
     }
@@ -437,6 +481,7 @@ impl Task {
         if let Some(win) = self.wins.get_mut(&challenge) {
             win.standing = WinStanding::Sent;
         }
+        self.submitted += 1;
         self.submissions.spawn(async move {
             let plain = SpaceClaim { registrations: own.into_iter().collect(), ..claim.clone() };
             let registers = claim.registrations.len() > plain.registrations.len();
@@ -505,8 +550,11 @@ impl Task {
         let work = self.works.back();
         let target = work.and_then(|work| Some(work.space.as_ref()?.challenge.target));
         let farm = FarmReport::new(&figures, self.farm.progress().as_ref().or(self.last.as_ref()), target);
+        let left = self.closes.filter(|_| self.enabled).map(|closes| closes.saturating_duration_since(Instant::now()));
+        let challenge_seconds_left = left.map(|left| left.as_secs_f64());
+        let farm = FarmReport { submitted: self.submitted, challenge_seconds_left, ..farm };
         let report = MinerReport {
-            running: true,
+            running: self.enabled,
             backend: self.backend.to_owned(),
             solutions: figures.wins,
             blocks_accepted: self.blocks.accepted,

@@ -144,10 +144,25 @@ struct MinerMetrics {
 struct FarmMetrics {
     challenges: Counter,
     proofs: Counter,
+    submitted: Counter,
     wins: Counter,
     plots: Gauge,
     problems: Gauge,
     space_bytes: Gauge,
+    plot_speed: Family<PlotLabels, Gauge>,
+    plot_quality: Family<PlotLabels, FloatGauge>,
+    plot_challenges: Family<PlotOutcome, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlotLabels {
+    plot: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlotOutcome {
+    plot: String,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -268,6 +283,13 @@ impl Metrics {
         registry.register("farm_problems", "Files and folders that are not farmed", farm.problems.clone());
         let help = "Leaves and nonces of the plots that are farmed";
         registry.register_with_unit("farm_space", help, Unit::Bytes, farm.space_bytes.clone());
+        registry.register("farm_proofs_submitted", "Proofs handed in at nodes and pools", farm.submitted.clone());
+        let help = "Bytes of a plot that are scanned in a second";
+        registry.register("farm_plot_bytes_per_second", help, farm.plot_speed.clone());
+        let help = "How low a plot's best scores are against those of random bytes: about 1 where all is well";
+        registry.register("farm_plot_quality", help, farm.plot_quality.clone());
+        let help = "Challenges since a plot joined, by whether it answered";
+        registry.register("farm_plot_challenges", help, farm.plot_challenges.clone());
     }
 
     fn register_statistics(&mut self) {
@@ -431,6 +453,24 @@ impl FarmMetrics {
         self.plots.set(gauge(report.plots.len() as u64));
         self.problems.set(gauge(report.problems.len() as u64));
         self.space_bytes.set(gauge(report.space_bytes));
+        raise(&self.submitted, report.submitted);
+        // Plots come and go.
+        self.plot_speed.clear();
+        self.plot_quality.clear();
+        self.plot_challenges.clear();
+        for plot in &report.plots {
+            let labels = PlotLabels { plot: plot.file.clone() };
+            if let Some(speed) = plot.bytes_per_second {
+                self.plot_speed.get_or_create(&labels).set(gauge(speed));
+            }
+            if let Some(quality) = plot.quality_permille {
+                self.plot_quality.get_or_create(&labels).set(f64::from(quality) / 1_000.0);
+            }
+            for (outcome, count) in [("answered", plot.answered), ("failed", plot.failed)] {
+                let labels = PlotOutcome { plot: plot.file.clone(), outcome };
+                self.plot_challenges.get_or_create(&labels).set(gauge(count));
+            }
+        }
     }
 }
 
@@ -473,10 +513,44 @@ fn gauge(value: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::farming::PlotReport;
 
     #[test]
     fn linux_tells_what_this_process_uses() {
         assert!(ProcessUse::read().memory_bytes > 0);
+    }
+
+    #[test]
+    fn each_plot_has_figures_of_its_own_for_as_long_as_it_is_there() {
+        let (farm, mut registry) = (FarmMetrics::default(), Registry::default());
+        registry.register("quality", "", farm.plot_quality.clone());
+        registry.register("challenges", "", farm.plot_challenges.clone());
+        registry.register("speed", "", farm.plot_speed.clone());
+        let plot = |file: &str| PlotReport {
+            file: file.to_owned(),
+            space_bytes: 1,
+            bytes_per_second: Some(77),
+            answered: 5,
+            failed: 2,
+            quality_permille: Some(950),
+        };
+        let told = |plots: Vec<PlotReport>| {
+            farm.set(&FarmReport { plots, submitted: 3, ..FarmReport::default() });
+            let mut text = String::new();
+            encode(&mut text, &registry).unwrap();
+            text
+        };
+        let text = told(vec![plot("/a"), plot("/b")]);
+        for line in [
+            "quality{plot=\"/a\"} 0.95",
+            "speed{plot=\"/b\"} 77",
+            "challenges{plot=\"/a\",outcome=\"answered\"} 5",
+            "challenges{plot=\"/b\",outcome=\"failed\"} 2",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+        assert!(!told(vec![plot("/b")]).contains("/a"));
+        assert_eq!(farm.submitted.get(), 3);
     }
 
     #[test]

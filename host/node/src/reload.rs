@@ -158,8 +158,8 @@ impl Reloader {
         (Self { source, standing: sender, last_read: loaded, stamps }, receiver)
     }
 
-    /// Watches the file and answers requests until every sender of `requests` is gone. What changes is recorded with the chain.
-    pub async fn run(mut self, mut requests: mpsc::Receiver<RefreshRequest>, chain: ChainHandle) {
+    /// Watches the file and answers requests until every sender of `requests` is gone. What changes is recorded with the chain, where there is one.
+    pub async fn run(mut self, mut requests: mpsc::Receiver<RefreshRequest>, chain: Option<ChainHandle>) {
         let watch_ms = self.standing.borrow().settings.node.watch_ms;
         let mut tick = tokio::time::interval(Duration::from_millis(watch_ms.max(1)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -182,6 +182,7 @@ impl Reloader {
             let outcome = self.take(read.unwrap_or_else(|panic| Err(vec![unreadable(&panic)])));
             report(&outcome);
             if let Ok(changes) = &outcome
+                && let Some(chain) = &chain
                 && !changes.is_empty()
             {
                 let from = request.as_ref().map_or_else(|| "the file".to_owned(), |request| request.from.clone());
@@ -219,6 +220,17 @@ impl Reloader {
             }
         }
     }
+}
+
+/// Watches the file of a process without a node, for as long as that lives. Called within a runtime.
+pub fn watched(source: Arc<dyn SettingsSource>, loaded: Loaded) -> watch::Receiver<Arc<Standing>> {
+    let (reloader, standing) = Reloader::new(source, loaded);
+    tokio::spawn(async move {
+        // Nobody asks, and nobody ends it.
+        let (_asks, requests) = mpsc::channel(1);
+        reloader.run(requests, None).await;
+    });
+    standing
 }
 
 /// Returns the settings in force after `new` was read, and what changed against `last_read`.

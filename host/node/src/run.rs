@@ -172,7 +172,7 @@ impl Node {
             reads: Reads::new(READS_MAX),
         });
         let tasks = vec![
-            tokio::spawn(reloader.run(refresh_requests, chain.handle.clone())),
+            tokio::spawn(reloader.run(refresh_requests, Some(chain.handle.clone()))),
             tokio::spawn(follow_settings(Arc::clone(&state), standing.clone(), parts.set_log_level)),
             tokio::spawn(follow_chain(Arc::clone(&state))),
             tokio::spawn(watch_for_anomalies(Arc::clone(&state), found)),

@@ -2,6 +2,7 @@
 
 use super::finding::Gravity;
 use super::{Report, read};
+use crate::plot::folders;
 use adit_node::reload::{Diagnostic, Loaded, SettingsSource, Severity};
 use adit_plugin_host::Sandbox;
 use std::path::PathBuf;
@@ -36,7 +37,8 @@ pub fn diagnostics(report: &Report) -> Vec<Diagnostic> {
 
 impl SettingsSource for ChainSource {
     fn files(&self) -> Vec<PathBuf> {
-        vec![self.path.clone()]
+        // Where plots are made from here, they are farmed from here.
+        vec![self.path.clone(), folders::FILE.into()]
     }
 
     fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {

@@ -3,7 +3,7 @@
 mod miners;
 mod pool;
 
-use crate::adit::{Place, Running, get, length, post, wait_for_length, wait_until};
+use crate::adit::{Place, Running, agent, get, length, post, wait_for_length, wait_until, work_request};
 use crate::pool::counterparts::free_port;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
@@ -114,6 +114,79 @@ fn a_plain_plot_counts_once_its_registration_is_old_enough() {
     let mut torn = named.clone();
     torn["leaves"] = json!(1_000);
     assert_eq!(post(&url, "/plots", &json!({ "plots": [torn] })).0, 400);
+    assert!(node.interrupt().success());
+}
+
+/// Waits until a farmer says in its log that a plot of a folder joined.
+#[track_caller]
+fn wait_for_plot(farmer: &mut Running, folder: &str) {
+    farmer.wait_for("plot", |entry| {
+        let fields = entry.get("fields")?;
+        let joined = fields.get("message")? == "a plot joined" && fields["plot"].as_str()?.contains(folder);
+        joined.then_some(())
+    });
+}
+
+#[test]
+fn what_is_plotted_while_a_farmer_runs_is_farmed_and_a_farmer_pauses() {
+    let place = Place::new();
+    place.succeed(&["key", "new"]);
+    let wait = "watch-ms = 100\n[miner]\nenabled = false\n";
+    chain(&place, "space", "plain", "sha256", wait);
+    let mut node = place.start(&["up", "space.toml"]);
+    let url = node.url();
+    let plots = |url: &str| told(url)["plots"].as_array().map_or(0, Vec::len);
+    // A folder that was not there when the node began.
+    place.succeed(&["plot", "create", "--dir", "late", "--size", "16MiB", "--leaf", "plain"]);
+    wait_until("the new folder", || (plots(&url) == 1).then_some(()));
+    assert_eq!((length(&url), &told(&url)["challenges"]), (1, &Value::from(0)), "it was to wait");
+    chain(&place, "space", "plain", "sha256", &wait.replace("false", "true"));
+    wait_for_length(&url, 3);
+    let told_now = told(&url);
+    assert!(told_now["submitted"].as_u64().unwrap() >= 2, "{told_now}");
+    let metrics = agent().get(format!("{url}/metrics")).call().unwrap().body_mut().read_to_string().unwrap();
+    for name in ["farm_plot_bytes_per_second{plot=", "farm_plot_quality{plot=", "farm_proofs_submitted_total "] {
+        assert!(metrics.contains(&format!("adit_{name}")), "{name} is not in {metrics}");
+    }
+    chain(&place, "space", "plain", "sha256", wait);
+    let status = || get(&url, "/status/detailed").1["mining_stats"]["miner"]["running"].clone();
+    wait_until("the pause", || (status() == Value::from(false)).then_some(()));
+    let before = told(&url)["challenges"].clone();
+    let owner = address(&place, "space.toml", "miner.key");
+    let challenge =
+        || post(&url, "/mine_block", &work_request(&owner)).1["block_template"]["space"]["challenge"].clone();
+    for _ in 0..2 {
+        let now = challenge();
+        assert!(!now.is_null());
+        wait_until("another challenge", || (challenge() != now).then_some(()));
+    }
+    assert_eq!(told(&url)["challenges"], before, "nothing is asked while it pauses");
+
+    // A farmer without a node of its own reads its file again too.
+    let other = Place::new();
+    other.succeed(&["key", "new"]);
+    let file = |more: &str| chain(&other, "space", "plain", "sha256", &format!("watch-ms = 100\n[farm]\n{more}"));
+    file("");
+    let mut farmer = other.start(&["miner", "space.toml", "--node", &url]);
+    other.succeed(&["plot", "create", "--dir", "one", "--size", "1MiB", "--leaf", "plain"]);
+    wait_for_plot(&mut farmer, "one");
+    let elsewhere = Place::new();
+    let two = elsewhere.path("two").display().to_string();
+    elsewhere.succeed(&[
+        "plot",
+        "create",
+        "--dir",
+        &two,
+        "--size",
+        "1MiB",
+        "--leaf",
+        "plain",
+        "--owner",
+        &"11".repeat(32),
+    ]);
+    file(&format!("folders = [{two:?}]\n"));
+    wait_for_plot(&mut farmer, "two");
+    assert!(farmer.interrupt().success());
     assert!(node.interrupt().success());
 }
 

@@ -17,6 +17,9 @@ pub struct FarmReport {
     /// Seconds until all is scanned, where speeds are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<f64>,
+    /// Seconds until the challenge at hand gives way to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge_seconds_left: Option<f64>,
     /// The lowest score so far, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_score: Option<String>,
@@ -27,6 +30,9 @@ pub struct FarmReport {
     pub challenges: u64,
     pub proofs: u64,
     pub wins: u64,
+    /// Proofs that were handed in at nodes and pools.
+    #[serde(default)]
+    pub submitted: u64,
     /// Bytes of leaves and nonces in plots that can be farmed.
     pub space_bytes: u64,
     pub plots: Vec<PlotReport>,
@@ -60,11 +66,13 @@ impl FarmReport {
             scanned_bytes: standing.map_or(0, |standing| standing.scanned),
             asked_bytes: standing.map_or(0, |standing| standing.all),
             seconds_left: standing.and_then(|standing| standing.left).map(|left| left.as_secs_f64()),
+            challenge_seconds_left: None,
             best_score: best.map(|score| format!("{score:064x}")),
             best_of_target: best.zip(target).map(|(score, target)| ratio(score, target.0)),
             challenges: figures.challenges,
             proofs: figures.proofs,
             wins: figures.wins,
+            submitted: 0,
             space_bytes: figures.plots.iter().map(|plot| plot.space).sum(),
             plots: figures.plots.iter().map(PlotReport::from).collect(),
             problems: figures
@@ -73,6 +81,32 @@ impl FarmReport {
                 .map(|error| (error.path.display().to_string(), error.problem.to_string()))
                 .collect(),
         }
+    }
+}
+
+impl FarmReport {
+    /// Says of each plot how it does: of no more than `most`, those whose quality is the lowest, and how many are left out.
+    pub fn lines(&self, most: usize) -> Vec<String> {
+        let mut plots: Vec<&PlotReport> = self.plots.iter().collect();
+        let rest = plots.len().saturating_sub(most);
+        if rest > 0 {
+            plots.sort_by_key(|plot| plot.quality_permille.unwrap_or(u32::MAX));
+            plots.truncate(most);
+        }
+        let mut lines: Vec<String> = plots.into_iter().map(PlotReport::line).collect();
+        lines.extend((rest > 0).then(|| format!("{rest} other plots answer better")));
+        lines
+    }
+}
+
+impl PlotReport {
+    fn line(&self) -> String {
+        let speed = self.bytes_per_second.map_or_else(|| "-".to_owned(), |speed| (speed >> 20).to_string());
+        let quality = self
+            .quality_permille
+            .map_or_else(|| "-".to_owned(), |permille| format!("{}.{:02}", permille / 1_000, permille % 1_000 / 10));
+        let Self { file, answered, failed, .. } = self;
+        format!("{file}: {speed} MiB/s, quality {quality}, {answered} challenges answered, {failed} failed")
     }
 }
 
@@ -99,6 +133,29 @@ fn ratio(score: U256, target: U256) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_tells_of_each_plot_or_of_the_worst() {
+        let plot = |number: u32| PlotReport {
+            file: format!("/disk/{number}.plot"),
+            space_bytes: 1 << 30,
+            bytes_per_second: (number > 0).then_some(150 << 20),
+            answered: 7,
+            failed: 1,
+            quality_permille: (number > 0).then_some(number * 105),
+        };
+        let report = FarmReport { plots: [9, 1, 0].map(plot).into(), ..FarmReport::default() };
+        assert_eq!(
+            report.lines(3),
+            [
+                "/disk/9.plot: 150 MiB/s, quality 0.94, 7 challenges answered, 1 failed",
+                "/disk/1.plot: 150 MiB/s, quality 0.10, 7 challenges answered, 1 failed",
+                "/disk/0.plot: - MiB/s, quality -, 7 challenges answered, 1 failed",
+            ]
+        );
+        let [worst, others] = &report.lines(1)[..] else { panic!("one plot, and how many others there are") };
+        assert!(worst.starts_with("/disk/1.plot: ") && others == "2 other plots answer better", "{worst}, {others}");
+    }
 
     #[test]
     fn a_score_is_shown_against_the_target() {

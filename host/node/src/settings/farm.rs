@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The `[farm]` table. Read again while `adit up` runs.
+/// The `[farm]` table. Read again while `adit up` or `adit miner` runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default = "FarmSettings::unset")]
 pub struct FarmSettings {
