@@ -20,7 +20,7 @@ use crate::words::{
     avx512::{Avx512, Words16},
 };
 use adit_primitives::space::{BestLeaf, LEAF_BYTES, NONCE_BYTES, SCOOP_BYTES, ScoreHash, SpaceEngine};
-use leaves::Task;
+use leaves::{Made, Task};
 
 /// A way to compute on this machine. Whoever has one may use it.
 #[derive(Clone, Copy)]
@@ -144,6 +144,38 @@ impl SpaceEngine for Backend {
         let (qualities, odd) = qualities.split_at_mut(whole);
         by_way!(self.0, poc2::qualities(signature: &[u8; 32], scoops: &[u8], qualities: &mut [u64]));
         poc2::qualities::<Portable<1>>((), signature, odd_scoops, odd);
+    }
+}
+
+/// What somebody without a plot does: makes what a challenge asks for, and keeps nothing.
+impl Backend {
+    /// Makes `count` leaves from the one numbered `first` on, and returns the best: what [`SpaceEngine::leaves`] and then
+    /// [`SpaceEngine::best_leaf`] do.
+    pub fn best_made(
+        self,
+        hash: ScoreHash,
+        challenge: &[u8; 32],
+        plot: &[u8; 32],
+        first: u64,
+        count: usize,
+    ) -> Option<BestLeaf> {
+        let whole = self.whole(count);
+        let made = Made { hash, challenge, plot, first, count: whole, start: 0 };
+        let rest = Made { first: first.wrapping_add(whole as u64), count: count - whole, start: whole, ..made };
+        let (mut found, made) = (None, &made);
+        let best = &mut found;
+        by_way!(self.0, leaves::best_made(made: &Made<'_>, best: &mut Option<BestLeaf>));
+        leaves::best_made::<Portable<1>>((), &rest, &mut found);
+        found
+    }
+
+    /// Makes [`SpaceEngine::lanes`] PoC2 nonces of an account, from `first` on, and puts down one scoop of each.
+    ///
+    /// # Panics
+    /// Where `scoop` is no scoop's number, or `scoops` not of [`SpaceEngine::lanes`] times [`SCOOP_BYTES`] bytes.
+    pub fn scoop(self, account: u64, first: u64, scoop: usize, scoops: &mut [u8]) {
+        assert_eq!(scoops.len(), self.lanes() * SCOOP_BYTES, "room for one scoop in each lane");
+        by_way!(self.0, poc2::scoop(account: u64, first: u64, scoop: usize, scoops: &mut [u8]));
     }
 }
 

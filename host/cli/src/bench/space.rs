@@ -1,5 +1,6 @@
 //! Proof of space: how fast plots are made and scanned, against the crates that everybody uses, and what an attacker without plots would need.
 
+mod attack;
 mod verify;
 
 use super::{grouped, median};
@@ -28,15 +29,25 @@ pub struct SpaceBenchArguments {
     /// The folder for plots that are made and removed again.
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     dir: PathBuf,
-    /// How large the plot is that is scanned from the disk.
+    /// How large the plain plot is that is scanned from the disk.
     #[arg(long, value_parser = parse_size, default_value = "256MiB", value_name = "SIZE")]
     size: u64,
     /// Measure the cheapest attacker instead: one who makes what a challenge asks for when it is asked.
     #[arg(long)]
     attack: bool,
     /// For the attacker: how long a block takes.
-    #[arg(long, default_value_t = 240, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     block_time: u32,
+    /// For the attacker: how long a challenge stands. What he makes once answers all of a block.
+    #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    challenge_time: u32,
+}
+
+impl SpaceBenchArguments {
+    /// Challenges between two blocks: one at least.
+    fn rounds_of_a_block(&self) -> u32 {
+        (self.block_time / self.challenge_time).max(1)
+    }
 }
 
 /// Leaves and scoops that are scanned in memory at once: what the caches hold.
@@ -52,7 +63,7 @@ const SHARES: u32 = 64;
 pub fn run(arguments: &SpaceBenchArguments) -> Result<ExitCode> {
     println!("one core, CPU time, median of {} rounds; ratios within each round", arguments.rounds);
     if arguments.attack {
-        attack(arguments);
+        attack::run(arguments)?;
         return Ok(ExitCode::SUCCESS);
     }
     in_memory(arguments.rounds);
@@ -149,19 +160,12 @@ impl Drop for Folder {
 fn on_disk(arguments: &SpaceBenchArguments) -> Result<()> {
     let folder = Folder::make(&arguments.dir)?;
     let engine = Backend::widest();
-    let made = |name: &str, seed: [u8; 32], bytes: u64| {
-        let folder = folder.0.join(name);
-        plain::make(
-            &plain::Order { folder: &folder, key: [1; 32], seed, bytes, threads: 1, reserve: 1 << 30 },
-            &engine,
-            &Silent,
-        )
-    };
-    let start = cpu_time();
+    let made = |name: &str, seed: [u8; 32], bytes: u64| make_plain(&folder.0.join(name), &engine, seed, bytes);
+    let start = monotonic();
     let path = made("one", [0; 32], arguments.size)?;
-    let (plot, spent) = (PlainPlot::finished(&path)?, cpu_time().saturating_sub(start));
-    println!("\na plain plot of {} bytes on the disk (wall time but for the first line)", grouped(arguments.size));
-    println!("  made and read back in {} ms of this thread", spent.as_millis());
+    let (plot, took) = (PlainPlot::finished(&path)?, monotonic().saturating_sub(start));
+    println!("\na plain plot of {} bytes on the disk (wall time)", grouped(arguments.size));
+    println!("  made by one thread, synced and read back in {} ms", took.as_millis());
     let (farm, answers) = farm(&folder.0.join("one"), engine)?;
     let (mut reads, mut proofs) = (Vec::new(), Vec::new());
     let mut scans = ScoreHash::ALL.map(|hash| (hash, Vec::new(), Vec::new()));
@@ -187,7 +191,7 @@ fn on_disk(arguments: &SpaceBenchArguments) -> Result<()> {
         let what = format!("asked of a farm, scores by {hash}");
         println!("  {what:<34} {:>16} bytes/s, {} % of that", grouped(median(scans)), median(shares));
     }
-    println!("  {:<34} {:>13} µs", "a proof for a leaf", median(proofs).as_micros());
+    println!("  {:<34} {:>13} µs", "a proof for a leaf of it", median(proofs).as_micros());
     let many = folder.0.join("many");
     for number in 0..PLOTS {
         let mut seed = [0; 32];
@@ -203,6 +207,11 @@ fn on_disk(arguments: &SpaceBenchArguments) -> Result<()> {
     let proved = shares_of_nonces(&folder.0.join("hard"), engine)?;
     println!("  {:<34} {:>13} ms each, all cores", "shares of a hard plot proved", proved.as_millis());
     Ok(())
+}
+
+fn make_plain(folder: &Path, engine: &dyn SpaceEngine, seed: [u8; 32], bytes: u64) -> Result<PathBuf> {
+    let order = plain::Order { folder, key: [1; 32], seed, bytes, threads: 1, reserve: 1 << 30 };
+    Ok(plain::make(&order, engine, &Silent)?)
 }
 
 /// Returns how long a farm takes for each nonce of a small hard plot, where a pool counts all of them.
@@ -297,41 +306,4 @@ fn read_whole(path: &Path) -> Result<()> {
         at += length as u64;
     }
     Ok(())
-}
-
-/// Prints how much plot a core stands for that has none and makes what it needs between two blocks.
-fn attack(arguments: &SpaceBenchArguments) {
-    let engine = Backend::widest();
-    let (mut leaves, mut nonces) = (Vec::new(), Vec::new());
-    for _ in 0..arguments.rounds {
-        let start = cpu_time();
-        let mut made = vec![0; SCANNED];
-        for part in 0..16 {
-            // He scores what he makes and keeps nothing.
-            engine.leaves(&[1; 32], part * (SCANNED / LEAF_BYTES) as u64, &mut made);
-            std::hint::black_box(engine.best_leaf(ScoreHash::Sha256, &[2; 32], &made));
-        }
-        leaves.push(per_second(16 * SCANNED as u64, cpu_time().saturating_sub(start)));
-        let start = cpu_time();
-        let mut scoops = vec![0; engine.lanes() * NONCE_BYTES];
-        engine.nonces(1, 0, &mut scoops);
-        let mut qualities = vec![0; engine.lanes()];
-        engine.qualities(&[2; 32], &scoops[..engine.lanes() * SCOOP_BYTES], &mut qualities);
-        std::hint::black_box(qualities);
-        nonces.push(per_second(scoops.len() as u64, cpu_time().saturating_sub(start)));
-    }
-    let (leaves, nonces) = (median(leaves), median(nonces));
-    let time = u64::from(arguments.block_time);
-    println!("\nwhat one core without a plot stands for, {time} seconds between blocks");
-    println!("  {:<6} makes {:>14} bytes of plot a second: a plot of {}", "plain", grouped(leaves), gib(leaves, time));
-    println!("  {:<6} makes {:>14} bytes of plot a second: a plot of {}", "hard", grouped(nonces), gib(nonces, time));
-    // A disk answers a challenge by reading everything of a plain plot, and one scoop of 4,096 of a hard one.
-    println!("what it replaces: a plain plot is read whole for each challenge, of a hard one each 4,096th byte");
-    println!("  {:<6} as much as a disk that reads {:>18} bytes a second", "plain", grouped(leaves));
-    println!("  {:<6} as much as a disk that reads {:>18} bytes a second", "hard", grouped(nonces / 4_096));
-}
-
-fn gib(bytes_per_second: u64, seconds: u64) -> String {
-    let mib = bytes_per_second.saturating_mul(seconds) >> 20;
-    format!("{}.{:02} GiB", grouped(mib / 1024), mib % 1024 * 100 / 1024)
 }

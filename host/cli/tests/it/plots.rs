@@ -4,7 +4,7 @@ use crate::adit::Place;
 use serde_json::Value;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 fn place() -> Place {
@@ -99,6 +99,18 @@ fn a_plain_plot_that_is_killed_at_any_moment_is_the_only_one_in_the_end() {
 }
 
 #[test]
+fn a_folder_by_two_names_has_its_plots_listed_and_checked_once() {
+    let place = place();
+    place.succeed(&["plot", "create", "--dir", "p", "--size", "1MiB", "--leaf", "plain"]);
+    std::os::unix::fs::symlink("p", place.path("link")).unwrap();
+    let folders = ["--dir", "p", "--dir", "./p/", "--dir", "link"];
+    let listed = place.succeed(&[&["plot", "list"], &folders[..]].concat());
+    assert!(listed.contains("1 plots, ") && listed.contains("it is the same file as ./p/"), "{listed}");
+    let checked = place.succeed(&[&["plot", "check"], &folders[..]].concat());
+    assert_eq!((checked.matches("right  ").count(), checked.matches("WRONG").count()), (1, 0), "{checked}");
+}
+
+#[test]
 fn what_cannot_be_made_is_refused_with_the_reason() {
     let place = place();
     let refused = |arguments: &[&str]| place.fail(&[&["plot", "create", "--dir", "p"], arguments].concat());
@@ -107,6 +119,24 @@ fn what_cannot_be_made_is_refused_with_the_reason() {
     assert!(refused(&["--size", "1GiB", "--key", "none.key"]).contains("a plot belongs to a key"));
     let left = std::fs::read_dir(place.path("p")).map_or(0, Iterator::count);
     assert_eq!(left, 0);
+}
+
+#[test]
+fn a_plot_that_finds_no_room_while_it_is_made_is_told_and_leaves_none_taken() {
+    let place = place();
+    // No file may have more than some mebibytes here: the system refuses what goes beyond, as a full disk does.
+    for leaf in ["plain", "hard"] {
+        let adit = place.adit(&["plot", "create", "--dir", "full", "--size", "16MiB", "--leaf", leaf]);
+        let limits = "trap '' XFSZ; ulimit -f $((4 << 20 >> 9)); exec \"$0\" \"$@\"";
+        let mut limited = Command::new("sh");
+        limited.args(["-c", limits]).arg(adit.get_program()).args(adit.get_args()).current_dir(place.path(""));
+        let output = limited.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("File too large"), "{said}");
+        assert_eq!(std::fs::read_dir(place.path("full")).unwrap().count(), 0, "{leaf}");
+    }
+    place.succeed(&["plot", "create", "--dir", "full", "--size", "16MiB", "--leaf", "plain"]);
 }
 
 /// Returns the first number of each row of a section of `adit bench space`.
@@ -140,9 +170,20 @@ fn what_space_takes_is_measured_in_every_section_and_leaves_no_plots_behind() {
 
 #[test]
 fn what_an_attacker_without_plots_stands_for_is_measured() {
-    let said = Place::new().succeed(&["bench", "space", "--attack", "--rounds", "1", "--block-time", "60"]);
-    let makes = figures(&said, "what one core without a plot stands for, 60 seconds between blocks");
+    let place = Place::new();
+    let measure = |times: [&str; 4]| {
+        place.succeed(&[&["bench", "space", "--attack", "--rounds", "1", "--size", "2MiB"], &times[..]].concat())
+    };
+    let said = measure(["--block-time", "60", "--challenge-time", "15"]);
+    let makes =
+        figures(&said, "what one core without a plot stands for, 60 seconds between blocks and 4 challenges in them");
     let replaces = figures(&said, "what it replaces");
-    assert_eq!((makes.len(), replaces.len()), (2, 2), "{said}");
+    // Both hashes of plain plots, and hard ones.
+    assert_eq!((makes.len(), replaces.len()), (3, 3), "{said}");
     assert!(makes.iter().chain(&replaces).all(|figure| *figure > 0), "{said}");
+    // A nonce that is made once answers all challenges of a block.
+    assert_eq!(replaces[2], makes[2] * 4 / 4_096, "{said}");
+    assert!(said.contains(" of this one"), "{said}");
+    assert!(figures(&said, "a disk, read past the cache").is_empty() && said.contains("a disk, read past the cache: "));
+    assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 0, "the plot that was read is gone");
 }

@@ -11,7 +11,7 @@ use crate::sha256d::rounds::{
 };
 use crate::words::Words;
 use crate::words::portable::Portable;
-use adit_primitives::space::{BestLeaf, LEAF_BYTES, ScoreHash};
+use adit_primitives::space::{BestLeaf, LEAF_BYTES, ScoreHash, leaf};
 
 /// Words of a leaf.
 const LEAF: usize = LEAF_BYTES / 4;
@@ -41,29 +41,50 @@ const PADDING_AFTER_64: [u32; 64] = {
     words
 };
 
-/// Does `SpaceEngine::leaves` for whole groups of lanes.
-#[inline(always)]
-pub(super) fn leaves<V: Words>(machine: V::Machine, plot: &[u8; 32], first: u64, leaves: &mut [u8]) {
-    let zero = V::splat(machine, 0);
-    let mut message = [zero; BLOCK];
-    for (lanes, bytes) in message.iter_mut().zip(plot.as_chunks().0) {
-        *lanes = V::splat(machine, u32::from_be_bytes(*bytes));
+/// Makes the leaves of a plot.
+struct Maker<V: Words> {
+    machine: V::Machine,
+    /// The plot's id, room for an index, and the padding.
+    message: [V; BLOCK],
+    first: u64,
+}
+
+impl<V: Words> Maker<V> {
+    #[inline(always)]
+    fn new(machine: V::Machine, plot: &[u8; 32], first: u64) -> Self {
+        let mut message = [V::splat(machine, 0); BLOCK];
+        for (lanes, bytes) in message.iter_mut().zip(plot.as_chunks().0) {
+            *lanes = V::splat(machine, u32::from_be_bytes(*bytes));
+        }
+        message[10] = V::splat(machine, 0x8000_0000);
+        message[15] = V::splat(machine, 320);
+        Self { machine, message, first }
     }
-    message[10] = V::splat(machine, 0x8000_0000);
-    message[15] = V::splat(machine, 320);
-    for (group, out) in leaves.chunks_exact_mut(V::LANES * LEAF_BYTES).enumerate() {
+
+    /// Makes a leaf in each lane: the words of its digest.
+    #[inline(always)]
+    fn group(&mut self, group: usize) -> [V; 8] {
         let mut halves = [[0; BLOCK]; 2];
         let [low, high] = &mut halves;
         for (lane, (low, high)) in low.iter_mut().zip(high.iter_mut()).enumerate() {
-            let index = first.wrapping_add((group * V::LANES + lane) as u64).to_le_bytes();
+            let index = self.first.wrapping_add((group * V::LANES + lane) as u64).to_le_bytes();
             *low = u32::from_be_bytes([index[0], index[1], index[2], index[3]]);
             *high = u32::from_be_bytes([index[4], index[5], index[6], index[7]]);
         }
-        message[8] = V::load(machine, low);
-        message[9] = V::load(machine, high);
-        let mut state = splat_all::<V, 8>(machine, INITIAL);
-        compress(machine, &mut state, message);
-        write(&state, out);
+        self.message[8] = V::load(self.machine, low);
+        self.message[9] = V::load(self.machine, high);
+        let mut state = splat_all::<V, 8>(self.machine, INITIAL);
+        compress(self.machine, &mut state, self.message);
+        state
+    }
+}
+
+/// Does `SpaceEngine::leaves` for whole groups of lanes.
+#[inline(always)]
+pub(super) fn leaves<V: Words>(machine: V::Machine, plot: &[u8; 32], first: u64, leaves: &mut [u8]) {
+    let mut maker = Maker::<V>::new(machine, plot, first);
+    for (group, out) in leaves.chunks_exact_mut(V::LANES * LEAF_BYTES).enumerate() {
+        write(&maker.group(group), out);
     }
 }
 
@@ -173,6 +194,51 @@ fn lowest<V: Words, S: Start>(machine: V::Machine, task: &Task<'_>, start: &S, b
             let score = score(task.hash, task.challenge, &rows[lane * LEAF_BYTES..][..LEAF_BYTES]);
             if best.is_none_or(|best| is_below(&score, &best.score)) {
                 *best = Some(BestLeaf { index: task.start + group * V::LANES + lane, score });
+                bound = V::splat(machine, top_of(best));
+            }
+        }
+    }
+}
+
+/// Leaves to be made and scored.
+pub(super) struct Made<'a> {
+    pub hash: ScoreHash,
+    pub challenge: &'a [u8; 32],
+    pub plot: &'a [u8; 32],
+    /// The index of the first.
+    pub first: u64,
+    pub count: usize,
+    /// The place of the first among all.
+    pub start: usize,
+}
+
+/// Does `Backend::best_made` for whole groups of lanes. `best` is what was found before.
+#[inline(always)]
+pub(super) fn best_made<V: Words>(machine: V::Machine, made: &Made<'_>, best: &mut Option<BestLeaf>) {
+    match made.hash {
+        ScoreHash::Sha256 => lowest_made::<V, _>(machine, made, &Sha256Start::new(made.challenge), best),
+        ScoreHash::Blake3 => lowest_made::<V, _>(machine, made, &Blake3Start::new(made.challenge), best),
+    }
+}
+
+/// Makes leaves and scores them where they are, in registers. Those that may be the lowest are made once more.
+#[inline(always)]
+fn lowest_made<V: Words, S: Start>(machine: V::Machine, made: &Made<'_>, start: &S, best: &mut Option<BestLeaf>) {
+    let top_of = |best: &Option<BestLeaf>| best.map_or(u32::MAX, |best| highest(&best.score));
+    let mut bound = V::splat(machine, top_of(best));
+    let mut maker = Maker::<V>::new(machine, made.plot, made.first);
+    for group in 0..made.count / V::LANES {
+        let mut words = maker.group(group);
+        for word in &mut words {
+            *word = swap_bytes(machine, *word);
+        }
+        let mut candidates = start.top(machine, &words).at_most(bound);
+        while candidates != 0 {
+            let place = group * V::LANES + candidates.trailing_zeros() as usize;
+            candidates &= candidates - 1;
+            let score = score(made.hash, made.challenge, &leaf(made.plot, made.first.wrapping_add(place as u64)));
+            if best.is_none_or(|best| is_below(&score, &best.score)) {
+                *best = Some(BestLeaf { index: made.start + place, score });
                 bound = V::splat(machine, top_of(best));
             }
         }

@@ -65,6 +65,22 @@ impl<V: Words> Lanes<V> {
 #[inline(always)]
 pub(super) fn nonces<V: Words>(machine: V::Machine, account: u64, first: u64, scoops: &mut [u8]) {
     assert_eq!(scoops.len(), V::LANES * NONCE_BYTES, "room for one nonce in each lane");
+    let (lanes, whole) = make::<V>(machine, account, first);
+    write(&lanes, &whole, 0, scoops);
+}
+
+/// Makes [`Words::LANES`] nonces as [`nonces`] does, and keeps one scoop of each.
+/// Panics where `scoops` has another length.
+#[inline(always)]
+pub(super) fn scoop<V: Words>(machine: V::Machine, account: u64, first: u64, scoop: usize, scoops: &mut [u8]) {
+    assert_eq!(scoops.len(), V::LANES * SCOOP_BYTES, "room for one scoop in each lane");
+    let (lanes, whole) = make::<V>(machine, account, first);
+    write(&lanes, &whole, scoop, scoops);
+}
+
+/// Makes a nonce in each lane: its digests, and that of the whole.
+#[inline(always)]
+fn make<V: Words>(machine: V::Machine, account: u64, first: u64) -> (Lanes<V>, [V; DIGEST]) {
     let mut lanes: Lanes<V> = Lanes { machine, words: vec![0; (NONCE + SEED) * V::LANES] };
     for lane in 0..V::LANES {
         let seed = [account, first.wrapping_add(lane as u64)].map(u64::to_be_bytes);
@@ -83,16 +99,16 @@ pub(super) fn nonces<V: Words>(machine: V::Machine, account: u64, first: u64, sc
         }
         lanes.store(place, &digest);
     };
-    write(&lanes, &whole, scoops);
+    (lanes, whole)
 }
 
-/// Mixes `whole` into every digest and writes the scoops.
+/// Mixes `whole` into the digests and writes scoops, as many as there is room for, from the one numbered `first` on.
 #[inline(always)]
-fn write<V: Words>(lanes: &Lanes<V>, whole: &[V; DIGEST], scoops: &mut [u8]) {
+fn write<V: Words>(lanes: &Lanes<V>, whole: &[V; DIGEST], first: usize, scoops: &mut [u8]) {
     const WORDS: usize = 2 * DIGEST;
     let mut scoop = [V::splat(lanes.machine, 0); WORDS];
     let mut words = [0; WORDS];
-    for (number, out) in scoops.chunks_exact_mut(SCOOP_BYTES * V::LANES).enumerate() {
+    for (number, out) in (first..).zip(scoops.chunks_exact_mut(SCOOP_BYTES * V::LANES)) {
         let (own, mirrored) = (number * WORDS, (SCOOPS - 1 - number) * WORDS + DIGEST);
         for index in 0..DIGEST {
             scoop[index] = lanes.load(own + index) ^ whole[index];

@@ -48,6 +48,19 @@ fn every_way_makes_the_nonces_that_the_crate_makes() {
     }
 }
 
+#[test]
+fn one_scoop_of_nonces_is_the_one_of_all() {
+    for backend in Backend::all() {
+        let each = backend.lanes() * SCOOP_BYTES;
+        let (mut all, mut one) = (vec![0; backend.lanes() * NONCE_BYTES], vec![0; each]);
+        backend.nonces(ACCOUNT, FIRST, &mut all);
+        for scoop in [0, 1, 2_048, SCOOPS - 1] {
+            backend.scoop(ACCOUNT, FIRST, scoop, &mut one);
+            assert_eq!(one, all[scoop * each..][..each], "{} {scoop}", backend.name());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -75,6 +88,24 @@ proptest! {
             let want = Baseline.best_leaf(hash, &challenge, &leaves);
             for backend in Backend::all() {
                 prop_assert_eq!(backend.best_leaf(hash, &challenge, &leaves), want, "{} {}", backend.name(), hash);
+            }
+        }
+    }
+
+    #[test]
+    fn who_keeps_no_leaf_finds_the_same_best_one(
+        challenge: [u8; 32],
+        plot: [u8; 32],
+        first in prop_oneof![any::<u64>(), Just(u64::MAX - 20)],
+        count in 0usize..300,
+    ) {
+        let mut leaves = vec![0; count * LEAF_BYTES];
+        Baseline.leaves(&plot, first, &mut leaves);
+        for hash in ScoreHash::ALL {
+            let want = Baseline.best_leaf(hash, &challenge, &leaves);
+            for backend in Backend::all() {
+                let made = backend.best_made(hash, &challenge, &plot, first, count);
+                prop_assert_eq!(made, want, "{} {}", backend.name(), hash);
             }
         }
     }
