@@ -373,12 +373,15 @@ fn the_best_of_hard_plots_is_made_again_before_it_is_told() {
 #[test]
 fn plots_that_fail_are_named_once_and_the_others_answer() {
     let mut world = World::new(2);
-    let [gone, short, grown, changed, rotten, denied, well] =
-        [0, 1, 2, 3, 4, 5, 6].map(|seed| world.plain(usize::from(seed) % 2, KEYS[0], seed, 3));
+    let [gone, short, grown, changed, rotten, denied, looped, well] =
+        [0, 1, 2, 3, 4, 5, 6, 7].map(|seed| world.plain(usize::from(seed) % 2, KEYS[0], seed, 3));
     world.start(world.settings());
-    world.looked(7, 0);
+    world.looked(8, 0);
     assert_eq!(world.ask(question(PlotKind::Plain, [1; 32])).2.failed.len(), 0);
     std::fs::remove_file(&gone).unwrap();
+    // Whoever may read everything cannot open this one either.
+    std::fs::remove_file(&looped).unwrap();
+    std::os::unix::fs::symlink(&looped, &looped).unwrap();
     let file = |path: &Path| std::fs::OpenOptions::new().write(true).open(path).unwrap();
     file(&short).set_len(9_000).unwrap();
     file(&grown).set_len(1 << 20).unwrap();
@@ -392,6 +395,7 @@ fn plots_that_fail_are_named_once_and_the_others_answer() {
     assert!(named[&grown].contains("it has 1048576 bytes"), "{named:?}");
     assert_eq!(named[&changed], "it is another plot than before");
     assert!(named[&rotten].contains("are not what its key and seed give"), "{named:?}");
+    assert!(named[&looped].contains("symbolic links"), "{named:?}");
     assert_eq!(named.contains_key(&denied), denied_is_denied);
     assert_eq!(finished.failed.len(), named.len());
     let counted = [&well].into_iter().chain((!denied_is_denied).then_some(&denied));

@@ -167,9 +167,9 @@ fn what_cannot_be_written_ends_the_making_with_its_reason() {
 #[test]
 fn a_plot_is_checked_by_as_many_threads_as_are_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let path = made(folder.path(), 192);
+    let path = made(folder.path(), 64);
     let plot = HardPlot::open(&path).unwrap();
-    for (threads, most) in [(1, 1), (3, 3)] {
+    for (threads, most) in [(1, 1), (2, 2)] {
         let engine = Watched::default();
         let sample = Sample { groups: u64::MAX, threads, memory: 1 << 30 };
         let bytes = AtomicU64::new(0);
