@@ -20,8 +20,8 @@ pub fn drawn() -> u64 {
 pub struct Random(pub u64);
 
 impl Random {
-    /// Returns the next number.
-    pub fn next(&mut self) -> u64 {
+    /// Draws a number.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,7 +31,7 @@ impl Random {
 
     /// Returns a number below `bound`, and 0 where that is 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).expect("below a usize")
+        usize::try_from(self.draw() % bound.max(1) as u64).expect("below a usize")
     }
 
     /// Returns an order in which blocks with these parents may arrive, the first, which has none, left out.

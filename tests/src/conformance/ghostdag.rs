@@ -168,7 +168,7 @@ pub fn a_fresh_instance_answers_as_one_that_remembers(subject: &dyn Subject) {
 pub fn generated_dags_are_placed_by_definition(subject: &dyn Subject) {
     let mut random = Random(seed::drawn());
     for (k, delay) in [(0, 3), (1, 2), (2, 8), (3, 4), (10, 12), (18, 40)] {
-        let dag = Dag::generated(k, 150, delay, random.next());
+        let dag = Dag::generated(k, 150, delay, random.draw());
         let right = reference::outcomes(&dag, Variant::Right);
         for batch in [40, 1 + random.below(150)] {
             let arrival = random.arrival(&dag.parents);

@@ -9,7 +9,7 @@ use adit_primitives::contract::Draft;
 use adit_primitives::contract::space::{
     Challenge, PlotPlace, Registration, SpaceClaim, SpaceProof, hard_score_input, plain_score_input,
 };
-use adit_primitives::engine::RulesEngine;
+use adit_primitives::engine::{HashEngine, RulesEngine};
 use adit_primitives::space::{LEAF_BYTES, leaf, node_over, plot_id};
 use adit_primitives::{BlockId, Encode, Hash256, Height, Timestamp};
 use serde_json::json;
@@ -52,7 +52,7 @@ pub enum Case {
 struct World {
     rules: Arc<dyn RulesEngine>,
     chain: HeaderChain,
-    digests: Box<dyn Fn(&[u8]) -> Hash256>,
+    hash: RefCell<Box<dyn HashEngine>>,
     /// From the genesis up.
     blocks: Vec<BlockId>,
     plots: Vec<Plot>,
@@ -62,8 +62,15 @@ struct World {
 /// A plot in memory. A hard one is its owner's key alone.
 struct Plot {
     owner: SecretKey,
-    /// Of a plain plot: its seed, and its tree from the leaves up, each level even but the last.
-    tree: Option<(Hash256, u64, Vec<Vec<[u8; LEAF_BYTES]>>)>,
+    tree: Option<Tree>,
+}
+
+/// What a plain plot is made of.
+struct Tree {
+    seed: Hash256,
+    leaves: u64,
+    /// From the leaves up, each level even but the last.
+    levels: Vec<Vec<[u8; LEAF_BYTES]>>,
 }
 
 /// A header that wins, in its parts.
@@ -109,7 +116,7 @@ impl Plot {
             missing = node_over(&missing, &missing);
             levels.push(above);
         }
-        Self { owner, tree: Some((seed, leaves, levels)) }
+        Self { owner, tree: Some(Tree { seed, leaves, levels }) }
     }
 
     fn key(&self) -> Hash256 {
@@ -117,14 +124,14 @@ impl Plot {
     }
 
     fn registration(&self) -> Option<Registration> {
-        let (seed, leaves, levels) = self.tree.as_ref()?;
+        let Tree { seed, leaves, levels } = self.tree.as_ref()?;
         let root = Hash256(levels[levels.len() - 1][0]);
         Some(Registration { key: self.key(), seed: *seed, leaves: *leaves, root })
     }
 
     /// Returns the place of a leaf or a nonce, and what it is scored by under a challenge.
     fn place(&self, index: u64, registered: Height, challenge: &Hash256) -> (PlotPlace, Vec<u8>) {
-        let Some((seed, leaves, levels)) = &self.tree else {
+        let Some(Tree { seed, leaves, levels }) = &self.tree else {
             return (PlotPlace::Hard { nonce: index }, hard_score_input(&self.key(), index, challenge).to_vec());
         };
         let index = index % leaves;
@@ -145,10 +152,9 @@ impl World {
         });
         let rules = subject.rules("proof-of-space", &config);
         let chain = HeaderChain::from_genesis(rules.clone(), subject.hash(hash)).expect("the genesis is placed");
-        let engine = RefCell::new(subject.hash(hash));
-        let digests = move |input: &[u8]| engine.borrow_mut().digest(input).expect("the plugin answers");
+        let hash = RefCell::new(subject.hash(hash));
         let genesis = chain.tip().id;
-        let mut world = Self { rules, chain, digests: Box::new(digests), blocks: vec![genesis], plots, bodies: 0 };
+        let mut world = Self { rules, chain, hash, blocks: vec![genesis], plots, bodies: 0 };
         for _ in 0..HEIGHT {
             let (winning, plot) = (world.winning(world.blocks.len() - 1, 0, 0), 0);
             let header = world.signed(&winning, plot);
@@ -172,7 +178,7 @@ impl World {
             Some(_) => Vec::new(),
         };
         let places = (index..).map(|index| plot.place(index, registered, &asked.challenge));
-        let wins = |(_, input): &(PlotPlace, Vec<u8>)| asked.target.is_met_by(&(self.digests)(input).0);
+        let wins = |(_, input): &(PlotPlace, Vec<u8>)| asked.target.is_met_by(&self.score(input).0);
         let (place, _) = places.into_iter().find(wins).expect("every other place wins");
         self.bodies += 1;
         let body_root = Hash256([&self.bodies.to_le_bytes()[..], &[0; 24]].concat().try_into().expect("32 bytes"));
@@ -180,6 +186,11 @@ impl World {
         let template = self.rules.encode(&draft).expect("the plugin answers").expect("a sound draft").header;
         let claim = SpaceClaim { challenge: asked.challenge, key: plot.key(), place, registrations };
         Winning { template, claim, asked }
+    }
+
+    /// Returns what the chain's hash plugin says of a place under a challenge.
+    fn score(&self, input: &[u8]) -> Hash256 {
+        self.hash.borrow_mut().digest(input).expect("the plugin answers")
     }
 
     /// Has the owner of a plot sign, and puts the proof behind the template.
@@ -196,7 +207,7 @@ impl World {
             return false;
         };
         let asked = *challenge == winning.asked.challenge && registrations.is_empty();
-        asked && winning.asked.target.is_met_by(&(self.digests)(&hard_score_input(key, *nonce, challenge)).0)
+        asked && winning.asked.target.is_met_by(&self.score(&hard_score_input(key, *nonce, challenge)).0)
     }
 
     /// Changes a winning header as the choices say, and asks whether it passes.
