@@ -168,7 +168,9 @@ impl Machine {
             self.sync.due = None;
             self.sync.wanted = true;
         }
-        self.flush(turn);
+        if self.spread.is_flush_due(turn.now) {
+            self.flush(turn);
+        }
     }
 
     /// Returns when [`Event::Tick`] is due at the latest; nothing where nothing waits.

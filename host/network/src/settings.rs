@@ -33,7 +33,8 @@ pub struct Settings {
     pub line_rate_min: u64,
     /// How long the next block in order may keep others waiting before a second peer is asked for it and what was asked with it.
     pub stall_time: Duration,
-    /// How long an item may wait for others to be sent with it. Zero: a frame for each.
+    /// How long an item that is passed on may wait for others to be sent with it: by then some of those who are to have it have sent it themselves. What
+    /// begins at this node waits a millisecond at most. Zero: a frame for each.
     pub flush_interval: Duration,
     /// How long an id waits before it is told to those who were not sent the item itself.
     pub lazy_interval: Duration,
@@ -147,7 +148,7 @@ impl Settings {
             request_time: Duration::from_secs(20),
             line_rate_min: 64 << 10,
             stall_time: Duration::from_secs(2),
-            flush_interval: Duration::from_millis(2),
+            flush_interval: Duration::from_millis(5),
             lazy_interval: Duration::from_millis(100),
             repair_time: Duration::from_millis(200),
             allowance: Allowance { units_per_second: 100_000, burst: 500_000 },

@@ -45,9 +45,6 @@ use tokio::sync::{broadcast, watch};
 /// Memory of the process above which no connection is taken.
 const MEMORY_MAX: usize = 4 << 30;
 
-/// How long what is passed on waits for more to go in the same message.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(2);
-
 /// What the network works with.
 pub struct NetworkParts {
     pub settings: NetworkSettings,
@@ -266,7 +263,6 @@ fn machine_settings(settings: &NetworkSettings) -> adit_network::Settings {
             PropagationStrategy::Adaptive => Strategies::all(Strategy::Adaptive),
         },
         sessions_max: sessions,
-        flush_interval: FLUSH_INTERVAL,
         ..adit_network::Settings::standard(agent())
     }
 }

@@ -275,9 +275,7 @@ impl Node {
             while let Some(event) = turn.events.pop_front() {
                 self.handle(turn, now, event);
             }
-            // Nothing more is at hand: what waits to be sent is sent, as a node does whose inbox is empty.
-            let soon = now.after(turn.world.settings.flush_interval);
-            if self.machine.wake().is_some_and(|wake| wake <= soon) {
+            if self.machine.wake().is_some_and(|wake| wake <= now) {
                 self.handle(turn, now, Event::Tick);
             }
             if turn.events.is_empty() {

@@ -143,6 +143,7 @@ impl Machine {
             self.items.keep(id, &bytes);
             self.pass_item(turn, class, id, 0, holders);
         }
+        self.hurry(turn);
     }
 
     /// A peer sent items: those that are new go to the host.

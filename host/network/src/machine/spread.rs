@@ -26,6 +26,7 @@ pub(super) struct Spread {
     /// Sessions for whom something waits.
     waiting: Slots,
     flush_due: Option<Moment>,
+    flushed: Moment,
     late: VecDeque<(Moment, Late)>,
     /// Peers to whom gossip passes on at once, by class.
     mesh: [Slots; 4],
@@ -56,6 +57,11 @@ impl Spread {
     pub fn due(&self) -> Option<Moment> {
         let late = self.late.front().map(|(due, _)| *due);
         [self.flush_due, late, self.adapt_due].into_iter().flatten().min()
+    }
+
+    /// Tells whether what waits is to be sent: what was passed on this moment waits for more, however often time is looked at.
+    pub fn is_flush_due(&self, now: Moment) -> bool {
+        self.flush_due.is_some_and(|due| due <= now)
     }
 
     /// Items come: how useful each link is will be looked at.
@@ -222,6 +228,13 @@ impl Machine {
         }
     }
 
+    /// Has what waits sent in this millisecond, or in the next where something was sent in this one: what begins here was gathered before, what is passed
+    /// on may wait for more.
+    pub(super) fn hurry(&mut self, turn: &Turn<'_>) {
+        let soon = turn.now.max(self.spread.flushed.after(Duration::from_millis(1)));
+        self.spread.flush_due = self.spread.flush_due.map(|due| due.min(soon));
+    }
+
     fn tell_late(&mut self, turn: &mut Turn<'_>, late: Late) {
         if self.spread.late.len() >= LATE_MAX
             && let Some((_, first)) = self.spread.late.pop_front()
@@ -270,6 +283,7 @@ impl Machine {
     pub(super) fn flush(&mut self, turn: &mut Turn<'_>) {
         let waiting = std::mem::take(&mut self.spread.waiting);
         self.spread.flush_due = None;
+        self.spread.flushed = turn.now;
         for slot in slots(waiting) {
             for class in [Class::Shares, Class::Votes] {
                 self.flush_items(turn, slot, class);
