@@ -240,7 +240,7 @@ pub struct AnomalySettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default = "MinerSettings::unset")]
 pub struct MinerSettings {
-    /// Whether `adit up` mines at once.
+    /// Whether this process mines, or farms. A change holds at once: `false` has it pause.
     pub enabled: bool,
     /// The address that rewards go to. Without it, the one of `key-file`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -150,7 +150,7 @@ fn what_is_plotted_while_a_farmer_runs_is_farmed_and_a_farmer_pauses() {
     }
     chain(&place, "space", "plain", "sha256", wait);
     let status = || get(&url, "/status/detailed").1["mining_stats"]["miner"]["running"].clone();
-    wait_until("the pause", || (status() == Value::from(false)).then_some(()));
+    wait_until("the pause", || (status() == false).then_some(()));
     let before = told(&url)["challenges"].clone();
     let owner = address(&place, "space.toml", "miner.key");
     let challenge =
