@@ -9,7 +9,7 @@ mod bulk;
 mod follow;
 mod open;
 
-pub use bulk::BODILESS_MAX;
+pub use bulk::{BODILESS_MAX, GATHERED_BYTES_MAX};
 
 use crate::chain::follow::Fresh;
 use crate::checker::{check_block, check_unknown, recheck};
@@ -47,6 +47,8 @@ pub struct Chain {
     state_version: u64,
     /// Headers taken since those were last looked for that lead nowhere.
     since_astray: usize,
+    /// Whether what is taken becomes durable when it is handed over, and not before.
+    gathers: bool,
     /// Why nothing can be changed any more: memory may be ahead of what is kept.
     broken: Option<StorageError>,
 }
@@ -174,7 +176,10 @@ impl Chain {
     /// The same for a block that a [`Checker`] has seen.
     pub fn submit_checked(&mut self, now: Timestamp, checked: Checked) -> Result<Accepted, BlockError> {
         let before = self.index.tip_id();
-        let id = self.take(now, checked)?;
+        let taken = self.take(now, checked);
+        // Rules that were not shown all there is may have refused what is good.
+        self.check_whole()?;
+        let id = taken?;
         self.waiting.free(id);
         let block = self.index.indexed(id).expect("a block that was taken is in the index");
         let (height, work) = (block.known.height, block.known.work);
@@ -268,6 +273,7 @@ impl Chain {
         mempool: MempoolLimits,
         orphans: OrphanLimits,
         templates: TemplateLimits,
+        placement_bytes_max: usize,
     ) -> Result<(), StorageError> {
         self.check_whole()?;
         let mut batch = Batch::default();
@@ -276,6 +282,8 @@ impl Chain {
         self.early.set_limits(orphans.clone());
         self.templates.set_limits(templates.clone());
         (self.config.mempool, self.config.orphans, self.config.templates) = (mempool, orphans, templates);
+        self.config.placement_bytes_max = placement_bytes_max;
+        self.index.set_placement_bytes(placement_bytes_max);
         self.commit(batch)
     }
 
@@ -426,7 +434,9 @@ impl Chain {
         staged.put(Table::Headers, id.to_bytes(), record.to_bytes());
         staged.put(Table::Bodies, id.to_bytes(), body.to_bytes());
         let followed = self.follow(staged, Some(Fresh { record, body }));
-        self.note(followed)
+        self.note(followed)?;
+        self.index.settle();
+        Ok(())
     }
 
     fn reorg_since(&self, from: BlockId) -> Option<Reorg> {
@@ -440,7 +450,7 @@ impl Chain {
         if batch.changes.is_empty() {
             return Ok(());
         }
-        let committed = self.storage.commit(batch);
+        let committed = self.check_whole().and_then(|()| self.storage.commit(batch));
         self.note(committed)
     }
 
@@ -452,7 +462,7 @@ impl Chain {
     }
 
     fn check_whole(&self) -> Result<(), StorageError> {
-        self.broken.clone().map_or(Ok(()), Err)
+        self.broken.clone().or_else(|| self.index.failure()).map_or(Ok(()), Err)
     }
 }
 

@@ -11,6 +11,8 @@ pub struct ChainConfig {
     pub mempool: MempoolLimits,
     pub orphans: OrphanLimits,
     pub templates: TemplateLimits,
+    /// The most bytes of placements that stay in memory, merge sets and the rules' notes: those of older blocks are read from the storage.
+    pub placement_bytes_max: usize,
 }
 
 /// The ledger's parameters: rules, the same on every node of the chain, part of its identity.

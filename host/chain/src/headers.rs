@@ -283,12 +283,28 @@ impl Judge {
         pow: Hash256,
     ) -> Result<Result<Placement, Violation>, Fault> {
         let candidate = Candidate { header: header.to_vec(), pow };
-        let shared: SharedView = index.clone();
-        let placement = one("place", self.rules.place(&shared, &[candidate])?)?;
+        let placement = one("place", self.ask(index, &[candidate])?)?;
         if let Ok(placement) = &placement {
             check_placement(index, view, placement)?;
         }
         Ok(placement)
+    }
+
+    /// Has the rules place headers over the blocks of an index. One answer for each, unless the plugin breaks the contract.
+    ///
+    /// # Errors
+    /// Where they were not shown all there is, since that could not be read: what they say then means nothing.
+    fn ask(
+        &self,
+        index: &Arc<BlockIndex>,
+        candidates: &[Candidate],
+    ) -> Result<Vec<Result<Placement, Violation>>, Fault> {
+        let shared: SharedView = index.clone();
+        let answers = self.rules.place(&shared, candidates)?;
+        match index.failure() {
+            None => Ok(answers),
+            Some(error) => Err(Fault { class: FaultClass::Environment, ..broken("place", &error.detail) }),
+        }
     }
 
     /// Judges headers in order, leaving out known ones, and gives each that is placed to `take` with its position, which puts it into
@@ -404,8 +420,7 @@ impl Judge {
         // No digest is lower, so that no target is missed by it.
         let best = |header: &DecodedHeader| Candidate { header: header.header.clone(), pow: Hash256::default() };
         let candidates: Vec<Candidate> = fresh.iter().map(best).collect();
-        let shared: SharedView = index.clone();
-        let answers = self.rules.place(&shared, &candidates)?;
+        let answers = self.ask(index, &candidates)?;
         if answers.len() != candidates.len() {
             return Err(broken("place", "the number of answers is not that of the headers"));
         }
@@ -426,9 +441,8 @@ impl Judge {
         if !self.is_dear() {
             return Ok(None);
         }
-        let shared: SharedView = index.clone();
         let best = Candidate { header: header.to_vec(), pow: Hash256::default() };
-        Ok(one("place", self.rules.place(&shared, &[best])?)?.err())
+        Ok(one("place", self.ask(index, &[best])?)?.err())
     }
 
     /// Hashes what each header's proof of work is about.

@@ -1,38 +1,47 @@
 //! The blocks in memory, as plugins and readers see them.
 //!
 //! Blocks form a tree by selected parents. Each block has a jump pointer (Myers' skew-binary list), so that an ancestor at a height is
-//! found in O(log n) steps wherever the block stands. Blocks whose bodies are kept are never removed.
+//! found in O(log n) steps wherever the block stands. Blocks whose bodies are kept are never removed; what rules said of old ones may lie in the
+//! storage instead: see [`placements`].
 
 mod arrival;
 mod by_id;
 mod deep;
 mod forget;
+mod glimpse;
 mod heads;
 mod order;
+mod placements;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod tips;
 
 use crate::reachability::{Place, Reachability};
-use adit_primitives::contract::{HeaderView, KnownBlock, MergedBlock, Placement, Stamp, Violation};
+use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Stamp, Violation};
 use adit_primitives::engine::ChainView;
+use adit_primitives::storage::Storage;
 use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+pub(crate) use arrival::Arrival;
 pub use order::{Colour, Standing};
+pub use placements::PlacementFigures;
 pub(crate) use sync::Lacked;
 
-use arrival::Arrival;
 use by_id::ById;
+use placements::{Placed, Placements};
 
 /// Every placed block, shared between the chain that adds to it and those who read it.
 #[derive(Debug)]
 pub struct BlockIndex {
     dag: RwLock<Dag>,
-    horizon: Height,
+    /// The block that stands on nothing. Its parents, where it names any, are not known.
+    root: KnownBlock,
+    /// Where placements lie that memory has no room for. Without it all stay.
+    placements: Option<Placements>,
 }
 
 /// How far a block has been judged.
@@ -81,14 +90,19 @@ pub struct Version(u64);
 
 #[derive(Debug)]
 pub(crate) struct Node {
-    pub(crate) known: KnownBlock,
+    id: BlockId,
+    time: Timestamp,
+    bits: u32,
+    height: Height,
+    work: Work,
     tie: Hash256,
-    valid_from: Timestamp,
-    subsidy: u64,
+    /// What rules said of it, where that is in memory.
+    placed: Option<Arc<Placed>>,
     /// In which order it was first seen: never the same for two, and with gaps where headers were forgotten.
     sequence: u32,
     status: BlockStatus,
-    violation: Option<Violation>,
+    /// Few have one.
+    violation: Option<Box<Violation>>,
     /// The body is kept.
     body: bool,
     /// The body is kept, and those of all blocks in its past.
@@ -125,6 +139,10 @@ pub(crate) struct Dag {
     version: Version,
     /// The bytes of the nodes' lists.
     lists: usize,
+    /// No block between the root and this one has its placement in memory.
+    placed_from: Place,
+    /// The bytes of the placements at the blocks.
+    placed_bytes: usize,
     /// How many blocks have no body.
     bodiless: usize,
     /// How often headers were forgotten.
@@ -136,17 +154,19 @@ pub(crate) struct Dag {
 impl BlockIndex {
     /// Starts with a block that stands on nothing: the genesis, or the anchor of a chain whose history was cut off below it.
     pub fn new(root: KnownBlock, placement: &Placement) -> Self {
-        let horizon = root.height;
-        let known = KnownBlock { selected_parent: None, ..root };
-        let Placement { tie, valid_from, subsidy, .. } = *placement;
-        let dag = Dag::rooted(Arrival { known, tie, valid_from, subsidy, body: true, sequence: 0 });
-        Self { dag: RwLock::new(dag), horizon }
+        let root = KnownBlock { selected_parent: None, ..root };
+        let dag = Dag::rooted(Arrival::root(&root, placement));
+        Self { dag: RwLock::new(dag), root, placements: None }
+    }
+
+    /// Keeps no more than so many bytes of placements in memory: those of older blocks are read from the storage that has them.
+    pub(crate) fn over(self, storage: Arc<dyn Storage>, placement_bytes_max: usize) -> Self {
+        Self { placements: Some(Placements::new(storage, placement_bytes_max)), ..self }
     }
 
     /// Returns a block with all that is known of it.
     pub fn indexed(&self, id: BlockId) -> Option<IndexedBlock> {
-        let dag = self.read();
-        dag.place(id).map(|place| dag.indexed(place))
+        self.look(|dag| dag.place(id).map(|place| dag.glimpse(place))).map(|glimpse| self.whole(glimpse))
     }
 
     /// Returns how far a block has been judged, or `None` where it is unknown.
@@ -157,28 +177,29 @@ impl BlockIndex {
 
     /// Returns the selected tip.
     pub fn tip(&self) -> KnownBlock {
-        let dag = self.read();
-        dag.node(dag.tip()).known.clone()
+        self.known(self.look(|dag| dag.glimpse(dag.tip())))
     }
 
     /// Returns the id of the selected tip.
     pub fn tip_id(&self) -> BlockId {
         let dag = self.read();
-        dag.node(dag.tip()).known.id
+        dag.node(dag.tip()).id
     }
 
     /// Returns the block at `height` of the selected chain, or `None` where no block has exactly that height.
     pub fn selected_at(&self, height: Height) -> Option<BlockId> {
         let dag = self.read();
-        let found = dag.selected.binary_search_by_key(&height, |place| dag.node(*place).known.height).ok()?;
-        Some(dag.node(dag.selected[found]).known.id)
+        let found = dag.selected.binary_search_by_key(&height, |place| dag.node(*place).height).ok()?;
+        Some(dag.node(dag.selected[found]).id)
     }
 
     /// Returns blocks of the selected chain, from the first not below `first` upwards, at most `max`.
     pub fn selected_page(&self, first: Height, max: usize) -> Vec<IndexedBlock> {
-        let dag = self.read();
-        let start = dag.selected.partition_point(|place| dag.node(*place).known.height < first);
-        dag.selected[start..].iter().take(max).map(|place| dag.indexed(*place)).collect()
+        let page = self.look(|dag| {
+            let start = dag.selected.partition_point(|place| dag.node(*place).height < first);
+            dag.selected[start..].iter().take(max).map(|place| dag.glimpse(*place)).collect::<Vec<_>>()
+        });
+        page.into_iter().map(|glimpse| self.whole(glimpse)).collect()
     }
 
     /// Returns a number that grows with every change: while it stands, every answer stands.
@@ -189,7 +210,7 @@ impl BlockIndex {
     /// Returns the bytes that all blocks and what is known of them take in memory.
     pub fn bytes(&self) -> usize {
         let dag = self.read();
-        let nodes = dag.nodes.capacity() * size_of::<Node>() + dag.lists;
+        let nodes = dag.nodes.capacity() * size_of::<Node>() + dag.lists + dag.placed_bytes;
         // A byte of the map's own beside each entry.
         let places = dag.places.capacity() * (size_of::<(BlockId, Place)>() + 1);
         nodes + places + dag.selected.capacity() * size_of::<Place>() + dag.reachability.bytes()
@@ -207,7 +228,7 @@ impl BlockIndex {
     /// Returns the rule that an invalid block, or the block it stands on, breaks.
     pub(crate) fn violation(&self, id: BlockId) -> Option<Violation> {
         let dag = self.read();
-        dag.place(id).and_then(|place| dag.node(place).violation.clone())
+        dag.place(id).and_then(|place| dag.node(place).violation.as_deref().cloned())
     }
 
     /// Adds a placed block whose parents are known, and returns its number in the order of arrival. With `body` its body is kept too.
@@ -219,8 +240,8 @@ impl BlockIndex {
     }
 
     /// The same for a block that was first seen in an earlier run. Numbers may leave gaps, and must grow.
-    pub(crate) fn restore(&self, view: &HeaderView, placement: &Placement, body: bool, sequence: u32) {
-        self.write().insert(Arrival::new(view, placement, body, sequence));
+    pub(crate) fn restore(&self, arrival: Arrival) {
+        self.write().insert(arrival);
     }
 
     /// Notes that a block's body is kept.
@@ -248,7 +269,7 @@ impl BlockIndex {
     pub(crate) fn best(&self) -> BlockId {
         let dag = self.read();
         let best = dag.candidates.last().map(|rank| rank.first_seen.0).filter(|best| dag.beats_tip(*best));
-        dag.node(best.unwrap_or(dag.tip())).known.id
+        dag.node(best.unwrap_or(dag.tip())).id
     }
 
     /// Tells whether `id` ranks above the selected tip. An equal never does, whenever its header came: nobody may keep a body back and win by it.
@@ -274,15 +295,20 @@ impl BlockIndex {
         };
         while from != to {
             if dag.node(from).depth >= dag.node(to).depth {
-                down.push(dag.node(from).known.id);
+                down.push(dag.node(from).id);
                 from = dag.node(from).parent;
             } else {
-                up.push(dag.node(to).known.id);
+                up.push(dag.node(to).id);
                 to = dag.node(to).parent;
             }
         }
         up.reverse();
         Path { down, up }
+    }
+
+    /// Asks something of the blocks. Nobody may read the storage meanwhile.
+    fn look<T>(&self, ask: impl FnOnce(&Dag) -> T) -> T {
+        ask(&self.read())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Dag> {
@@ -299,17 +325,16 @@ impl BlockIndex {
 
 impl ChainView for BlockIndex {
     fn horizon(&self) -> Height {
-        self.horizon
+        self.root.height
     }
 
     fn block(&self, id: BlockId) -> Option<KnownBlock> {
-        let dag = self.read();
-        dag.place(id).map(|place| dag.node(place).known.clone())
+        self.look(|dag| dag.place(id).map(|place| dag.glimpse(place))).map(|glimpse| self.known(glimpse))
     }
 
     fn stamps(&self, ids: &[BlockId]) -> Vec<Option<Stamp>> {
         let dag = self.read();
-        ids.iter().map(|id| dag.place(*id).map(|place| dag.node(place).known.stamp())).collect()
+        ids.iter().map(|id| dag.place(*id).map(|place| dag.node(place).stamp())).collect()
     }
 
     fn is_ancestor(&self, ancestor: BlockId, descendant: BlockId) -> bool {
@@ -329,40 +354,41 @@ impl ChainView for BlockIndex {
         let dag = self.read();
         let parents: Vec<Place> = parents.iter().map(|id| dag.place(*id)).collect::<Option<_>>()?;
         let merged = dag.merge_set(dag.place(selected)?, &parents, max as usize)?;
-        let mut stamps: Vec<Stamp> = merged.into_iter().map(|place| dag.node(place).known.stamp()).collect();
+        let mut stamps: Vec<Stamp> = merged.into_iter().map(|place| dag.node(place).stamp()).collect();
         // Places tell the order of arrival, which is another on every node: no plugin may see it.
         stamps.sort_unstable_by_key(|stamp| stamp.id);
         Some(stamps)
     }
 
     fn selected_past(&self, from: BlockId, count: u32) -> Vec<KnownBlock> {
-        let dag = self.read();
-        let Some(mut place) = dag.place(from) else { return Vec::new() };
-        let blocks = (count as usize).min(dag.node(place).depth as usize + 1);
-        let mut past = Vec::with_capacity(blocks);
-        for _ in 0..blocks {
-            past.push(dag.node(place).known.clone());
-            place = dag.node(place).parent;
-        }
-        past
+        let past = self.look(|dag| {
+            let Some(mut place) = dag.place(from) else { return Vec::new() };
+            let blocks = (count as usize).min(dag.node(place).depth as usize + 1);
+            let mut past = Vec::with_capacity(blocks);
+            for _ in 0..blocks {
+                past.push(dag.glimpse(place));
+                place = dag.node(place).parent;
+            }
+            past
+        });
+        past.into_iter().map(|glimpse| self.known(glimpse)).collect()
     }
 
     fn selected_ancestor(&self, from: BlockId, height: Height) -> Option<KnownBlock> {
-        let dag = self.read();
-        let found = dag.selected_ancestor(dag.place(from)?, height)?;
-        Some(dag.node(found).known.clone())
+        let found = self.look(|dag| Some(dag.glimpse(dag.selected_ancestor(dag.place(from)?, height)?)));
+        found.map(|glimpse| self.known(glimpse))
     }
 }
 
 impl Node {
     /// Returns the bytes of the node's lists.
     fn lists(&self) -> usize {
-        let Self { known, parents, children, .. } = self;
-        let KnownBlock { parents: ids, merge_set, state, .. } = known;
-        ids.capacity() * size_of::<BlockId>()
-            + merge_set.capacity() * size_of::<MergedBlock>()
-            + state.capacity()
-            + (parents.capacity() + children.capacity()) * size_of::<Place>()
+        (self.parents.capacity() + self.children.capacity()) * size_of::<Place>()
+    }
+
+    fn stamp(&self) -> Stamp {
+        let Self { id, time, bits, height, work, .. } = *self;
+        Stamp { id, time, bits, height, work }
     }
 }
 
@@ -389,12 +415,12 @@ impl Dag {
     /// Returns the newest block on the selected chain of `from` that is not above `height`.
     pub(crate) fn selected_ancestor(&self, from: Place, height: Height) -> Option<Place> {
         let mut at = from;
-        while self.node(at).known.height > height {
+        while self.node(at).height > height {
             let node = self.node(at);
             if node.depth == 0 {
                 return None;
             }
-            at = if self.node(node.jump).known.height > height { node.jump } else { node.parent };
+            at = if self.node(node.jump).height > height { node.jump } else { node.parent };
         }
         Some(at)
     }
@@ -412,13 +438,13 @@ impl Dag {
     }
 
     fn beats_tip(&self, place: Place) -> bool {
-        let strength = |place: Place| (self.node(place).known.work, self.node(place).tie);
+        let strength = |place: Place| (self.node(place).work, self.node(place).tie);
         strength(place) > strength(self.tip())
     }
 
     fn rank(&self, place: Place) -> Rank {
         let node = self.node(place);
-        Rank { work: node.known.work, tie: node.tie, first_seen: Reverse(place) }
+        Rank { work: node.work, tie: node.tie, first_seen: Reverse(place) }
     }
 
     fn is_usable(&self, place: Place) -> bool {
@@ -428,22 +454,6 @@ impl Dag {
 
     fn is_selected(&self, place: Place) -> bool {
         self.selected.get(self.node(place).depth as usize) == Some(&place)
-    }
-
-    fn indexed(&self, place: Place) -> IndexedBlock {
-        let node = self.node(place);
-        let known = node.known.clone();
-        let placement = Placement {
-            selected_parent: known.selected_parent,
-            merge_set: known.merge_set.clone(),
-            height: known.height,
-            work: known.work,
-            tie: node.tie,
-            valid_from: node.valid_from,
-            subsidy: node.subsidy,
-            state: known.state.clone(),
-        };
-        IndexedBlock { known, placement, status: node.status, selected: self.is_selected(place) }
     }
 
     /// Marks a block and all above it connectable as far as bodies are known, and makes them candidates.
@@ -476,7 +486,7 @@ impl Dag {
             let usable = self.is_usable(place);
             let node = self.node_mut(place);
             node.status = BlockStatus::Invalid;
-            node.violation = Some(violation.clone());
+            node.violation = Some(Box::new(violation.clone()));
             open.extend_from_slice(&node.children);
             self.remove_head(place);
             if usable {

@@ -33,11 +33,13 @@ mod waiting;
 
 pub use address::{Address, AddressError, AddressPrefix};
 pub use block::Block;
-pub use chain::{Accepted, BODILESS_MAX, BlockError, Chain, HeadersError, OpenError, Reorg, TakenHeaders};
+pub use chain::{
+    Accepted, BODILESS_MAX, BlockError, Chain, GATHERED_BYTES_MAX, HeadersError, OpenError, Reorg, TakenHeaders,
+};
 pub use checker::{Asked, Checked, Checker};
 pub use config::{ChainConfig, Conflicts, LedgerRules, MempoolLimits, OrphanLimits, TemplateLimits};
 pub use headers::{CheckedHeaders, DecodedHeader, DecodedHeaders, HashedHeader, HeaderChain, HeaderError};
-pub use index::{BlockIndex, BlockStatus, Colour, IndexedBlock, Standing};
+pub use index::{BlockIndex, BlockStatus, Colour, IndexedBlock, PlacementFigures, Standing};
 pub use key::{KeyError, PublicKey, SecretKey, Signature};
 pub use ledger::{TransactionError, Unspent};
 pub use mempool::{Mempool, MempoolError, Pending};

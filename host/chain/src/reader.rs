@@ -4,7 +4,7 @@
 
 mod sync;
 
-use crate::index::{IndexedBlock, Standing};
+use crate::index::{IndexedBlock, PlacementFigures, Standing};
 use crate::record::{self, Location};
 use crate::{Block, BlockIndex, LedgerRules, OutPoint, PublicKey, Transaction, Unspent};
 use adit_primitives::contract::KnownBlock;
@@ -63,6 +63,11 @@ impl ChainReader {
     /// Returns the bytes that all blocks and what is known of them take in memory.
     pub fn index_bytes(&self) -> usize {
         self.index.bytes()
+    }
+
+    /// Returns how placements in memory are used.
+    pub fn placement_figures(&self) -> PlacementFigures {
+        self.index.placement_figures()
     }
 
     /// Returns how often headers were forgotten that no bodies followed. While it stands, what is known stays known.

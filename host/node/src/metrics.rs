@@ -11,6 +11,7 @@ use crate::network::metrics::NetworkMetrics;
 use crate::sharelog::ShareStanding;
 use crate::sharelog::metrics::ShareMetrics;
 use crate::statistics::StatisticsReport;
+use adit_chain::PlacementFigures;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -50,6 +51,7 @@ pub struct Readout<'a> {
     pub snapshot: &'a Snapshot,
     /// The bytes of all blocks and what is known of them in memory.
     pub index_bytes: usize,
+    pub placements: PlacementFigures,
     pub miner: &'a MinerReport,
     /// `None` where the chain did not say.
     pub statistics: Option<&'a StatisticsReport>,
@@ -122,6 +124,11 @@ struct ChainMetrics {
     mempool_transactions: Gauge,
     mempool_bytes: Gauge,
     index_bytes: Gauge,
+    placement_bytes: Gauge,
+    placement_older_bytes: Gauge,
+    placement_older_bytes_max: Gauge,
+    placement_hits: Counter,
+    placement_misses: Counter,
 }
 
 #[derive(Default)]
@@ -252,8 +259,19 @@ impl Metrics {
         registry.register("mempool_transactions", "Transactions that wait", chain.mempool_transactions.clone());
         let help = "Size of the transactions that wait";
         registry.register_with_unit("mempool", help, Unit::Bytes, chain.mempool_bytes.clone());
-        let help = "Size of all blocks' placements, ancestry and heights in memory";
+        let help = "Size of all blocks' ancestry and heights in memory, and of the newest blocks' placements";
         registry.register_with_unit("block_index", help, Unit::Bytes, chain.index_bytes.clone());
+        let help = "Size of the placements in memory";
+        registry.register_with_unit("placements", help, Unit::Bytes, chain.placement_bytes.clone());
+        let help = "Of them, size of those of older blocks";
+        registry.register_with_unit("placements_older", help, Unit::Bytes, chain.placement_older_bytes.clone());
+        let help = "Room for those of older blocks, as their use has it";
+        let room = chain.placement_older_bytes_max.clone();
+        registry.register_with_unit("placements_older_max", help, Unit::Bytes, room);
+        let help = "Questions about placements of older blocks that memory answered";
+        registry.register("placement_hits", help, chain.placement_hits.clone());
+        let help = "Questions about placements of older blocks that the database answered";
+        registry.register("placement_misses", help, chain.placement_misses.clone());
     }
 
     fn register_miner(&mut self) {
@@ -340,9 +358,10 @@ impl Metrics {
 
     /// Writes everything in Prometheus' text format.
     pub fn text(&self, readout: &Readout<'_>) -> String {
-        let Readout { snapshot, index_bytes, miner, statistics, anomalies, network, shares } = readout;
+        let Readout { snapshot, index_bytes, placements, miner, statistics, anomalies, network, shares } = readout;
         self.chain.set(snapshot);
         self.chain.index_bytes.set(gauge(*index_bytes as u64));
+        self.chain.set_placements(placements);
         self.miner.set(miner);
         self.statistics.tips.set(snapshot.dag.map_or(1, |dag| gauge(dag.tips as u64)));
         if let Some(report) = statistics {
@@ -378,6 +397,14 @@ impl ChainMetrics {
         raise(&self.plugin_faults, counts.faults);
         self.mempool_transactions.set(gauge(pool.transactions as u64));
         self.mempool_bytes.set(gauge(pool.bytes as u64));
+    }
+
+    fn set_placements(&self, figures: &PlacementFigures) {
+        self.placement_bytes.set(gauge(figures.bytes as u64));
+        self.placement_older_bytes.set(gauge(figures.older_bytes as u64));
+        self.placement_older_bytes_max.set(gauge(figures.older_bytes_max as u64));
+        raise(&self.placement_hits, figures.hits);
+        raise(&self.placement_misses, figures.misses);
     }
 }
 

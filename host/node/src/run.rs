@@ -321,13 +321,14 @@ pub fn chain_choice(node: &NodeSettings) -> ChainChoice {
             fork_depth_max: sizes.fork_depth.into(),
         },
         templates: TemplateLimits { lifetime_ms: sizes.template_ttl_ms, templates_max: sizes.templates as usize },
+        placement_bytes_max: size(sizes.placement_bytes),
     }
 }
 
 /// Returns what the chain is opened with.
 pub fn chain_config(identity: &Rules, ledger: LedgerRules, node: &NodeSettings) -> ChainConfig {
-    let ChainChoice { mempool, orphans, templates, .. } = chain_choice(node);
-    ChainConfig { identity: identity.identity(), ledger, mempool, orphans, templates }
+    let ChainChoice { mempool, orphans, templates, placement_bytes_max, .. } = chain_choice(node);
+    ChainConfig { identity: identity.identity(), ledger, mempool, orphans, templates, placement_bytes_max }
 }
 
 /// Takes up settings as they change.

@@ -148,6 +148,11 @@ pub struct Overrides {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 1_000_000_000))]
     pub fork_depth: Option<u32>,
+    /// Bytes of placements in memory: what the consensus plugin said of blocks. Those of older blocks lie in the database; a part of these bytes, from a
+    /// sixteenth to a half as their use has it, is for those that were asked for again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 65_536, max = 68_719_476_736_u64))]
+    pub placement_bytes: Option<u64>,
     /// Templates that stay known, so that a find which names one of them can be submitted: one address may hold a quarter of them. What subscribers
     /// and the node's own miner search stays known besides.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,6 +182,8 @@ pub struct Sizes {
     pub orphan_bytes: u64,
     /// See [`Overrides::fork_depth`].
     pub fork_depth: u32,
+    /// See [`Overrides::placement_bytes`].
+    pub placement_bytes: u64,
     /// See [`Overrides::templates`].
     pub templates: u32,
     /// See [`Overrides::template_ttl_ms`].
@@ -369,6 +376,7 @@ impl Preset {
                 orphans: 100,
                 orphan_bytes: 16 * MIB,
                 fork_depth: FORK_DEPTH,
+                placement_bytes: 32 * MIB,
                 templates: 256,
                 template_ttl_ms: 10_000,
                 statistics_blocks: 100,
@@ -379,6 +387,7 @@ impl Preset {
                 orphans: 1_000,
                 orphan_bytes: 64 * MIB,
                 fork_depth: FORK_DEPTH,
+                placement_bytes: 128 * MIB,
                 templates: 1_024,
                 template_ttl_ms: 3_000,
                 statistics_blocks: 10_000,
@@ -389,6 +398,7 @@ impl Preset {
                 orphans: 2_000,
                 orphan_bytes: 128 * MIB,
                 fork_depth: FORK_DEPTH,
+                placement_bytes: 256 * MIB,
                 templates: 4_096,
                 template_ttl_ms: 1_000,
                 statistics_blocks: 100_000,
@@ -406,6 +416,7 @@ impl Overrides {
             orphans: self.orphans.unwrap_or(sizes.orphans),
             orphan_bytes: self.orphan_bytes.unwrap_or(sizes.orphan_bytes),
             fork_depth: self.fork_depth.unwrap_or(sizes.fork_depth),
+            placement_bytes: self.placement_bytes.unwrap_or(sizes.placement_bytes),
             templates: self.templates.unwrap_or(sizes.templates),
             template_ttl_ms: self.template_ttl_ms.unwrap_or(sizes.template_ttl_ms),
             statistics_blocks: self.statistics_blocks.unwrap_or(sizes.statistics_blocks),

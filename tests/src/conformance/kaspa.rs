@@ -305,5 +305,6 @@ pub(super) fn config() -> ChainConfig {
         },
         orphans: OrphanLimits { blocks_max: 16, bytes_max: 1_000_000, early_ms_max: 1_000, fork_depth_max: u64::MAX },
         templates: TemplateLimits { lifetime_ms: 1_000, templates_max: 1 },
+        placement_bytes_max: 0,
     }
 }

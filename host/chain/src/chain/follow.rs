@@ -52,6 +52,7 @@ impl Chain {
                 staged.put(Table::Headers, id.to_bytes(), record.to_bytes());
             }
         }
+        self.check_whole()?;
         if staged.changes.is_empty() { Ok(()) } else { self.storage.commit(staged) }
     }
 
@@ -135,6 +136,7 @@ impl Chain {
         let state_version = self.state_version + 1;
         batch.put(Table::Meta, meta::TIP, tip.to_bytes());
         batch.put(Table::Meta, meta::STATE_VERSION, state_version.to_bytes());
+        self.check_whole()?;
         self.storage.commit(batch)?;
         self.state_version = state_version;
         self.index.select(tip);

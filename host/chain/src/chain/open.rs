@@ -3,23 +3,27 @@
 use super::{Chain, OpenError};
 use crate::gathered::Gathered;
 use crate::headers::{Judge, Judged};
+use crate::index::Arrival;
 use crate::record::{self, FORMAT, HeaderRecord, meta};
 use crate::signed::Signed;
 use crate::template::TemplateCache;
 use crate::waiting::Waiting;
 use crate::{BlockIndex, ChainConfig, Mempool};
+use adit_primitives::contract::Violation;
+use adit_primitives::engine::ChainView;
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Hash256, Height};
 use std::sync::Arc;
 
 pub(super) fn open(config: ChainConfig, storage: Arc<Gathered>, mut judge: Judge) -> Result<Chain, OpenError> {
     let genesis = judge.genesis()?.map_err(|violation| OpenError::Genesis { violation })?;
-    let (index, state_version) = match record::read::<u32>(&*storage, Table::Meta, meta::FORMAT)? {
+    let index = genesis.root().over(storage.clone(), config.placement_bytes_max);
+    let state_version = match record::read::<u32>(&*storage, Table::Meta, meta::FORMAT)? {
         None => {
             begin(&config, &*storage, &genesis)?;
-            (genesis.root(), 0)
+            0
         }
-        Some(FORMAT) => load(&config, &*storage, &genesis)?,
+        Some(FORMAT) => load(&config, &*storage, &genesis, &index)?,
         Some(found) => return Err(OpenError::Format { found, want: FORMAT }),
     };
     let mut chain = Chain {
@@ -34,6 +38,7 @@ pub(super) fn open(config: ChainConfig, storage: Arc<Gathered>, mut judge: Judge
         index: Arc::new(index),
         state_version,
         since_astray: 0,
+        gathers: false,
         broken: None,
     };
     chain.forget_astray()?;
@@ -59,16 +64,16 @@ fn begin(config: &ChainConfig, storage: &dyn Storage, genesis: &Judged) -> Resul
     storage.commit(batch)
 }
 
-/// Reads every header into an index, and checks that ledger and headers fit each other.
-fn load(config: &ChainConfig, storage: &dyn Storage, genesis: &Judged) -> Result<(BlockIndex, u64), OpenError> {
+/// Reads every header into the index, and checks that ledger and headers fit each other. Returns the version of the state.
+fn load(config: &ChainConfig, storage: &dyn Storage, genesis: &Judged, index: &BlockIndex) -> Result<u64, OpenError> {
     let found: Hash256 = required(storage, meta::IDENTITY)?;
     if found != config.identity {
         return Err(OpenError::OtherChain { found, want: config.identity });
     }
-    let index = load_headers(storage, genesis)?;
+    load_headers(storage, genesis, index)?;
     let tip: BlockId = required(storage, meta::TIP)?;
-    let height = match index.indexed(tip) {
-        Some(block) => block.known.height,
+    let height = match index.stamps(&[tip]).pop().flatten() {
+        Some(tip) => tip.height,
         None => return Err(damaged(format!("the tip {tip} is not among the blocks"))),
     };
     index.select(tip);
@@ -80,39 +85,39 @@ fn load(config: &ChainConfig, storage: &dyn Storage, genesis: &Judged) -> Result
     if let Some((key, _)) = storage.scan(Table::Selected, &record::height_key(above), 1)?.first() {
         return Err(damaged(format!("the tip has height {height}, but the ledger goes on above it: {key:?}")));
     }
-    Ok((index, required(storage, meta::STATE_VERSION)?))
+    required(storage, meta::STATE_VERSION)
 }
 
-fn load_headers(storage: &dyn Storage, genesis: &Judged) -> Result<BlockIndex, OpenError> {
-    let mut records: Vec<HeaderRecord> = Vec::new();
+fn load_headers(storage: &dyn Storage, genesis: &Judged, index: &BlockIndex) -> Result<(), OpenError> {
+    // Without what rules said of them: that stays in the storage until it is asked for.
+    let mut blocks: Vec<(Arrival, Option<Violation>)> = Vec::new();
     record::for_each(storage, Table::Headers, |_, value| {
-        records.push(record::decode(Table::Headers, value)?);
+        let record: HeaderRecord = record::decode(Table::Headers, value)?;
+        blocks.push((Arrival::kept(&record), record.violation));
         Ok(())
     })?;
-    records.sort_unstable_by_key(|record| record.sequence);
-    let mut records = records.into_iter();
-    match records.next() {
-        Some(first) if first.view.id == genesis.view.id => {}
+    blocks.sort_unstable_by_key(|(block, _)| block.sequence());
+    let mut blocks = blocks.into_iter();
+    match blocks.next() {
+        Some((first, _)) if first.id() == genesis.view.id => {}
         first => {
-            let found = first.map(|first| first.view.id);
+            let found = first.map(|(first, _)| first.id());
             return Err(damaged(format!("it begins with {found:?}, the rules' genesis is {}", genesis.view.id)));
         }
     }
-    let index = genesis.root();
     let mut last = 0;
-    for record in records {
-        let id = record.view.id;
-        let parents = record.view.parents.iter().chain(&record.placement.selected_parent);
-        if record.sequence <= last || !parents.into_iter().all(|parent| index.contains(*parent)) {
+    for (block, violation) in blocks {
+        let (id, sequence) = (block.id(), block.sequence());
+        if sequence <= last || !block.below().all(|below| index.contains(below)) {
             return Err(damaged(format!("block {id} does not follow those before it")));
         }
-        index.restore(&record.view, &record.placement, record.body, record.sequence);
-        last = record.sequence;
-        if let Some(violation) = &record.violation {
+        index.restore(block);
+        last = sequence;
+        if let Some(violation) = &violation {
             index.invalidate(id, violation);
         }
     }
-    Ok(index)
+    Ok(())
 }
 
 fn required<T: adit_primitives::Decode>(storage: &dyn Storage, key: &[u8]) -> Result<T, OpenError> {

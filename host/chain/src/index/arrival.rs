@@ -1,44 +1,76 @@
 //! How a block comes into the index: its place in the tree, what it merges, and what it makes of its parents.
 
+use super::placements::Placed;
 use super::{BlockStatus, Dag, Node, Place};
+use crate::record::HeaderRecord;
 use adit_primitives::contract::{HeaderView, KnownBlock, Placement, Violation};
-use adit_primitives::{Hash256, Timestamp};
+use adit_primitives::{BlockId, Hash256, Height, Timestamp, Work};
+use std::sync::Arc;
 
 /// A block that comes into the index.
-pub(super) struct Arrival {
-    pub(super) known: KnownBlock,
+pub(crate) struct Arrival {
+    pub(super) id: BlockId,
+    pub(super) parents: Vec<BlockId>,
+    pub(super) selected_parent: Option<BlockId>,
+    pub(super) time: Timestamp,
+    pub(super) bits: u32,
+    pub(super) height: Height,
+    pub(super) work: Work,
     pub(super) tie: Hash256,
-    pub(super) valid_from: Timestamp,
-    pub(super) subsidy: u64,
+    /// Left out where the storage has it.
+    pub(super) placed: Option<Arc<Placed>>,
     pub(super) body: bool,
     pub(super) sequence: u32,
 }
 
 impl Arrival {
     pub(super) fn new(view: &HeaderView, placement: &Placement, body: bool, sequence: u32) -> Self {
-        let known = KnownBlock {
-            id: view.id,
-            parents: view.parents.clone(),
-            selected_parent: placement.selected_parent,
-            merge_set: placement.merge_set.clone(),
-            time: view.time,
-            bits: view.bits,
-            height: placement.height,
-            work: placement.work,
-            state: placement.state.clone(),
-        };
-        let Placement { tie, valid_from, subsidy, .. } = *placement;
-        Self { known, tie, valid_from, subsidy, body, sequence }
+        let Placement { selected_parent, height, work, tie, .. } = *placement;
+        let HeaderView { id, time, bits, .. } = *view;
+        let (parents, placed) = (view.parents.clone(), Some(Arc::new(Placed::of(&view.parents, placement))));
+        Self { id, parents, selected_parent, time, bits, height, work, tie, placed, body, sequence }
+    }
+
+    /// Of a block that the storage has.
+    pub(crate) fn kept(record: &HeaderRecord) -> Self {
+        let HeaderRecord { view, placement, body, sequence, .. } = record;
+        let Placement { selected_parent, height, work, tie, .. } = *placement;
+        let HeaderView { id, time, bits, .. } = *view;
+        let (parents, body, sequence) = (view.parents.clone(), *body, *sequence);
+        Self { id, parents, selected_parent, time, bits, height, work, tie, placed: None, body, sequence }
+    }
+
+    pub(super) fn root(known: &KnownBlock, placement: &Placement) -> Self {
+        let KnownBlock { id, time, bits, height, work, .. } = *known;
+        let (tie, placed) = (placement.tie, Some(Arc::new(Placed::of(&[], placement))));
+        let (parents, selected_parent) = (Vec::new(), None);
+        Self { id, parents, selected_parent, time, bits, height, work, tie, placed, body: true, sequence: 0 }
+    }
+
+    pub(crate) fn id(&self) -> BlockId {
+        self.id
+    }
+
+    pub(crate) fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// Returns the blocks that must be known before it.
+    pub(crate) fn below(&self) -> impl Iterator<Item = BlockId> + '_ {
+        self.parents.iter().chain(&self.selected_parent).copied()
     }
 
     /// Returns the block as it stands in the index, but for its place in the tree.
-    fn node(self, status: BlockStatus, violation: Option<Violation>, parents: Vec<Place>) -> Node {
-        let Self { known, tie, valid_from, subsidy, body, sequence } = self;
+    fn node(self, status: BlockStatus, violation: Option<Box<Violation>>, parents: Vec<Place>) -> Node {
+        let Self { id, time, bits, height, work, tie, placed, body, sequence, .. } = self;
         Node {
-            known,
+            id,
+            time,
+            bits,
+            height,
+            work,
             tie,
-            valid_from,
-            subsidy,
+            placed,
             sequence,
             status,
             violation,
@@ -63,10 +95,11 @@ impl Dag {
 
     /// Starts with a block that stands on nothing.
     pub(super) fn rooted(root: Arrival) -> Self {
-        let mut dag = Self { arrivals: root.sequence.saturating_add(1), ..Self::default() };
-        dag.places.insert(root.known.id, 0);
+        let mut dag = Self { arrivals: root.sequence.saturating_add(1), placed_from: 1, ..Self::default() };
+        dag.places.insert(root.id, 0);
         dag.selected.push(0);
         dag.nodes.push(Node { connectable: true, ..root.node(BlockStatus::Valid, None, Vec::new()) });
+        dag.add_placed(0);
         dag.tips.insert(dag.rank(0));
         dag.heads.insert(dag.rank(0));
         dag
@@ -74,14 +107,13 @@ impl Dag {
 
     /// Adds a block whose parents are known, and returns its place.
     pub(super) fn insert(&mut self, arrival: Arrival) -> Place {
-        if let Some(place) = self.place(arrival.known.id) {
+        if let Some(place) = self.place(arrival.id) {
             return place;
         }
         let place = self.next_place();
-        let KnownBlock { id, parents, selected_parent, .. } = &arrival.known;
-        let id = *id;
-        let parents: Vec<Place> = parents.iter().filter_map(|id| self.place(*id)).collect();
-        let parent = selected_parent.and_then(|id| self.place(id)).expect("a placed block's parents are known");
+        let id = arrival.id;
+        let parents: Vec<Place> = arrival.parents.iter().filter_map(|id| self.place(*id)).collect();
+        let parent = arrival.selected_parent.and_then(|id| self.place(id)).expect("a placed block's parents are known");
         // Found here, not taken from the placement: answers about the past must not rest on a plugin's word.
         let merged = self.merge_set(parent, &parents, usize::MAX).expect("no set is larger than that");
         let violation = parents.iter().find_map(|at| self.node(*at).violation.clone());
@@ -104,6 +136,7 @@ impl Dag {
         self.reachability.insert(place, parent, &merged);
         self.places.insert(id, place);
         self.lists += self.node(place).lists();
+        self.add_placed(place);
         for at in parents {
             let before = self.node(at).lists();
             self.node_mut(at).children.push(place);

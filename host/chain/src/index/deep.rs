@@ -15,7 +15,7 @@ impl BlockIndex {
         let Some(parents) = view.parents.iter().map(|id| dag.place(*id)).collect::<Option<Vec<Place>>>() else {
             return false;
         };
-        let tip = dag.node(dag.tip()).known.height.0;
+        let tip = dag.node(dag.tip()).height.0;
         let root = tip.checked_sub(depth_max).and_then(|height| dag.selected_ancestor(dag.tip(), Height(height)));
         let Some(root) = root else { return false };
         let reaches = |ancestor, descendant| dag.reachability.is_ancestor(ancestor, descendant);

@@ -44,7 +44,7 @@ impl Dag {
             let stood_upon = node.children.iter().any(|child| !gone[*child as usize]);
             if !node.body && !stood_upon && doomed(self, place) {
                 gone[place as usize] = true;
-                ids.push(node.known.id);
+                ids.push(node.id);
             }
         }
         if !ids.is_empty() {
@@ -66,15 +66,17 @@ impl Dag {
                 _ => {}
             }
         }
-        if let Some(tip) = dag.place(self.node(self.tip()).known.id) {
+        if let Some(tip) = dag.place(self.node(self.tip()).id) {
             dag.select(tip);
         }
         dag
     }
 
     fn arrival(&self, place: Place) -> Arrival {
-        let Node { known, tie, valid_from, subsidy, body, sequence, .. } = self.node(place);
-        let (known, tie, valid_from, subsidy) = (known.clone(), *tie, *valid_from, *subsidy);
-        Arrival { known, tie, valid_from, subsidy, body: *body, sequence: *sequence }
+        let Node { id, time, bits, height, work, tie, ref placed, body, sequence, .. } = *self.node(place);
+        let parents = self.node(place).parents.iter().map(|parent| self.node(*parent).id).collect();
+        let selected_parent = (place != 0).then(|| self.node(self.node(place).parent).id);
+        let placed = placed.clone();
+        Arrival { id, parents, selected_parent, time, bits, height, work, tie, placed, body, sequence }
     }
 }

@@ -9,14 +9,13 @@ impl BlockIndex {
     /// Returns the block with the most work of which nothing is known that speaks against it, whether or not its body has come: the selected tip
     /// where none is better.
     pub fn best_header(&self) -> KnownBlock {
-        let dag = self.read();
-        dag.node(dag.best_head()).known.clone()
+        self.known(self.look(|dag| dag.glimpse(dag.best_head())))
     }
 
     /// Returns the blocks better than the selected tip on which no sound block stands, best first, at most `max`: where bodies may be missing.
     pub fn heads_ahead(&self, max: usize) -> Vec<KnownBlock> {
-        let dag = self.read();
-        dag.heads_ahead().take(max).map(|place| dag.node(place).known.clone()).collect()
+        let heads = self.look(|dag| dag.heads_ahead().take(max).map(|place| dag.glimpse(place)).collect::<Vec<_>>());
+        heads.into_iter().map(|glimpse| self.known(glimpse)).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The total order of blocks: what each block of the selected chain merges stands before it, and after its selected parent.
 
+use super::glimpse::Glimpse;
 use super::{BlockIndex, Dag, Place};
 use adit_primitives::BlockId;
 
@@ -26,47 +27,67 @@ pub struct Standing {
     pub topoheight: Option<u64>,
 }
 
+/// A block's place in the total order, as far as places tell.
+enum Seat {
+    Selected {
+        topoheight: u64,
+    },
+    /// With the topoheight of the first block that the same one merges.
+    Merged {
+        by: Glimpse,
+        first: u64,
+    },
+    Unmerged,
+}
+
 impl BlockIndex {
     /// Returns a block's place in the total order.
     pub fn standing(&self, id: BlockId) -> Option<Standing> {
-        let dag = self.read();
-        dag.place(id).map(|place| dag.standing(place))
+        let standing = |colour, applied_by, topoheight| {
+            Some(Standing { colour, applied_by: Some(applied_by), topoheight: Some(topoheight) })
+        };
+        let merged = match self.look(|dag| dag.place(id).map(|place| dag.seat(place)))? {
+            Seat::Selected { topoheight } => return standing(Colour::Selected, id, topoheight),
+            Seat::Merged { by, first } => Some((self.known(by), first)),
+            Seat::Unmerged => None,
+        };
+        let found = merged.and_then(|(by, first)| {
+            let at = by.merge_set.iter().position(|merged| merged.id == id)?;
+            let colour = if by.merge_set[at].blue { Colour::Blue } else { Colour::Red };
+            standing(colour, by.id, first + at as u64)
+        });
+        Some(found.unwrap_or(Standing { colour: Colour::Unmerged, applied_by: None, topoheight: None }))
     }
 
     /// Returns the block with so many before it in the total order.
     pub fn at_topoheight(&self, topoheight: u64) -> Option<BlockId> {
-        let dag = self.read();
-        let found = dag.selected.partition_point(|place| dag.node(*place).order < topoheight);
-        let node = dag.node(*dag.selected.get(found)?);
-        if node.order == topoheight {
-            return Some(node.known.id);
-        }
-        let first = node.order - node.known.merge_set.len() as u64;
-        let merged = usize::try_from(topoheight.checked_sub(first)?).ok()?;
-        node.known.merge_set.get(merged).map(|merged| merged.id)
+        let (merger, merged) = self.look(|dag| {
+            let found = dag.selected.partition_point(|place| dag.node(*place).order < topoheight);
+            let place = *dag.selected.get(found)?;
+            let merged = topoheight.checked_sub(dag.first_merged(place))?;
+            Some((dag.glimpse(place), usize::try_from(merged).ok()?))
+        })?;
+        let merger = self.known(merger);
+        // It stands behind all that it merges.
+        if merged == merger.merge_set.len() { Some(merger.id) } else { merger.merge_set.get(merged).map(|at| at.id) }
     }
 }
 
 impl Dag {
-    fn standing(&self, place: Place) -> Standing {
-        let standing = |colour, node: &super::Node, topoheight| Standing {
-            colour,
-            applied_by: Some(node.known.id),
-            topoheight: Some(topoheight),
-        };
-        let node = self.node(place);
+    /// Returns the topoheight of the first block that a block merges; its own where it merges none.
+    fn first_merged(&self, place: Place) -> u64 {
+        if place == 0 { 0 } else { self.node(self.node(place).parent).order + 1 }
+    }
+
+    fn seat(&self, place: Place) -> Seat {
         if self.is_selected(place) {
-            return standing(Colour::Selected, node, node.order);
+            return Seat::Selected { topoheight: self.node(place).order };
         }
         // Whatever a block of the selected chain has in its past, those above it have too.
         let merger = self.selected.partition_point(|above| !self.reachability.is_ancestor(place, *above));
-        let merger = self.selected.get(merger).map(|merger| self.node(*merger));
-        let found = merger.and_then(|merger| {
-            let at = merger.known.merge_set.iter().position(|merged| merged.id == node.known.id)?;
-            let colour = if merger.known.merge_set[at].blue { Colour::Blue } else { Colour::Red };
-            let first = merger.order - merger.known.merge_set.len() as u64;
-            Some(standing(colour, merger, first + at as u64))
-        });
-        found.unwrap_or(Standing { colour: Colour::Unmerged, applied_by: None, topoheight: None })
+        match self.selected.get(merger) {
+            Some(by) => Seat::Merged { by: self.glimpse(*by), first: self.first_merged(*by) },
+            None => Seat::Unmerged,
+        }
     }
 }

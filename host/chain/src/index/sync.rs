@@ -61,7 +61,7 @@ impl BlockIndex {
         }
         let whole = above.as_slice().is_empty();
         let room = max.saturating_sub(blocks);
-        let floor = dag.node(dag.selected[common]).known.height.0.saturating_sub(BESIDE_DEPTH);
+        let floor = dag.node(dag.selected[common]).height.0.saturating_sub(BESIDE_DEPTH);
         let beside = if beside && whole { dag.beside(&known, Height(floor), room.max(1)) } else { Vec::new() };
         Lacked { chain, whole, beside }
     }
@@ -90,7 +90,7 @@ impl BlockIndex {
 
 impl Dag {
     fn ids(&self, places: &[Place]) -> Vec<BlockId> {
-        places.iter().map(|place| self.node(*place).known.id).collect()
+        places.iter().map(|place| self.node(*place).id).collect()
     }
 
     fn depth(&self, place: Place) -> u32 {
@@ -100,7 +100,7 @@ impl Dag {
     fn locator(&self, from: Place) -> Vec<BlockId> {
         let (mut ids, mut at, mut step) = (Vec::new(), from, 1);
         loop {
-            ids.push(self.node(at).known.id);
+            ids.push(self.node(at).id);
             let depth = self.depth(at);
             if depth == 0 {
                 return ids;
@@ -165,9 +165,10 @@ impl Dag {
 
     /// Returns what a block merges, oldest first, and the block itself, but for what `known` has in its past.
     fn group(&self, place: Place, known: &[Place]) -> Vec<Place> {
-        let merged = self.node(place).known.merge_set.iter().filter_map(|merged| self.place(merged.id));
-        let mut group: Vec<Place> = merged.filter(|merged| !self.is_in_past_of_any(*merged, known)).collect();
-        group.sort_unstable();
+        let node = self.node(place);
+        let merged = if place == 0 { None } else { self.merge_set(node.parent, &node.parents, usize::MAX) };
+        let mut group = merged.unwrap_or_default();
+        group.retain(|merged| !self.is_in_past_of_any(*merged, known));
         group.push(place);
         group
     }
@@ -176,7 +177,7 @@ impl Dag {
     fn beside(&self, known: &[Place], floor: Height, mut room: usize) -> Vec<Vec<BlockId>> {
         let tip = self.tip();
         let tips = self.tips.iter().rev().map(|rank| rank.first_seen.0);
-        let tips = tips.filter(|place| *place != tip && self.node(*place).known.height >= floor).take(BESIDE_MAX);
+        let tips = tips.filter(|place| *place != tip && self.node(*place).height >= floor).take(BESIDE_MAX);
         let (mut told, mut groups) = (known.to_vec(), Vec::new());
         for place in tips {
             let Some(merged) = self.merge_set(tip, &[place], BESIDE_MERGED_MAX) else { continue };

@@ -2,7 +2,7 @@
 
 use super::*;
 use adit_primitives::U256;
-use adit_primitives::contract::PowInput;
+use adit_primitives::contract::{MergedBlock, PowInput};
 use proptest::prelude::*;
 
 fn id(number: usize) -> BlockId {
@@ -56,7 +56,7 @@ fn searched_tips(index: &BlockIndex) -> BTreeSet<BlockId> {
     let usable: Vec<Place> = (0..).take(dag.nodes.len()).filter(|place| dag.is_usable(*place)).collect();
     let built_upon: BTreeSet<Place> = usable.iter().flat_map(|place| &dag.node(*place).parents).copied().collect();
     let tips = usable.into_iter().filter(|place| !built_upon.contains(place) || *place == dag.tip());
-    tips.map(|place| dag.node(place).known.id).collect()
+    tips.map(|place| dag.node(place).id).collect()
 }
 
 /// Finds the heads that are better than the selected tip among all blocks, best first.
@@ -66,14 +66,14 @@ fn searched_heads(index: &BlockIndex) -> Vec<BlockId> {
     let heads = (0..).take(dag.nodes.len()).filter(sound).filter(|place| !dag.node(*place).children.iter().any(sound));
     let mut heads: Vec<Place> = heads.filter(|place| dag.beats_tip(*place)).collect();
     heads.sort_by_key(|place| Reverse(dag.rank(*place)));
-    heads.into_iter().map(|place| dag.node(place).known.id).collect()
+    heads.into_iter().map(|place| dag.node(place).id).collect()
 }
 
 /// Finds the blocks without bodies on the way to one among all blocks.
 fn searched_lacking(index: &BlockIndex, towards: BlockId) -> BTreeSet<BlockId> {
     let dag = index.read();
     let header = |place: &Place| dag.node(*place).status == BlockStatus::Header;
-    let lacking = (0..).take(dag.nodes.len()).filter(header).map(|place| dag.node(place).known.id);
+    let lacking = (0..).take(dag.nodes.len()).filter(header).map(|place| dag.node(place).id);
     let all: Vec<BlockId> = lacking.collect();
     drop(dag);
     all.into_iter().filter(|id| index.is_ancestor(*id, towards)).collect()

@@ -7,10 +7,12 @@ impl BlockIndex {
     /// Returns the blocks on which a next one may stand, best first: the selected tip, and every block without children
     /// whose body is known and that is not invalid, blocks that cannot be used not counted as children. At most `max`.
     pub fn tips(&self, max: usize) -> Vec<KnownBlock> {
-        let dag = self.read();
-        let tip = dag.tip();
-        let others = dag.tips.iter().rev().map(|rank| rank.first_seen.0).filter(|place| *place != tip);
-        std::iter::once(tip).chain(others).take(max).map(|place| dag.node(place).known.clone()).collect()
+        let tips = self.look(|dag| {
+            let tip = dag.tip();
+            let others = dag.tips.iter().rev().map(|rank| rank.first_seen.0).filter(|place| *place != tip);
+            std::iter::once(tip).chain(others).take(max).map(|place| dag.glimpse(place)).collect::<Vec<_>>()
+        });
+        tips.into_iter().map(|glimpse| self.known(glimpse)).collect()
     }
 }
 

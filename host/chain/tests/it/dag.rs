@@ -2,7 +2,7 @@
 
 use crate::rules::{SUBSIDY, TestRules};
 use crate::world::{CHAIN, MATURITY, Made, NOW, World, atoms, key, merging, output, plain, spend};
-use adit_chain::{BlockError, Colour, Conflicts, OutPoint, Output, Standing, Transaction, Unspent};
+use adit_chain::{BlockError, ChainConfig, Colour, Conflicts, OutPoint, Output, Standing, Transaction, Unspent};
 use adit_primitives::storage::Table;
 use adit_primitives::{BlockId, Encode, Height, TxId};
 use proptest::prelude::*;
@@ -489,10 +489,10 @@ fn more_transactions_than_allowed_are_refused_and_templates_hold_fewer() {
     assert_eq!(world.chain.template(NOW, &request).unwrap().transactions.len(), 1);
 }
 
-/// The index is the cache of placements: every one of them, in memory.
 #[test]
 fn a_thousand_placements_take_less_than_two_megabytes() {
-    let mut world = dag_world();
+    let config = ChainConfig { placement_bytes_max: usize::MAX, ..merging() };
+    let mut world = World::with(config, TestRules::default());
     let mut last = vec![world.genesis()];
     for round in 0..250u64 {
         let parents: Vec<BlockId> = last.iter().map(|made| made.id).collect();

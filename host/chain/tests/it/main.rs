@@ -9,6 +9,7 @@ mod forks;
 mod headers;
 mod ledger;
 mod mempool;
+mod placements;
 mod rules;
 mod sync;
 mod templates;

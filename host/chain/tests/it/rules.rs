@@ -24,6 +24,8 @@ pub const SUBSIDY: u64 = 1_000_000;
 pub const AHEAD_MS: u64 = 1000;
 /// A nonce that breaks the rule `proof-of-work`.
 pub const BAD_NONCE: u64 = u64::MAX;
+/// What these rules note on each block, and ask of each parent.
+pub const NOTES: [u8; 3] = [7; 3];
 /// A body's root that breaks the rule `challenge`, whatever the digest is.
 pub const BAD_ROOT: Hash256 = Hash256([0xee; 32]);
 
@@ -105,6 +107,9 @@ fn place(
     }
     let known = |id: &BlockId| fresh.get(id).cloned().or_else(|| view.block(*id)).ok_or_else(|| violation("parent"));
     let parents = header.parents.iter().map(known).collect::<Result<Vec<_>, _>>()?;
+    if parents.iter().any(|known| known.state != NOTES) {
+        return Err(violation("notes"));
+    }
     let selected = parents.iter().max_by_key(|known| (known.work, known.id));
     if selected.is_none() && header.work != 1 {
         return Err(violation("parents"));
@@ -134,7 +139,7 @@ fn place(
         tie: Hash256(id.0),
         valid_from,
         subsidy: SUBSIDY,
-        state: vec![7; 3],
+        state: NOTES.to_vec(),
     };
     let known = KnownBlock {
         id,

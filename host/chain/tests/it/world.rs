@@ -34,6 +34,8 @@ pub fn config() -> ChainConfig {
         },
         orphans: OrphanLimits { blocks_max: 200, bytes_max: 1_000_000, early_ms_max: 60_000, fork_depth_max: u64::MAX },
         templates: TemplateLimits { lifetime_ms: 30_000, templates_max: 8 },
+        // Few stay in memory, so that what lies in the storage is asked for.
+        placement_bytes_max: 1_000,
     }
 }
 

@@ -9,6 +9,7 @@ use adit_plugin_host::Sandbox;
 use adit_primitives::contract::Candidate;
 use adit_primitives::engine::{ChainView, SharedView};
 use adit_primitives::{BlockId, Hash256, Height};
+use adit_store::{Options, Store};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 /// The most tips that the rules are shown.
 const TIPS_MAX: usize = 64;
+
+/// Room for placements on the DAG whose older ones lie in a database: a few of those, and more of the newest.
+const PLACEMENT_BYTES: usize = 32 << 10;
 
 /// How often a round asks for what is kept, and for what is made anew.
 const OFTEN: u32 = 2_000;
@@ -30,6 +34,7 @@ pub fn print(arguments: &BenchArguments, sandbox: &Arc<Sandbox>) -> Result<()> {
     println!("\nwhat is kept on a DAG of {} blocks, {} transactions waiting", grouped(blocks), grouped(PENDING.into()));
     println!("{:<44} {:>12} {:>12} {:>8}", "", "as kept", "made anew", "times");
     placement(arguments, &bench)?;
+    older(arguments, sandbox)?;
     tips(arguments, &bench)?;
     requirements(arguments, &mut bench)?;
     templates(arguments, &mut bench, late)
@@ -55,6 +60,35 @@ fn placement(arguments: &BenchArguments, bench: &Bench) -> Result<()> {
     })?;
     row("a block's placement", kept, anew);
     Ok(())
+}
+
+/// Placements of blocks that memory had no room for: one that is asked for again, and all of them in turn, which the database answers.
+fn older(arguments: &BenchArguments, sandbox: &Arc<Sandbox>) -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("adit-bench-caches-{}", std::process::id()));
+    let storage = Arc::new(Store::open(&Options { path: folder.clone(), cache_bytes: 16 << 20 })?);
+    let asked = || -> Result<()> {
+        let bench = Bench::on_dag_over(sandbox, storage, PLACEMENT_BYTES)?;
+        let index = bench.chain.index();
+        let all = ids(index);
+        let (first, older) = (all[1], &all[2..all.len() / 2]);
+        let kept = time_of(arguments.rounds, OFTEN, || {
+            black_box(index.block(first));
+            Ok(())
+        })?;
+        let mut next = older.iter().cycle();
+        let before = index.placement_figures();
+        let anew = time_of(arguments.rounds, SELDOM, || {
+            black_box(next.next().and_then(|id| index.block(*id)));
+            Ok(())
+        })?;
+        let after = index.placement_figures();
+        anyhow::ensure!(after.hits == before.hits, "the database was to be asked, and memory answered");
+        row("an older block's placement", kept, anew);
+        Ok(())
+    };
+    let asked = asked();
+    std::fs::remove_dir_all(&folder)?;
+    asked
 }
 
 fn tips(arguments: &BenchArguments, bench: &Bench) -> Result<()> {

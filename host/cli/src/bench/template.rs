@@ -11,7 +11,7 @@ use adit_chain::{
 use adit_plugin_host::Sandbox;
 use adit_primitives::contract::Draft;
 use adit_primitives::engine::RulesEngine;
-use adit_primitives::storage::MemoryStorage;
+use adit_primitives::storage::{MemoryStorage, Storage};
 use adit_primitives::{Amount, Hash256, Timestamp};
 use anyhow::{Context, Result};
 use std::sync::Arc;
@@ -57,21 +57,27 @@ fn rules(sandbox: &Arc<Sandbox>, name: &str, config: &str) -> Result<Arc<dyn Rul
 
 impl Bench {
     fn on_longest_chain(sandbox: &Arc<Sandbox>) -> Result<Self> {
-        Self::open(rules(sandbox, "longest-chain", RULES)?, Conflicts::RefuseBlock)
+        let storage = Arc::new(MemoryStorage::default());
+        Self::open(rules(sandbox, "longest-chain", RULES)?, config(Conflicts::RefuseBlock), storage)
     }
 
     /// Opens a DAG with its recent blocks.
     pub fn on_dag(sandbox: &Arc<Sandbox>) -> Result<Self> {
-        let mut dag = Self::open(rules(sandbox, "ghostdag", DAG)?, Conflicts::SkipTransaction)?;
+        Self::on_dag_over(sandbox, Arc::new(MemoryStorage::default()), usize::MAX)
+    }
+
+    /// The same over a storage, with so many bytes of placements in memory.
+    pub fn on_dag_over(sandbox: &Arc<Sandbox>, storage: Arc<dyn Storage>, placement_bytes_max: usize) -> Result<Self> {
+        let config = ChainConfig { placement_bytes_max, ..config(Conflicts::SkipTransaction) };
+        let mut dag = Self::open(rules(sandbox, "ghostdag", DAG)?, config, storage)?;
         for _ in 0..ROUNDS {
             dag.mine(BESIDE)?;
         }
         Ok(dag)
     }
 
-    fn open(rules: Arc<dyn RulesEngine>, conflicts: Conflicts) -> Result<Self> {
-        let storage = Arc::new(MemoryStorage::default());
-        let chain = Chain::open(config(conflicts), storage, Arc::clone(&rules), Box::new(NoWork))?;
+    fn open(rules: Arc<dyn RulesEngine>, config: ChainConfig, storage: Arc<dyn Storage>) -> Result<Self> {
+        let chain = Chain::open(config, storage, Arc::clone(&rules), Box::new(NoWork))?;
         Ok(Self { chain, rules, key: SecretKey::from_bytes([3; 32])?, now: START })
     }
 
@@ -194,5 +200,6 @@ fn config(conflicts: Conflicts) -> ChainConfig {
         },
         orphans: OrphanLimits { blocks_max: 10, bytes_max: 1 << 20, early_ms_max: 0, fork_depth_max: u64::MAX },
         templates: TemplateLimits { lifetime_ms: 600_000, templates_max: 16 },
+        placement_bytes_max: usize::MAX,
     }
 }

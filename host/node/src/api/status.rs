@@ -262,6 +262,7 @@ pub async fn metrics(State(api): State<Arc<ApiState>>) -> Response {
     let text = api.metrics.text(&Readout {
         snapshot: &api.chain.snapshot(),
         index_bytes: api.chain.reader().index_bytes(),
+        placements: api.chain.reader().placement_figures(),
         miner: &api.miner.borrow(),
         statistics: statistics.as_ref(),
         anomalies: &anomalies,

@@ -120,6 +120,7 @@ fn chain_config() -> ChainConfig {
         },
         orphans: OrphanLimits { blocks_max: 10, bytes_max: 10_000, early_ms_max: 1_000, fork_depth_max: u64::MAX },
         templates: TemplateLimits { lifetime_ms: 1_000, templates_max: 8 },
+        placement_bytes_max: 1 << 20,
     }
 }
 
