@@ -3,13 +3,14 @@
 //! What most readers want stands in a [`Snapshot`] that the thread publishes after every change, so that nobody waits for it. The thread ends, and
 //! the node with it, when the database fails: it does not go on with a state that it cannot keep.
 //!
-//! Reading order: this file is what others see, `peers` what the network does, `checks` what is done beside the thread, `owner` what the thread does, `following` brings back what has waited for a parent, `outlook` what the rules say
+//! Reading order: this file is what others see, `peers` what the network does, `checks` what is done beside the thread, `owner` what the thread does, `following` brings back what has waited for a parent, `outbox` who is told when it is durable, `outlook` what the rules say
 //! about the next block, `foresight` which templates are made before anybody asks, `handed` which stay known, [`plots`] which plots the chain has registered.
 
 mod checks;
 mod following;
 mod foresight;
 mod handed;
+mod outbox;
 mod outlook;
 mod owner;
 mod peers;
@@ -33,6 +34,7 @@ use adit_primitives::engine::{Fault, HashEngine, RulesEngine};
 use adit_primitives::storage::{Storage, StorageError};
 use adit_primitives::{BlockId, Height, TxId, Work};
 use checks::Checks;
+use outbox::Outbox;
 use owner::Owner;
 use plots::Plots;
 use std::net::IpAddr;
@@ -335,6 +337,8 @@ enum Request {
         reply: Reply<()>,
     },
     Tick,
+    /// What was handed over to the storage is durable, or has failed.
+    Kept,
     End,
 }
 
@@ -394,6 +398,8 @@ pub struct ChainChoice {
     pub mempool: MempoolLimits,
     pub orphans: OrphanLimits,
     pub templates: TemplateLimits,
+    /// See [`adit_chain::ChainConfig::placement_bytes_max`].
+    pub placement_bytes_max: usize,
 }
 
 /// Why the chain's thread does not start, or has ended.
@@ -424,9 +430,9 @@ impl ChainThread {
         let checking = std::mem::take(&mut parts.checking);
         let checks = Checks::new(checking.into_iter().map(|hash| parts.chain.checker(hash)).collect());
         let plots = Arc::new(Plots::new(Arc::clone(&parts.rules), reader.clone()));
-        let owner = Owner::new(parts)?;
-        let (snapshot, news, ready) = (owner.watch(), owner.news(), owner.ready());
         let (mailbox, requests) = mpsc::channel(MAILBOX);
+        let owner = Owner::new(parts, Outbox::new(mailbox.clone()))?;
+        let (snapshot, news, ready) = (owner.watch(), owner.news(), owner.ready());
         let thread = std::thread::Builder::new()
             .name("adit-chain".to_owned())
             .spawn(move || owner.run(requests))

@@ -107,7 +107,10 @@ pub struct StorageError {
 /// What a scan yields: keys with their values, in the keys' byte order.
 pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Keeps tables of bytes. Reads see every batch whose `commit` has returned.
+/// Is told how a commit ended, once.
+pub type Committed = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
+
+/// Keeps tables of bytes. Reads see every batch whose `commit` has returned. Batches are applied in the order in which they were handed over.
 pub trait Storage: Send + Sync {
     /// Reads one key.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError>;
@@ -117,6 +120,12 @@ pub trait Storage: Send + Sync {
 
     /// Applies a batch. When it returns, the batch survives `kill -9` and loss of power.
     fn commit(&self, batch: Batch) -> Result<(), StorageError>;
+
+    /// Applies a batch as [`Self::commit`] does, without waiting where that can be helped: `committed` is told, on any thread, when reads see the
+    /// batch and it survives.
+    fn commit_later(&self, batch: Batch, committed: Committed) {
+        committed(self.commit(batch));
+    }
 }
 
 /// Storage that lives as long as the process.

@@ -2,7 +2,7 @@
 
 use crate::directory::{Directory, OpenError};
 use crate::writer::Writer;
-use adit_primitives::storage::{Batch, Entries, Storage, StorageError, Table};
+use adit_primitives::storage::{Batch, Committed, Entries, Storage, StorageError, Table};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Readable};
 use std::collections::HashSet;
 use std::io;
@@ -87,6 +87,14 @@ impl Storage for Store {
             return Ok(());
         }
         self.writer.commit(batch)
+    }
+
+    fn commit_later(&self, batch: Batch, committed: Committed) {
+        match check(&batch) {
+            Ok(()) if batch.changes.is_empty() => committed(Ok(())),
+            Ok(()) => self.writer.commit_later(batch, committed),
+            Err(error) => committed(Err(error)),
+        }
     }
 }
 

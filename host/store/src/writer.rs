@@ -3,7 +3,7 @@
 //! A commit never waits for company. Company gathers by itself: what arrives while the disk syncs one group is the next one, so a
 //! lone commit costs one sync, and a crowd shares one.
 
-use adit_primitives::storage::{Batch, StorageError};
+use adit_primitives::storage::{Batch, Committed, StorageError};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
@@ -14,10 +14,29 @@ const QUEUED_BATCHES_MAX: usize = 1_024;
 /// A group is closed when it holds this many changes, whole batches only: one huge group would make its first caller wait for its last.
 const GROUP_CHANGES_MAX: usize = 1_000;
 
-/// A batch on its way, with the place for its answer.
+/// A batch on its way, with who waits for its answer.
 struct Request {
     batch: Batch,
-    done: SyncSender<Result<(), StorageError>>,
+    waiting: Waiting,
+}
+
+/// Who is to be told how a commit ended: also where the thread panics, or has ended.
+struct Waiting(Option<Committed>);
+
+impl Waiting {
+    fn tell(mut self, result: Result<(), StorageError>) {
+        if let Some(committed) = self.0.take() {
+            committed(result);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(committed) = self.0.take() {
+            committed(Err(StorageError { detail: "the writer thread has ended".to_owned() }));
+        }
+    }
 }
 
 /// The handle of the writer thread. Dropping it lets the thread finish what is queued, and waits for that.
@@ -39,11 +58,17 @@ impl Writer {
 
     /// Hands a batch over, and returns when it is durable or when it is known that it is not.
     pub fn commit(&self, batch: Batch) -> Result<(), StorageError> {
-        let gone = |_| StorageError { detail: "the writer thread has ended".to_owned() };
         let (done, answer) = sync_channel(1);
+        // Whoever waits takes the one answer.
+        self.commit_later(batch, Box::new(move |result| drop(done.send(result))));
+        answer.recv().expect("a commit ends with an answer")
+    }
+
+    /// Hands a batch over. It waits for a place where too many are on their way, and for nothing else.
+    pub fn commit_later(&self, batch: Batch, committed: Committed) {
         let queue = self.queue.as_ref().expect("the queue is taken only by drop");
-        queue.send(Request { batch, done }).map_err(|_| gone(()))?;
-        answer.recv().map_err(|_| gone(()))?
+        // Where the thread has ended, what comes back tells of it as it is dropped.
+        drop(queue.send(Request { batch, waiting: Waiting(Some(committed)) }));
     }
 }
 
@@ -73,22 +98,19 @@ where
             failure
                 .get_or_insert_with(|| StorageError { detail: format!("an earlier write failed: {}", error.detail) });
         }
-        for done in waiting {
-            // A caller that no longer waits does not need the answer.
-            let _ = done.send(result.clone());
-        }
+        waiting.into_iter().for_each(|waiting| waiting.tell(result.clone()));
     }
 }
 
 /// Takes what has queued up behind `first`, up to the size of a group.
-fn gather(first: Request, requests: &Receiver<Request>) -> (Vec<Batch>, Vec<SyncSender<Result<(), StorageError>>>) {
+fn gather(first: Request, requests: &Receiver<Request>) -> (Vec<Batch>, Vec<Waiting>) {
     let mut changes = first.batch.changes.len();
-    let (mut batches, mut waiting) = (vec![first.batch], vec![first.done]);
+    let (mut batches, mut waiting) = (vec![first.batch], vec![first.waiting]);
     while changes < GROUP_CHANGES_MAX {
         let Ok(next) = requests.try_recv() else { break };
         changes += next.batch.changes.len();
         batches.push(next.batch);
-        waiting.push(next.done);
+        waiting.push(next.waiting);
     }
     (batches, waiting)
 }
@@ -109,7 +131,8 @@ mod tests {
 
     fn request(changes: u32) -> (Request, Receiver<Result<(), StorageError>>) {
         let (done, answer) = sync_channel(1);
-        (Request { batch: batch(changes), done }, answer)
+        let waiting = Waiting(Some(Box::new(move |result| drop(done.send(result)))));
+        (Request { batch: batch(changes), waiting }, answer)
     }
 
     /// Serves requests that were all queued beforehand, and returns the sizes of the groups written.

@@ -9,12 +9,12 @@ use crate::checker::decode_headers;
 use crate::headers::{CheckedHeaders, HeaderError, Judged};
 use crate::record::HeaderRecord;
 use adit_primitives::engine::ChainView;
-use adit_primitives::storage::{Batch, StorageError, Table};
+use adit_primitives::storage::{Batch, Committed, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Timestamp};
 use std::ops::ControlFlow;
 
-/// What a group may gather before it is committed: what comes after is another commit.
-const GATHERED_BYTES_MAX: usize = 32 << 20;
+/// How many bytes may be gathered before they are committed: what comes after is another commit.
+pub const GATHERED_BYTES_MAX: usize = 32 << 20;
 
 /// The most headers that wait for their bodies, about a kilobyte each: anybody who has done their work may send them. On the way to the tip a node
 /// takes headers and bodies in turns.
@@ -69,6 +69,7 @@ impl Chain {
         });
         // What was taken before a failure is in the index, so it is kept.
         self.commit(batch)?;
+        self.index.settle();
         let stopped = stopped.unwrap_or_else(|fault| Some(HeaderError::Fault(fault)));
         let placed = ids.iter().take_while(|id| index.block(**id).is_some()).count();
         ids.truncate(placed);
@@ -104,7 +105,7 @@ impl Chain {
     }
 
     /// Judges blocks in order, each as [`Self::submit_checked`] does, and keeps them by one commit, or by several in order where they are very large.
-    /// One answer for each; when this returns, blocks with `Ok` survive `kill -9`.
+    /// One answer for each; when this returns, blocks with `Ok` survive `kill -9`, unless the chain [gathers](Self::gather).
     pub fn submit_blocks(&mut self, now: Timestamp, blocks: Vec<Checked>) -> Vec<Result<Accepted, BlockError>> {
         let mut answers = Vec::with_capacity(blocks.len());
         let mut durable = 0;
@@ -117,8 +118,41 @@ impl Chain {
                 self.storage.begin();
             }
         }
-        self.end_group(&mut answers[durable..]);
+        if !self.gathers {
+            self.end_group(&mut answers[durable..]);
+        }
         answers
+    }
+
+    /// From now on nothing that is taken is durable before it was handed over by [`Self::hand_over`] and that was told of: more can be taken meanwhile.
+    pub fn gather(&mut self) {
+        self.gathers = true;
+        self.storage.begin();
+    }
+
+    /// Hands over what was taken since the last time, to be made durable at once. `committed` is told, on another thread; before that nothing
+    /// may be handed over again. Returns `false` where there is nothing: then nobody is told.
+    ///
+    /// # Errors
+    /// Where the storage has failed before.
+    pub fn hand_over(&mut self, committed: Committed) -> Result<bool, StorageError> {
+        self.check_whole()?;
+        Ok(self.storage.hand_over(committed))
+    }
+
+    /// Returns the bytes of what was taken and not handed over.
+    pub fn gathered_bytes(&self) -> usize {
+        self.storage.bytes()
+    }
+
+    /// Makes what was taken since something was handed over durable, and waits for that. What is under way ends by itself.
+    pub fn keep_all(&mut self) -> Result<(), StorageError> {
+        self.check_whole()?;
+        let ended = self.storage.end();
+        if self.gathers {
+            self.storage.begin();
+        }
+        self.note(ended)
     }
 
     /// Commits what a group of blocks has gathered. Where that fails, none of them is kept as far as anybody can tell.

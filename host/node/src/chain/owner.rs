@@ -3,6 +3,7 @@
 use super::checks::{LANES, is_session};
 use super::foresight::{Due, Foresight};
 use super::handed::{Client, Full, Handed, Moment};
+use super::outbox::Outbox;
 use super::outlook::{Basis, Outlook, merges};
 use super::{
     BLOCKS_PER_COMMIT, BlockParts, ChainChoice, ChainFailure, ChainParts, Counts, DifficultyChange, DifficultyError,
@@ -47,10 +48,12 @@ pub struct Owner {
     refusal_logged: Option<Instant>,
     /// What was looked ahead from: the blocks with the difficulty asked for, and the mempool.
     foreseen: (Basis, u64),
-    snapshots: watch::Sender<Arc<Snapshot>>,
+    snapshots: Arc<watch::Sender<Arc<Snapshot>>>,
     news: broadcast::Sender<News>,
     /// News that go out with the next snapshot: whoever hears of a block and looks, finds it.
     untold: Vec<News>,
+    /// Everything that is told waits here until it is durable.
+    outbox: Outbox,
     /// Told when blocks that had waited are ready to be checked.
     ready: Arc<Notify>,
 }
@@ -81,7 +84,7 @@ impl Origin {
 }
 
 impl Owner {
-    pub fn new(parts: ChainParts) -> Result<Self, ChainFailure> {
+    pub fn new(parts: ChainParts, outbox: Outbox) -> Result<Self, ChainFailure> {
         let ChainParts { mut chain, rules, storage, checking: _, clock, choice, placing } = parts;
         let genesis = chain
             .reader()
@@ -109,9 +112,10 @@ impl Owner {
             handed: Handed::new(choice.templates.templates_max),
             refusal_logged: None,
             foreseen: (basis, chain.mempool().version()),
-            snapshots,
+            snapshots: Arc::new(snapshots),
             news: broadcast::Sender::new(NEWS_MAX),
             untold: Vec::new(),
+            outbox,
             ready: Arc::default(),
             outlook,
             chain,
@@ -121,9 +125,10 @@ impl Owner {
     /// Answers requests until one says that it is the end, or the database fails.
     pub fn run(mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), ChainFailure> {
         let mut ahead = None;
+        self.chain.gather();
         while let Some(request) = self.next(ahead.take(), &mut requests) {
             match request {
-                Request::End => return Ok(()),
+                Request::End => break,
                 Request::Transaction { transaction, reply } => {
                     let batch;
                     (batch, ahead) =
@@ -137,8 +142,9 @@ impl Owner {
                 }
                 request => self.answer(request)?,
             }
+            self.outbox.turn(&mut self.chain)?;
         }
-        Ok(())
+        Ok(self.outbox.close(&mut self.chain)?)
     }
 
     /// Returns the next request. What will be asked for soon is made before it is answered, unless more blocks or transactions wait.
@@ -170,19 +176,21 @@ impl Owner {
         Arc::clone(&self.ready)
     }
 
-    /// Publishes a snapshot where something changed. Before the answer goes out: whoever has it and looks, sees what it says.
+    /// Publishes a snapshot where something changed, when it is durable. Before the answer goes out: whoever has it and looks, sees what it says.
     fn publish(&mut self) {
         self.look_ahead();
         let now = Arc::new(self.outlook.snapshot(&self.chain, self.counts, &self.statistics));
-        self.snapshots.send_if_modified(|before| {
-            let changed = *before != now;
-            *before = now;
-            changed
-        });
-        for news in self.untold.drain(..) {
+        let (snapshots, senders) = (Arc::clone(&self.snapshots), self.news.clone());
+        let news = std::mem::take(&mut self.untold);
+        self.outbox.tell(move || {
+            snapshots.send_if_modified(|before| {
+                let changed = *before != now;
+                *before = now;
+                changed
+            });
             // Nobody may listen.
-            drop(self.news.send(news));
-        }
+            news.into_iter().for_each(|news| drop(senders.send(news)));
+        });
         if self.chain.has_ready() {
             self.ready.notify_one();
         }
@@ -194,41 +202,46 @@ impl Owner {
                 let offered = checked.into_iter().map(|checked| Offered { checked, find: None }).collect();
                 let taken = self.take_blocks(offered)?;
                 self.publish();
-                send(reply, taken);
+                self.send(reply, taken);
             }
             Request::Follow { checked, reply } => {
                 self.take_followed(checked)?;
                 self.publish();
-                send(reply, self.chain.take_ready(LANES));
+                // To be checked, and told to nobody.
+                drop(reply.send(self.chain.take_ready(LANES)));
             }
             Request::Headers { checked, reply } => {
                 let taken = self.take_headers(checked)?;
                 self.publish();
-                send(reply, taken);
+                self.send(reply, taken);
             }
             Request::Forget { towards, reply } => {
                 let forgotten = self.chain.forget_headers(towards)?;
                 self.publish();
-                send(reply, forgotten);
+                self.send(reply, forgotten);
             }
             Request::Build { parts, reply } => {
                 let built = self.build(*parts).map_err(|error| self.refuse(error));
-                send(reply, built);
+                drop(reply.send(built));
             }
             Request::Assemble { template, found, reply } => {
                 let assembled = self.assemble(template, found).map_err(|error| self.refuse(error));
-                send(reply, assembled);
+                drop(reply.send(assembled));
             }
             Request::Template { client, request, reply } => {
                 let template = self.template(client, request);
-                send(reply, template);
+                self.send(reply, template);
             }
-            Request::Statistics { reply } => send(reply, self.statistics.report()),
+            Request::Statistics { reply } => drop(reply.send(self.statistics.report())),
             Request::Pool { reply } => {
                 let pool = self.chain.mempool();
-                send(reply, pool.best_first(pool.count()));
+                let waiting = pool.best_first(pool.count());
+                self.send(reply, waiting);
             }
-            Request::Pending { id, reply } => send(reply, self.chain.mempool().get(id).cloned()),
+            Request::Pending { id, reply } => {
+                let pending = self.chain.mempool().get(id).cloned();
+                self.send(reply, pending);
+            }
             Request::Difficulty { order, reply } => {
                 let changed = self.order_difficulty(order);
                 let failed = match &changed {
@@ -236,20 +249,21 @@ impl Owner {
                     _ => Ok(()),
                 };
                 self.publish();
-                send(reply, changed);
+                self.send(reply, changed);
                 failed?;
             }
             Request::Configure { choice } => {
-                let ChainChoice { difficulty, statistics_blocks, mempool, orphans, templates } = choice;
+                let ChainChoice { difficulty, statistics_blocks, mempool, orphans, templates, placement_bytes_max } =
+                    choice;
                 self.configured = difficulty;
                 self.statistics.resize(statistics_blocks);
                 self.handed.set_max(templates.templates_max, self.moment());
-                self.chain.set_limits(mempool, orphans, templates)?;
+                self.chain.set_limits(mempool, orphans, templates, placement_bytes_max)?;
                 self.publish();
             }
             Request::Audit { deed, reply } => {
                 self.audit.record((self.clock)(), deed)?;
-                send(reply, ());
+                self.send(reply, ());
             }
             Request::Tick => {
                 for outcome in self.chain.advance((self.clock)()) {
@@ -257,11 +271,17 @@ impl Owner {
                 }
                 self.publish();
             }
+            Request::Kept => {}
             Request::Transaction { .. } | Request::Block { .. } | Request::End => {
                 unreachable!("the loop answers these itself")
             }
         }
         Ok(())
+    }
+
+    /// Answers when all that was taken until now is durable. Whoever asked may have gone away: then nobody needs it.
+    fn send<T: Send + 'static>(&mut self, reply: Reply<T>, answer: T) {
+        self.outbox.tell(move || drop(reply.send(answer)));
     }
 
     /// Takes blocks that came one by one with one commit, and answers each.
@@ -270,7 +290,7 @@ impl Owner {
             offered.into_iter().map(|(offered, reply)| (*offered, reply)).unzip();
         let taken = self.take_blocks(offered)?;
         self.publish();
-        std::iter::zip(replies, taken).for_each(|(reply, taken)| send(reply, taken));
+        std::iter::zip(replies, taken).for_each(|(reply, taken)| self.send(reply, taken));
         Ok(())
     }
 
@@ -471,7 +491,7 @@ impl Owner {
             self.untold.push(News::Transactions(admitted));
         }
         self.publish();
-        outcomes.into_iter().zip(replies).for_each(|(outcome, reply)| send(reply, outcome));
+        outcomes.into_iter().zip(replies).for_each(|(outcome, reply)| self.send(reply, outcome));
         Ok(())
     }
 
@@ -625,9 +645,4 @@ fn submit_error(error: TemplateError) -> SubmitError {
         TemplateError::Fault(fault) => SubmitError::Block(BlockError::Fault(fault)),
         other => SubmitError::Header(Violation { rule: "template".to_owned(), detail: other.to_string() }),
     }
-}
-
-/// Whoever asked may have gone away: then nobody needs the answer.
-fn send<T>(reply: Reply<T>, answer: T) {
-    drop(reply.send(answer));
 }
