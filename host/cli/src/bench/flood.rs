@@ -13,7 +13,7 @@ mod offer;
 use super::grouped;
 use anyhow::Result;
 use blocks::Flood;
-use node::FloodedNode;
+use node::{FloodedNode, TAKEN};
 use offer::Answers;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -58,10 +58,13 @@ pub fn run(arguments: &FloodArguments) -> Result<ExitCode> {
     println!("made in {:.1?}", start.elapsed());
     let node = node.start()?;
     offer::offer(node.api, &flood.before, 1)?;
+    let taken = node.metric(TAKEN)?;
     let (before, start) = (node.figures()?, Instant::now());
     let answers = offer::offer(node.api, &flood.blocks, arguments.connections.into())?;
+    node.wait_until_taken(taken + u64::from(arguments.blocks))?;
     let took = start.elapsed();
     let after = node.figures()?;
+    offer::offer_again(node.api, &flood.blocks, &answers.waited)?;
     println!(
         "\n{} blocks of {} payments, {} beside each other, offered on {} connections",
         grouped(arguments.blocks.into()),
@@ -80,11 +83,12 @@ pub fn run(arguments: &FloodArguments) -> Result<ExitCode> {
     }
     row("cores taken by whoever sends", cores(answers.cpu));
     let Answers { waited, busy, .. } = answers;
-    row("blocks that waited for a parent", grouped(waited));
+    row("blocks that waited for a parent", grouped(waited.len() as u64));
     row("answers that all is busy", grouped(busy));
     row("memory before, MB", grouped(before.memory_bytes / 1_000_000));
     row("memory at its peak, MB", grouped(after.memory_peak_bytes / 1_000_000));
-    row("of that, what is known of all blocks, kB", grouped(node.index_bytes()? / 1_000));
+    row("of that, what is known of all blocks, kB", grouped(node.metric("adit_block_index_bytes")? / 1_000));
+    row("and of that, placements, which are bounded, kB", grouped(node.metric("adit_placements_bytes")? / 1_000));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -16,6 +16,12 @@ const START_TIME: Duration = Duration::from_secs(60);
 /// Between two looks whether it does.
 const GLANCE: Duration = Duration::from_millis(25);
 
+/// How long a node that takes no block is waited for.
+const STANDSTILL: Duration = Duration::from_secs(3);
+
+/// The metric of blocks that it took.
+pub const TAKEN: &str = "adit_blocks_accepted_total";
+
 /// The node. It ends, and its folder goes, when this is dropped.
 pub struct FloodedNode {
     pub file: PathBuf,
@@ -67,12 +73,25 @@ impl FloodedNode {
         Figures::of(self.child.as_ref().context("the node is not running")?.id())
     }
 
-    /// Returns the bytes of what it knows of all blocks, which it keeps in memory.
-    pub fn index_bytes(&self) -> Result<u64> {
+    /// Waits until it has taken so many blocks, or takes none for a while: some may have been pushed out by others that waited.
+    pub fn wait_until_taken(&self, count: u64) -> Result<()> {
+        let (mut taken, mut since) = (0, Instant::now());
+        while taken < count && since.elapsed() < STANDSTILL {
+            std::thread::sleep(GLANCE);
+            let now = self.metric(TAKEN)?;
+            if now != taken {
+                (taken, since) = (now, Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what it says of itself.
+    pub fn metric(&self, name: &str) -> Result<u64> {
         let (status, metrics) = offer::get(self.api, "/metrics")?;
         ensure!(status == 200, "the node's metrics came with status {status}");
-        let value = metrics.lines().find_map(|line| line.strip_prefix("adit_block_index_bytes "));
-        value.and_then(|value| value.parse().ok()).context("the metrics say nothing about the index")
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).with_context(|| format!("the metrics do not say {name}"))
     }
 }
 

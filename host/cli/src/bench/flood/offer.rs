@@ -20,41 +20,47 @@ const BREATH: Duration = Duration::from_millis(2);
 /// What the node answered.
 #[derive(Debug, Default)]
 pub struct Answers {
-    /// Blocks that waited for a parent.
-    pub waited: u64,
+    /// Blocks that waited for a parent, by their places.
+    pub waited: Vec<usize>,
     /// Answers that the node is busy: the block was offered again.
     pub busy: u64,
     /// What sending took of the cores.
     pub cpu: Duration,
 }
 
-/// Offers blocks in their order on so many connections, until the node has taken each of them.
+/// Offers blocks in their order on so many connections, until the node has answered for each of them.
 pub fn offer(port: u16, blocks: &[Block], connections: usize) -> Result<Answers> {
-    let write = |block: &Block| serde_json::to_string(&OfferedBlock { bytes: Hex(block.to_bytes()) });
-    let bodies: Vec<String> = blocks.iter().map(write).collect::<Result<_, _>>()?;
+    let bodies: Vec<String> = blocks.iter().map(write).collect::<Result<_>>()?;
     let next = AtomicUsize::new(0);
     let parts = std::thread::scope(|scope| {
         let sender = || send(port, &bodies, &next);
         let senders: Vec<_> = (0..connections).map(|_| scope.spawn(sender)).collect();
         senders.into_iter().map(|sender| sender.join().expect("a sender does not panic")).collect::<Result<Vec<_>>>()
     })?;
-    let (mut all, mut waited) = (Answers::default(), Vec::new());
-    for (part, waits) in parts {
+    let mut all = Answers::default();
+    for part in parts {
         all.busy += part.busy;
         all.cpu += part.cpu;
-        waited.extend(waits);
+        all.waited.extend(part.waited);
     }
-    // What waited was taken after its parent, or pushed out by others that waited.
-    waited.sort_unstable();
-    all.waited = waited.len() as u64;
-    let mut connection = Connection::open(port)?;
+    all.waited.sort_unstable();
+    Ok(all)
+}
+
+/// Offers those again that waited for a parent. Each was taken after it, or pushed out by others that waited.
+pub fn offer_again(port: u16, blocks: &[Block], waited: &[usize]) -> Result<()> {
+    let (mut connection, mut busy) = (Connection::open(port)?, 0);
     for number in waited {
-        match connection.offer(&bodies[number], &mut all.busy)? {
+        match connection.offer(&write(&blocks[*number])?, &mut busy)? {
             200 | 409 => {}
             status => bail!("block {number} was answered with status {status}, although its parents are there"),
         }
     }
-    Ok(all)
+    Ok(())
+}
+
+fn write(block: &Block) -> Result<String> {
+    Ok(serde_json::to_string(&OfferedBlock { bytes: Hex(block.to_bytes()) })?)
 }
 
 /// Asks for a page.
@@ -62,21 +68,21 @@ pub fn get(port: u16, path: &str) -> Result<(u16, String)> {
     Connection::open(port)?.exchange(&format!("GET {path}"), "")
 }
 
-/// Sends the next block until there is none. Returns which of them waited too.
-fn send(port: u16, bodies: &[String], next: &AtomicUsize) -> Result<(Answers, Vec<usize>)> {
-    let (mut answers, mut waited, start) = (Answers::default(), Vec::new(), cpu_time());
+/// Sends the next block until there is none.
+fn send(port: u16, bodies: &[String], next: &AtomicUsize) -> Result<Answers> {
+    let (mut answers, start) = (Answers::default(), cpu_time());
     let mut connection = Connection::open(port)?;
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let Some(body) = bodies.get(number) else { break };
         match connection.offer(body, &mut answers.busy)? {
             200 => {}
-            202 => waited.push(number),
+            202 => answers.waited.push(number),
             status => bail!("block {number} was answered with status {status}"),
         }
     }
     answers.cpu = cpu_time().saturating_sub(start);
-    Ok((answers, waited))
+    Ok(answers)
 }
 
 /// An HTTP connection that is used again and again.
