@@ -422,9 +422,9 @@ impl<'a> Rounds<'a> {
         self.in_all += 1;
         tracing::warn!(node = client.url(number), %failure, attempt = self.in_all, "a request failed");
         let next = failure.rule(self.at_node, random_u32(&client.entropy));
-        let elsewhere = client.nodes.len() > 1 && !failure.is_for_good();
+        let elsewhere = client.nodes.len() > 1;
         match next {
-            // Of several nodes, one that refuses what another may answer is asked no more for a while.
+            // Of several nodes, one that refuses is asked no more for a while: another may answer.
             Next::GiveUp if elsewhere => question.failed(),
             // A refusal is an answer.
             Next::GiveUp => question.answered(),

@@ -39,6 +39,8 @@ pub enum Problem {
     Interrupted,
     #[error("a thread that worked on it panicked")]
     Panic,
+    #[error("its disk gives no answer")]
+    Silent,
     #[error("it is the same file as {}", first.display())]
     Twice { first: PathBuf },
     #[error("it is another plot than before")]

@@ -95,7 +95,8 @@ impl Farm {
     ) -> io::Result<Self> {
         let settings = settings.within_bounds();
         let farm = Self { shared: Arc::new(Shared::new(Barn::new(settings.clone()), engines, look)) };
-        farm.shared.spawn("desk", |shared| desk(shared, tell))?;
+        let shared = Arc::clone(&farm.shared);
+        farm.shared.spawn("desk", move |_| desk(&shared, tell))?;
         farm.set_settings(settings)?;
         Ok(farm)
     }

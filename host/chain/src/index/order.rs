@@ -34,7 +34,7 @@ enum Seat {
     },
     /// With the topoheight of the first block that the same one merges.
     Merged {
-        by: Glimpse,
+        by: Box<Glimpse>,
         first: u64,
     },
     Unmerged,
@@ -48,7 +48,7 @@ impl BlockIndex {
         };
         let merged = match self.look(|dag| dag.place(id).map(|place| dag.seat(place)))? {
             Seat::Selected { topoheight } => return standing(Colour::Selected, id, topoheight),
-            Seat::Merged { by, first } => Some((self.known(by), first)),
+            Seat::Merged { by, first } => Some((self.known(*by), first)),
             Seat::Unmerged => None,
         };
         let found = merged.and_then(|(by, first)| {
@@ -86,7 +86,7 @@ impl Dag {
         // Whatever a block of the selected chain has in its past, those above it have too.
         let merger = self.selected.partition_point(|above| !self.reachability.is_ancestor(place, *above));
         match self.selected.get(merger) {
-            Some(by) => Seat::Merged { by: self.glimpse(*by), first: self.first_merged(*by) },
+            Some(by) => Seat::Merged { by: Box::new(self.glimpse(*by)), first: self.first_merged(*by) },
             None => Seat::Unmerged,
         }
     }

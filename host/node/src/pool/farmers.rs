@@ -32,7 +32,7 @@ use adit_primitives::engine::{HashEngine, RulesEngine, ShareEngine};
 use adit_primitives::identity::Rules;
 use adit_primitives::{BlockId, Hash256, Height};
 pub(super) use checking::{FarmersChecking, start};
-use checking::{Handed, WAITING_OF_ADDRESS};
+use checking::{Handed, WAITING_OF_ADDRESS, WAITING_OF_STRANGERS};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,6 +108,8 @@ pub struct Farmers {
     registered: Mutex<RegisteredPlots>,
     /// For proofs that wait.
     places: Places,
+    /// The same for proofs of farmers who have shown nothing yet: they are taken a few at a time.
+    strangers: Places,
 }
 
 #[derive(Default)]
@@ -131,6 +133,8 @@ struct Farmer {
     /// What it was asked, by challenge, the newest last.
     given: VecDeque<(Hash256, ShareDifficulty)>,
     heard: Instant,
+    /// Whether its last proof that was judged held.
+    holds: bool,
     _place: Place,
 }
 
@@ -160,6 +164,7 @@ impl Farmers {
             known: Mutex::default(),
             registered: Mutex::default(),
             places: Places::new(WAITING_OF_ADDRESS),
+            strangers: Places::new(WAITING_OF_STRANGERS),
         }
     }
 
@@ -221,7 +226,7 @@ impl Farmers {
             let message = proof.claim.message(&self.identity.genesis, &job.template.header);
             proof.signature = self.signer.sign(&message).0;
         }
-        let mut handed = {
+        let (mut handed, answer, holds) = {
             let mut known = self.known();
             let farmer = known.farmers.get_mut(&number).ok_or(unknown.clone())?;
             farmer.heard = Instant::now();
@@ -237,11 +242,28 @@ impl Farmers {
             let (origin, user, connection) = (farmer.origin, Arc::clone(&farmer.user), farmer.connection);
             let place = self.places.of(origin).try_acquire_owned().map_err(|_| FarmerError::TooFast)?;
             let (reply, answer) = oneshot::channel();
-            (Handed { partial, origin, user, connection, place, reply }, answer)
+            let handed = Handed { partial, origin, user, connection, place, stranger: None, reply };
+            (handed, answer, farmer.holds)
         };
-        handed.0.partial.registered = self.registered(handed.0.origin, &handed.0.partial).await?;
-        self.checking.send(handed.0).await.map_err(|_| FarmerError::Ending)?;
-        handed.1.await.map_err(|_| FarmerError::Ending)?.map_err(FarmerError::Share)
+        if !holds {
+            // It waits with its request, and keeps nobody else waiting.
+            let stranger = self.strangers.of(handed.origin).acquire_owned().await;
+            handed.stranger = Some(stranger.map_err(|_| FarmerError::Ending)?);
+        }
+        handed.partial.registered = self.registered(handed.origin, &handed.partial).await?;
+        self.checking.send(handed).await.map_err(|_| FarmerError::Ending)?;
+        let judged = answer.await.map_err(|_| FarmerError::Ending)?;
+        self.judged(number, judged);
+        judged.map_err(FarmerError::Share)
+    }
+
+    /// Notes whether a farmer's proofs hold. What says nothing of the proof changes nothing.
+    fn judged(&self, number: u32, judged: Result<(), Refusal>) {
+        if let Some(farmer) = self.known().farmers.get_mut(&number)
+            && judged.err().is_none_or(Refusal::is_invalid)
+        {
+            farmer.holds = judged.is_ok();
+        }
     }
 
     /// Has plots registered, and returns the height at which the chain has each.
@@ -286,7 +308,8 @@ impl Known {
         self.next = self.next.wrapping_add(1);
         self.numbers.insert((Arc::clone(&user), origin), number);
         let (given, heard) = (VecDeque::new(), Instant::now());
-        let farmer = Farmer { user, origin, member, connection, notes, difficulty, given, heard, _place: place };
+        let (holds, _place) = (false, place);
+        let farmer = Farmer { user, origin, member, connection, notes, difficulty, given, heard, holds, _place };
         self.farmers.insert(number, farmer);
         number
     }

@@ -5,9 +5,10 @@ use crate::Silent;
 use crate::plain::{Order, make};
 use adit_kernels::space::{Backend, Baseline};
 use adit_primitives::contract::space::{Challenge, PlotKind};
-use adit_primitives::space::ScoreHash;
+use adit_primitives::space::{BestLeaf, ScoreHash, SpaceEngine};
 use adit_primitives::{Hash256, Target, Timestamp};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Condvar, Mutex};
 
@@ -124,4 +125,75 @@ fn an_answer_that_comes_when_nobody_wants_it_changes_nothing() {
         std::thread::yield_now();
     }
     assert_eq!(world.farm.figures().plots.len(), 1);
+}
+
+/// The real engine, whose first proof of a leaf waits at a door as it would before a disk that hangs.
+struct Hangs {
+    door: Arc<Door>,
+    met: AtomicBool,
+}
+
+impl SpaceEngine for Hangs {
+    fn name(&self) -> &'static str {
+        Baseline.name()
+    }
+
+    fn lanes(&self) -> usize {
+        Baseline.lanes()
+    }
+
+    fn leaves(&self, plot: &[u8; 32], first: u64, leaves: &mut [u8]) {
+        Baseline.leaves(plot, first, leaves);
+    }
+
+    fn nodes(&self, pairs: &[u8], nodes: &mut [u8]) {
+        // Leaves are scored without nodes: only proofs need them.
+        if !self.met.swap(true, Ordering::SeqCst) {
+            self.door.wait();
+        }
+        Baseline.nodes(pairs, nodes);
+    }
+
+    fn best_leaf(&self, hash: ScoreHash, challenge: &[u8; 32], leaves: &[u8]) -> Option<BestLeaf> {
+        Baseline.best_leaf(hash, challenge, leaves)
+    }
+
+    fn nonces(&self, account: u64, first: u64, scoops: &mut [u8]) {
+        Baseline.nonces(account, first, scoops);
+    }
+
+    fn qualities(&self, signature: &[u8; 32], scoops: &[u8], qualities: &mut [u64]) {
+        Baseline.qualities(signature, scoops, qualities);
+    }
+}
+
+#[test]
+fn a_proof_that_a_disk_keeps_back_is_given_up_and_another_plot_proves() {
+    let folders = [0, 1].map(|_| tempfile::tempdir().unwrap());
+    let plots = folders.each_ref().map(|folder| {
+        let order =
+            Order { folder: folder.path(), key: [3; 32], seed: [5; 32], bytes: 100_000, threads: 1, reserve: 0 };
+        make(&order, &Backend::widest(), &Silent).unwrap()
+    });
+    let (door, (tell, answers)) = (Arc::new(Door::default()), channel());
+    let scan = Hangs { door: Arc::clone(&door), met: false.into() };
+    let engines = Engines { scan: Arc::new(scan), single: Arc::new(Baseline) };
+    let settings = settings([&folders[0], &folders[1]]);
+    let farm = Farm::start(settings, engines, move |answer| _ = tell.send(answer)).unwrap();
+    let joined = answers.iter().scan(0, |joined, answer| {
+        *joined += if let Answer::Plots { joined, .. } = answer { joined.len() } else { 0 };
+        Some(*joined)
+    });
+    assert!(joined.into_iter().any(|joined| joined == 2));
+    farm.ask(question());
+    let hung = answers.iter().find_map(|answer| if let Answer::Problem(error) = answer { Some(error) } else { None });
+    let hung = hung.unwrap();
+    assert!(matches!(hung.problem, crate::error::Problem::Silent), "{hung}");
+    let proven = answers.iter().find_map(|answer| match answer {
+        Answer::Best(best) if best.place.is_some() => Some(best.plot),
+        Answer::Finished(finished) => panic!("it ended with {finished:?}"),
+        _ => None,
+    });
+    assert!(plots.contains(&hung.path) && proven.as_ref() != Some(&hung.path), "{proven:?}");
+    door.open();
 }

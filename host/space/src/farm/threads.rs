@@ -9,18 +9,23 @@ use super::score::{Scored, Scorer};
 use crate::collection::{Collection, Plot};
 use crate::error::Problem;
 use adit_primitives::contract::space::{PlotPlace, scoop_of};
+use std::collections::BTreeSet;
 use std::io;
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The most proofs of shares that are made at once.
 const PROVING_MAX: usize = 16;
+
+/// How long the proof of a leaf may take: some dozens of reads.
+const PROVING_TIME: Duration = Duration::from_secs(3);
 
 /// What lies in a folder, and on which disks.
 pub struct Finding {
@@ -124,7 +129,7 @@ pub fn scout(shared: &Shared, folder: &Path) {
 }
 
 /// Makes proofs and tells what there is to tell.
-pub fn desk(shared: &Shared, mut tell: impl FnMut(Answer)) {
+pub fn desk(shared: &Arc<Shared>, mut tell: impl FnMut(Answer)) {
     let mut barn = shared.lock();
     loop {
         match barn.step(Instant::now(), shared.proving) {
@@ -155,20 +160,47 @@ pub fn desk(shared: &Shared, mut tell: impl FnMut(Answer)) {
     }
 }
 
-/// Makes proofs at once, where each takes a while: those of plain plots do not.
-fn prove_all(shared: &Shared, shares: &[(Arc<Asked>, Leader)]) -> Vec<Result<PlotPlace, Problem>> {
-    let prove_one = |(asked, share): &(Arc<Asked>, Leader)| prove(shared, asked, share);
+/// Makes proofs: those of nonces at once, since each takes a while; others one after the other.
+fn prove_all(shared: &Arc<Shared>, shares: &[(Arc<Asked>, Leader)]) -> Vec<Result<PlotPlace, Problem>> {
     let is_hard = |(_, share): &(Arc<Asked>, Leader)| matches!(&*share.entrant.plot, Plot::Hard(_));
     if shares.len() < 2 || !shares.iter().all(is_hard) {
-        return shares.iter().map(prove_one).collect();
+        return prove_in_turn(shared, shares);
     }
+    let prove_one = |(asked, share): &(Arc<Asked>, Leader)| prove(shared, asked, share);
     thread::scope(|scope| {
         let started: Vec<_> = shares.iter().map(|share| scope.spawn(|| prove_one(share))).collect();
         started.into_iter().map(|proof| proof.join().unwrap_or(Err(Problem::Panic))).collect()
     })
 }
 
-fn prove(shared: &Shared, asked: &Asked, leader: &Leader) -> Result<PlotPlace, Problem> {
+/// Makes proofs one after the other. A plot that gives no answer is asked once.
+fn prove_in_turn(shared: &Arc<Shared>, shares: &[(Arc<Asked>, Leader)]) -> Vec<Result<PlotPlace, Problem>> {
+    let mut silent: BTreeSet<&Path> = BTreeSet::new();
+    let mut places = Vec::with_capacity(shares.len());
+    for (asked, share) in shares {
+        let path = &*share.entrant.path;
+        let place = if silent.contains(path) { Err(Problem::Silent) } else { prove(shared, asked, share) };
+        if matches!(place, Err(Problem::Silent)) {
+            silent.insert(path);
+        }
+        places.push(place);
+    }
+    places
+}
+
+/// Makes a proof. That of a leaf is read from the plot, by a thread of its own: where its disk gives no answer, nobody waits for it any longer.
+fn prove(shared: &Arc<Shared>, asked: &Arc<Asked>, leader: &Leader) -> Result<PlotPlace, Problem> {
+    if matches!(&*leader.entrant.plot, Plot::Hard(_)) {
+        return prove_here(shared, asked, leader);
+    }
+    let (sender, place) = sync_channel(1);
+    let (shared, asked, leader) = (Arc::clone(shared), Arc::clone(asked), leader.clone());
+    let prove = move || drop(sender.send(prove_here(&shared, &asked, &leader)));
+    thread::Builder::new().name("adit-farm-proof".to_owned()).spawn(prove)?;
+    place.recv_timeout(PROVING_TIME).unwrap_or(Err(Problem::Silent))
+}
+
+fn prove_here(shared: &Shared, asked: &Asked, leader: &Leader) -> Result<PlotPlace, Problem> {
     let scorer = Scorer { engines: &shared.engines, question: &asked.question, instances: &asked.instances };
     let prove = || scorer.prove(&leader.entrant.plot, leader.scored, leader.entrant.registered);
     catch_unwind(AssertUnwindSafe(prove)).unwrap_or(Err(Problem::Panic))

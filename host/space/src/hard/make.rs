@@ -13,7 +13,7 @@ use adit_primitives::space::{NONCE_BYTES, SCOOP_BYTES, SpaceEngine};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,6 +22,9 @@ pub const ENDING_PART: &str = "part";
 
 /// The bytes of the note: one sector, so that it is on the disk whole or not at all.
 const NOTE_BYTES: usize = disk::SECTOR;
+
+/// What a file system counts the room of files in.
+const BLOCK_BYTES: u64 = 512;
 
 /// What the note begins with.
 const NOTE: &[u8; 8] = b"ADITPOC2";
@@ -93,7 +96,7 @@ fn interrupted(order: &Order<'_>, nonces: u64) -> Result<Option<Work>, PlotError
         let path = entry.map_err(failed)?.path();
         let Some(name) = name_of_part(&path).filter(|name| order.is_for(*name, nonces)) else { continue };
         if let Ok(work) = Work::open(path, name) {
-            return Ok(Some(work));
+            return work.with_room(order).map(Some);
         }
     }
     Ok(None)
@@ -116,11 +119,17 @@ fn read_note(file: &File, name: Name) -> Result<u64, Problem> {
     if found == name.bytes() {
         return Ok(name.nonces);
     }
-    if found != expected {
+    if found > name.bytes() && found != expected {
         return Err(Problem::Length { found, expected });
     }
     let mut note = [0; NOTE_BYTES];
-    file.read_exact_at(&mut note, name.bytes())?;
+    if found == expected {
+        file.read_exact_at(&mut note, name.bytes())?;
+    }
+    // It was left before the first note.
+    if note == [0; NOTE_BYTES] {
+        return Ok(0);
+    }
     let number = u64::from_le_bytes(*note[8..].first_chunk().expect("a note is longer"));
     if note[..] == note_bytes(number) && number <= name.nonces { Ok(number) } else { Err(Problem::Checksum) }
 }
@@ -135,39 +144,16 @@ fn note_bytes(made: u64) -> [u8; NOTE_BYTES] {
 }
 
 fn begin(order: &Order<'_>, name: Name) -> Result<Work, PlotError> {
-    disk::check_room(order.folder, name.bytes(), order.reserve)?;
     let path = order.folder.join(format!("{name}.{ENDING_PART}"));
-    let file = open_anew(&path, name).map_err(|problem| problem.at(&path))?;
-    let prepare = || {
-        disk::take_room(&file, name.bytes() + NOTE_BYTES as u64)?;
-        file.write_all_at(&note_bytes(0), name.bytes())?;
-        file.sync_all()?;
-        disk::sync_folder(&path)
-    };
-    if let Err(error) = prepare() {
-        // Room that was taken is given back.
-        let _ = std::fs::remove_file(&path);
+    let is_new = OpenOptions::new().write(true).create_new(true).open(&path);
+    if let Err(error) = is_new {
         return Err(Problem::File(error).at(&path));
     }
-    Work::open(path.clone(), name).map_err(|problem| problem.at(&path))
-}
-
-/// Opens a file for a new plot. One that is there may have been left before its first note was written.
-fn open_anew(path: &Path, name: Name) -> Result<File, Problem> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-    if file.metadata()?.len() < name.bytes() || has_no_note(&file, name)? {
-        return Ok(file);
-    }
-    Err(io::Error::from(io::ErrorKind::AlreadyExists).into())
-}
-
-fn has_no_note(file: &File, name: Name) -> Result<bool, Problem> {
-    let mut note = [0; NOTE_BYTES];
-    let whole = file.metadata()?.len() == name.bytes() + NOTE_BYTES as u64;
-    if whole {
-        file.read_exact_at(&mut note, name.bytes())?;
-    }
-    Ok(whole && note == [0; NOTE_BYTES])
+    let work = Work::open(path.clone(), name).map_err(|problem| problem.at(&path))?;
+    work.with_room(order).inspect_err(|_| {
+        // Room that was taken is given back.
+        let _ = std::fs::remove_file(&path);
+    })
 }
 
 /// A plot in the making, locked.
@@ -181,12 +167,33 @@ struct Work {
 impl Work {
     fn open(path: PathBuf, name: Name) -> Result<Self, Problem> {
         let file = OpenOptions::new().read(true).write(true).open(&path)?;
-        let made = read_note(&file, name)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { file, path, name, made }),
+            Ok(()) => Ok(Self { made: read_note(&file, name)?, file, path, name }),
             Err(TryLockError::WouldBlock) => Err(Problem::InUse),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
+    }
+
+    /// Notes what is made, and takes the room of all: an interruption may have come before that.
+    fn with_room(self, order: &Order<'_>) -> Result<Self, PlotError> {
+        let whole = self.name.bytes() + NOTE_BYTES as u64;
+        let prepare = || -> io::Result<()> {
+            if self.made == 0 {
+                // First of all: from here on the file has its length, and says that nothing of it is made.
+                self.file.write_all_at(&note_bytes(0), self.name.bytes())?;
+            }
+            disk::take_room(&self.file, whole)?;
+            self.file.sync_all()?;
+            disk::sync_folder(&self.path)
+        };
+        let failed = |error: io::Error| Problem::File(error).at(&self.path);
+        let file = self.file.metadata().map_err(failed)?;
+        // A whole plot has its room, and its note is gone.
+        if file.len() != self.name.bytes() {
+            disk::check_room(order.folder, whole.saturating_sub(file.blocks() * BLOCK_BYTES), order.reserve)?;
+            prepare().map_err(failed)?;
+        }
+        Ok(self)
     }
 
     /// Makes all that is missing. While some nonces are written, synced and read back, the next are made.

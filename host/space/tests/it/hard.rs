@@ -248,6 +248,11 @@ fn what_a_kill_leaves_before_the_first_note_and_after_the_last_is_gone_on_with()
         leave(left);
         assert_eq!(made(folder.path(), 64), path);
         assert!(std::fs::read(&path).unwrap() == want && !part.exists(), "{} bytes were left", left.len());
+        // Also by a command that would begin elsewhere: no second plot lies beside it.
+        leave(left);
+        let elsewhere = Order { start: Start::Any(9_999), ..order(folder.path(), 64) };
+        assert_eq!(make(&elsewhere, &engine(), &Silent).unwrap(), path);
+        assert!(std::fs::read(&path).unwrap() == want && std::fs::read_dir(folder.path()).unwrap().count() == 1);
     }
     // A note that was changed is somebody's plot: it is named, and stays.
     let mut changed = noteless;

@@ -26,6 +26,9 @@ const WAITING_MAX: usize = 1_024;
 /// Proofs of one address that may wait.
 pub const WAITING_OF_ADDRESS: usize = WAITING_MAX / 8;
 
+/// Proofs of one address that may be on their way from farmers of whom none was good yet: so many may be nonsense before anybody can tell.
+pub const WAITING_OF_STRANGERS: usize = 4;
+
 /// The most late proofs that are checked with those in time, which wait for no more than these.
 const LATE_AT_ONCE: usize = 1;
 
@@ -38,6 +41,8 @@ pub struct Handed {
     pub connection: ConnectionId,
     /// Its place among those of its address: another may come when it has its answer.
     pub place: OwnedSemaphorePermit,
+    /// Its place among those of strangers, where its farmer is one.
+    pub stranger: Option<OwnedSemaphorePermit>,
     pub reply: oneshot::Sender<Result<(), Refusal>>,
 }
 
@@ -99,9 +104,9 @@ impl FarmersChecking {
     fn take(&mut self, batch: Vec<Handed>, rivals: &Arc<Rivals>) {
         let now = (self.clock)();
         let (mut partials, mut askers) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-        for Handed { partial, origin, user, connection, place, reply } in batch {
+        for Handed { partial, origin, user, connection, place, stranger, reply } in batch {
             partials.push(partial);
-            askers.push((origin, user, connection, place, reply));
+            askers.push((origin, user, connection, (place, stranger), reply));
         }
         let (solved, mut blocks) = (&self.solved, Vec::new());
         let mut checked = self.checker.check(&partials, now, &mut |block| {
@@ -129,7 +134,7 @@ impl FarmersChecking {
             // Whoever follows the block ends with the pool alone.
             let _ = block.send(end);
         }
-        for (((origin, user, connection, place, reply), partial), outcome) in
+        for (((origin, user, connection, places, reply), partial), outcome) in
             askers.into_iter().zip(&partials).zip(checked.outcomes)
         {
             self.warden.metrics.share(outcome);
@@ -144,7 +149,7 @@ impl FarmersChecking {
             let count = invalid.max(u64::from(answer.is_ok()));
             // Its farmer may have gone; it counts all the same.
             let _ = reply.send(answer);
-            drop(place);
+            drop(places);
             self.warden.note(origin, &[(user, count, invalid)], now);
         }
     }
