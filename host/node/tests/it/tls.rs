@@ -1,12 +1,18 @@
 //! A miner speaks only to nodes that prove who they are, and that keep its own chain.
 
 use crate::support::{Plan, TestNode, test_entropy};
+use adit_node::api::blocks::MineBlockResponse;
 use adit_node::client::{ClientError, NodeClient, Patience};
 use adit_node::retry::Failure;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
 use std::path::PathBuf;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
 /// An authority, a certificate that it signed for this machine, and the files of both.
 pub struct Authority {
@@ -99,6 +105,36 @@ async fn the_next_node_answers_where_the_first_is_down_or_of_another_chain() {
     let client = NodeClient::new(&urls, None, node.identity.clone(), test_entropy()).unwrap();
     let answered = client.handshake(Patience::Attempts(5)).await.unwrap();
     assert_eq!(client.url(answered), format!("{}/", urls[2]));
+}
+
+/// A node of the same chain that finds fault with everything it is asked. Returns its address.
+async fn fault_finder(like: &TestNode) -> String {
+    let identity = like.http.get(like.node.url() + "/identity").send().await.unwrap().text().await.unwrap();
+    let refused = || async { (StatusCode::BAD_REQUEST, r#"{"error":{"code":"address","message":"not here"}}"#) };
+    let json = [(CONTENT_TYPE, "application/json")];
+    let routes = Router::new().route("/identity", get(move || async move { (json, identity) })).fallback(refused);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_node_that_finds_fault_with_a_question_ends_nothing_and_all_of_them_do() {
+    let node = TestNode::start().await;
+    let faulty = [fault_finder(&node).await, fault_finder(&node).await];
+    let ask = async |urls: &[String]| {
+        let client = NodeClient::new(urls, None, node.identity.clone(), test_entropy()).unwrap();
+        let request = json!({ "miner_address": node.address() });
+        let answer = client.ask::<_, MineBlockResponse>("mine_block", Some(&request), Patience::Endless).await;
+        answer.map(|(answered, work)| (client.url(answered).to_owned(), work.block_template.index))
+    };
+    let answered = ask(&[faulty[0].clone(), node.node.url()]).await.unwrap();
+    assert_eq!(answered, (format!("{}/", node.node.url()), 1));
+    for refusing in [&faulty[..1], &faulty[..]] {
+        let refused = ask(refusing).await.unwrap_err();
+        assert!(refused.is_for_good(), "{refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

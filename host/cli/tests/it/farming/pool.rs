@@ -66,6 +66,12 @@ fn stats(url: &str) -> Value {
     get(url, "/pool/stats").1
 }
 
+/// Bytes of a claim of a hard plot's nonce, signed by nobody: challenge, key, kind, nonce, no registrations; then the signature.
+fn forged(challenge: &str, nonce: u64) -> Vec<u8> {
+    let challenge = (0..32).map(|byte| u8::from_str_radix(&challenge[2 * byte..][..2], 16).unwrap());
+    challenge.chain([9; 32]).chain([1]).chain(nonce.to_le_bytes()).chain([0; 4]).chain([7; 64]).collect()
+}
+
 /// How many shares counted of each worker's address.
 fn valid(url: &str, owner: &str) -> u64 {
     let (_, told) = get(url, "/pool/workers");
@@ -136,10 +142,7 @@ fn shares_of_hard_plots_count_and_proofs_that_do_not_hold_do_not() {
         (status, answer["error"]["code"].as_str().unwrap_or_default().to_owned())
     };
     assert_eq!(refused(vec![0; 7], number), (400, "space-proof".to_owned()));
-    // Claim: challenge, key, kind, nonce, no registrations; then the signature.
-    let challenge = template["space"]["challenge"].as_str().unwrap();
-    let challenge = (0..32).map(|byte| u8::from_str_radix(&challenge[2 * byte..][..2], 16).unwrap());
-    let proof: Vec<u8> = challenge.chain([9; 32]).chain([1]).chain([0; 8]).chain([0; 4]).chain([7; 64]).collect();
+    let proof = forged(template["space"]["challenge"].as_str().unwrap(), 0);
     assert_eq!(refused(proof.clone(), number), (400, "proof".to_owned()));
     assert_eq!(refused(proof.clone(), &json!(u64::from(u32::MAX) << 32)), (409, "unknown-template".to_owned()));
 
