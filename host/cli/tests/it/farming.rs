@@ -144,9 +144,10 @@ fn what_is_plotted_while_a_farmer_runs_is_farmed_and_a_farmer_pauses() {
     wait_for_length(&url, 3);
     let told_now = told(&url);
     assert!(told_now["submitted"].as_u64().unwrap() >= 2, "{told_now}");
-    let metrics = agent().get(format!("{url}/metrics")).call().unwrap().body_mut().read_to_string().unwrap();
+    // A plot's figures are known when its scan has ended, which may be after its win.
     for name in ["farm_plot_bytes_per_second{plot=", "farm_plot_quality{plot=", "farm_proofs_submitted_total "] {
-        assert!(metrics.contains(&format!("adit_{name}")), "{name} is not in {metrics}");
+        let metrics = || agent().get(format!("{url}/metrics")).call().unwrap().body_mut().read_to_string().unwrap();
+        wait_until(name, || metrics().contains(&format!("adit_{name}")).then_some(()));
     }
     chain(&place, "space", "plain", "sha256", wait);
     let status = || get(&url, "/status/detailed").1["mining_stats"]["miner"]["running"].clone();
