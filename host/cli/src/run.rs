@@ -336,7 +336,9 @@ pub fn changes<T: PartialEq + Send + Sync + 'static>(
     mut standing: watch::Receiver<Arc<Standing>>,
     part: impl Fn(&Settings) -> T + Send + 'static,
 ) -> watch::Receiver<T> {
-    let (sender, receiver) = watch::channel(part(&standing.borrow_and_update().settings));
+    let (sender, mut receiver) = watch::channel(part(&standing.borrow_and_update().settings));
+    // What the process began with was read before this was: a folder may have been noted since.
+    receiver.mark_changed();
     tokio::spawn(async move {
         while standing.changed().await.is_ok() {
             let now = part(&standing.borrow_and_update().settings);
