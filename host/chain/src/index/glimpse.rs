@@ -74,10 +74,14 @@ impl BlockIndex {
     /// Reads what is not in memory. `None` where the block was forgotten meanwhile, or where the storage failed, which is then known.
     fn read_placed(&self, known: &KnownBlock) -> Option<Arc<Placed>> {
         let placements = self.placements.as_ref()?;
-        let found = placements.read(known.id);
-        if found.is_none() && self.contains(known.id) {
+        if let Some(found) = placements.read(known.id) {
+            return Some(found);
+        }
+        // It may have been forgotten, and have come again since.
+        let now = self.look(|dag| dag.place(known.id).map(|place| dag.node(place).placed.clone()))?;
+        if now.is_none() {
             placements.lacks(known.id);
         }
-        found
+        now
     }
 }

@@ -190,7 +190,11 @@ impl Work {
         let file = self.file.metadata().map_err(failed)?;
         // A whole plot has its room, and its note is gone.
         if file.len() != self.name.bytes() {
-            disk::check_room(order.folder, whole.saturating_sub(file.blocks() * BLOCK_BYTES), order.reserve)?;
+            let missing = whole.saturating_sub(file.blocks() * BLOCK_BYTES);
+            // What has its room takes none, however full the disk is by now.
+            if missing > 0 {
+                disk::check_room(order.folder, missing, order.reserve)?;
+            }
             prepare().map_err(failed)?;
         }
         Ok(self)
