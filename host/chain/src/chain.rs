@@ -45,6 +45,8 @@ pub struct Chain {
     early: Waiting,
     templates: TemplateCache,
     state_version: u64,
+    /// The blocks of a group that were kept, while the tip waits for the rest of it.
+    unfollowed: Option<Vec<Fresh>>,
     /// Headers taken since those were last looked for that lead nowhere.
     since_astray: usize,
     /// Whether what is taken becomes durable when it is handed over, and not before.
@@ -167,7 +169,7 @@ impl Chain {
     }
 
     /// Judges a block and takes it. When this returns `Ok`, the block survives `kill -9`. Blocks that waited for it are ready then: see
-    /// [`Self::take_ready`].
+    /// [`Self::take_ready`] and [`Self::take_unchecked`].
     pub fn submit_block(&mut self, now: Timestamp, block: Block) -> Result<Accepted, BlockError> {
         let checked = check_block(&mut self.judge, &self.index, &self.config.ledger, block)?;
         self.submit_checked(now, checked)
@@ -196,13 +198,25 @@ impl Chain {
 
     /// Tells whether there are blocks for [`Self::take_ready`].
     pub fn has_ready(&self) -> bool {
-        self.waiting.has_ready()
+        self.waiting.has_ready() && !self.judge.is_dear()
     }
 
-    /// Takes up to `max` blocks that had waited for a parent that has come, to be checked and submitted: the oldest of each who offered some, then
-    /// the next of each.
-    pub fn take_ready(&mut self, max: usize) -> Vec<Waited> {
-        self.waiting.take_ready(max)
+    /// Takes up to `max` blocks that had waited for a parent that has come, to be submitted, each with who offered it: the oldest of each who offered
+    /// some, then the next of each.
+    pub fn take_ready(&mut self, max: usize) -> Vec<(Option<u64>, Result<Checked, BlockError>)> {
+        let max = if self.has_ready() { max } else { 0 };
+        let ready = self.waiting.take_ready(max).into_iter();
+        ready.map(|waited| (waited.source, recheck(&self.judge, &self.index, waited))).collect()
+    }
+
+    /// Tells whether there are blocks for [`Self::take_unchecked`].
+    pub fn has_unchecked(&self) -> bool {
+        self.waiting.has_ready() && self.judge.is_dear()
+    }
+
+    /// The same as [`Self::take_ready`] where digests are dear, so that they are computed beside the chain: these are to be checked first.
+    pub fn take_unchecked(&mut self, max: usize) -> Vec<Waited> {
+        self.waiting.take_ready(if self.has_unchecked() { max } else { 0 })
     }
 
     /// Drops what waits of one who offered an invalid block, where digests are dear: no more of them are computed for a liar.
@@ -414,7 +428,7 @@ impl Chain {
         Ok((placement, block))
     }
 
-    /// Adds a placed block to index and storage, and follows it if it is better.
+    /// Adds a placed block to index and storage, and follows it if it is better, unless it is one of a group that is followed when all of it is kept.
     fn keep(
         &mut self,
         block: Block,
@@ -433,8 +447,15 @@ impl Chain {
         let mut staged = Batch::default();
         staged.put(Table::Headers, id.to_bytes(), record.to_bytes());
         staged.put(Table::Bodies, id.to_bytes(), body.to_bytes());
-        let followed = self.follow(staged, Some(Fresh { record, body }));
-        self.note(followed)?;
+        let fresh = Fresh { record, body };
+        let kept = match &mut self.unfollowed {
+            Some(unfollowed) => {
+                unfollowed.push(fresh);
+                self.check_whole().and_then(|()| self.storage.commit(staged))
+            }
+            None => self.follow(staged, &[fresh]),
+        };
+        self.note(kept)?;
         self.index.settle();
         Ok(())
     }

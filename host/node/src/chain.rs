@@ -284,7 +284,7 @@ enum Request {
         checked: Vec<Result<Checked, BlockError>>,
         reply: Reply<Vec<Result<Taken, SubmitError>>>,
     },
-    /// Blocks that had waited, checked. The answer is the next of them.
+    /// Blocks that had waited, checked beside the thread. The answer is the next of them.
     Follow {
         checked: Vec<Followed>,
         reply: Reply<Vec<Waited>>,
@@ -337,8 +337,8 @@ enum Request {
         reply: Reply<()>,
     },
     Tick,
-    /// What was handed over to the storage is durable, or has failed.
-    Kept,
+    /// Nothing but a turn: what was handed over to the storage is durable or has failed, or blocks are ready.
+    Turn,
     End,
 }
 

@@ -4,14 +4,15 @@
 //! exactly as by itself, and none of the answers goes out before all of the group is kept.
 
 use super::{Accepted, BlockError, Chain, HeadersError, TakenHeaders};
-use crate::Checked;
 use crate::checker::decode_headers;
 use crate::headers::{CheckedHeaders, HeaderError, Judged};
 use crate::record::HeaderRecord;
+use crate::{Checked, Conflicts};
 use adit_primitives::engine::ChainView;
 use adit_primitives::storage::{Batch, Committed, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Timestamp};
 use std::ops::ControlFlow;
+use std::vec::IntoIter;
 
 /// How many bytes may be gathered before they are committed: what comes after is another commit.
 pub const GATHERED_BYTES_MAX: usize = 32 << 20;
@@ -106,20 +107,63 @@ impl Chain {
 
     /// Judges blocks in order, each as [`Self::submit_checked`] does, and keeps them by one commit, or by several in order where they are very large.
     /// One answer for each; when this returns, blocks with `Ok` survive `kill -9`, unless the chain [gathers](Self::gather).
+    ///
+    /// Where blocks merge others, the tip moves once for all that one commit keeps, and the last block that was taken tells of it: of blocks beside each
+    /// other each would otherwise undo what the one before had applied, and apply it again.
     pub fn submit_blocks(&mut self, now: Timestamp, blocks: Vec<Checked>) -> Vec<Result<Accepted, BlockError>> {
         let mut answers = Vec::with_capacity(blocks.len());
-        let mut durable = 0;
-        self.storage.begin();
-        for checked in blocks {
-            answers.push(self.submit_checked(now, checked));
-            if self.storage.bytes() >= GATHERED_BYTES_MAX {
-                self.end_group(&mut answers[durable..]);
-                durable = answers.len();
-                self.storage.begin();
+        let mut left = blocks.into_iter();
+        loop {
+            self.storage.begin();
+            let mut group = match self.config.ledger.conflicts {
+                Conflicts::RefuseBlock => self.take_group(now, &mut left),
+                Conflicts::SkipTransaction => self.take_beside(now, &mut left),
+            };
+            let is_last = left.len() == 0;
+            if !is_last || !self.gathers {
+                self.end_group(&mut group);
+            }
+            answers.extend(group);
+            if is_last {
+                return answers;
             }
         }
-        if !self.gathers {
-            self.end_group(&mut answers[durable..]);
+    }
+
+    /// Takes blocks, until so much is gathered that it is to be committed.
+    fn take_group(&mut self, now: Timestamp, left: &mut IntoIter<Checked>) -> Vec<Result<Accepted, BlockError>> {
+        let mut answers = Vec::with_capacity(left.len());
+        while self.storage.bytes() < GATHERED_BYTES_MAX
+            && let Some(checked) = left.next()
+        {
+            answers.push(self.submit_checked(now, checked));
+        }
+        answers
+    }
+
+    /// The same, with one move of the tip when all of them are kept.
+    fn take_beside(&mut self, now: Timestamp, left: &mut IntoIter<Checked>) -> Vec<Result<Accepted, BlockError>> {
+        let before = self.index.tip_id();
+        self.unfollowed = Some(Vec::new());
+        let mut answers = self.take_group(now, left);
+        let fresh = self.unfollowed.take().unwrap_or_default();
+        let followed = self.follow(Batch::default(), &fresh);
+        if let Err(error) = self.note(followed) {
+            answers.iter_mut().for_each(|answer| *answer = Err(error.clone().into()));
+            return answers;
+        }
+        for answer in &mut answers {
+            let Ok(accepted) = answer else { continue };
+            match self.index.violation(accepted.id) {
+                None => accepted.selected = self.index.indexed(accepted.id).is_some_and(|block| block.selected),
+                Some(violation) => {
+                    self.waiting.drop_above(accepted.id);
+                    *answer = Err(BlockError::Invalid { id: Some(accepted.id), violation });
+                }
+            }
+        }
+        if let Some(last) = answers.iter_mut().rev().find_map(|answer| answer.as_mut().ok()) {
+            last.reorg = self.reorg_since(before);
         }
         answers
     }

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A block that is not in the storage yet.
+/// A block that has just been taken: it need not be read from the storage, where it may not be yet.
 pub(super) struct Fresh {
     pub(super) record: HeaderRecord,
     pub(super) body: Vec<Transaction>,
@@ -39,15 +39,15 @@ struct Refused {
 
 impl Chain {
     /// Moves the selected tip to the best block that is valid, and commits `staged` with the first step, or by itself.
-    pub(super) fn follow(&mut self, mut staged: Batch, fresh: Option<Fresh>) -> Result<(), StorageError> {
+    pub(super) fn follow(&mut self, mut staged: Batch, fresh: &[Fresh]) -> Result<(), StorageError> {
         loop {
             let path = self.index.path(self.index.tip_id(), self.index.best());
             if path.up.is_empty() {
                 break;
             }
-            if let Some(Refused { id, violation }) = self.walk(&path, &mut staged, fresh.as_ref())? {
+            if let Some(Refused { id, violation }) = self.walk(&path, &mut staged, fresh)? {
                 self.index.invalidate(id, &violation);
-                let mut record = self.header_record(id, fresh.as_ref())?;
+                let mut record = self.header_record(id, fresh)?;
                 record.violation = Some(violation);
                 staged.put(Table::Headers, id.to_bytes(), record.to_bytes());
             }
@@ -57,12 +57,7 @@ impl Chain {
     }
 
     /// Walks a path, committing wherever the chain is better than at the last commit. Stops at a block that the ledger refuses.
-    fn walk(
-        &mut self,
-        path: &Path,
-        staged: &mut Batch,
-        fresh: Option<&Fresh>,
-    ) -> Result<Option<Refused>, StorageError> {
+    fn walk(&mut self, path: &Path, staged: &mut Batch, fresh: &[Fresh]) -> Result<Option<Refused>, StorageError> {
         let storage = self.storage.clone();
         let mut overlay = Overlay::new(&*storage);
         let mut step = Step::default();
@@ -104,7 +99,7 @@ impl Chain {
     }
 
     /// Returns what a block merges, in its order.
-    fn merged<'a>(&self, id: BlockId, fresh: Option<&'a Fresh>) -> Result<Vec<MergedBody<'a>>, StorageError> {
+    fn merged<'a>(&self, id: BlockId, fresh: &'a [Fresh]) -> Result<Vec<MergedBody<'a>>, StorageError> {
         let block = self.index.indexed(id).ok_or_else(|| unknown(id))?;
         let read = |other: &MergedBlock| {
             let subsidy = self.index.indexed(other.id).ok_or_else(|| unknown(other.id))?.placement.subsidy;
@@ -220,8 +215,8 @@ impl Chain {
         if batch.changes.is_empty() { Ok(()) } else { self.storage.commit(batch) }
     }
 
-    fn body<'a>(&self, id: BlockId, fresh: Option<&'a Fresh>) -> Result<Cow<'a, [Transaction]>, StorageError> {
-        if let Some(fresh) = fresh.filter(|fresh| fresh.record.view.id == id) {
+    fn body<'a>(&self, id: BlockId, fresh: &'a [Fresh]) -> Result<Cow<'a, [Transaction]>, StorageError> {
+        if let Some(fresh) = fresh.iter().find(|fresh| fresh.record.view.id == id) {
             return Ok(Cow::Borrowed(&fresh.body));
         }
         record::read(&*self.storage, Table::Bodies, &id.to_bytes())?
@@ -229,8 +224,8 @@ impl Chain {
             .ok_or_else(|| record::damaged(Table::Bodies, &format!("block {id} has no body")))
     }
 
-    fn header_record(&self, id: BlockId, fresh: Option<&Fresh>) -> Result<HeaderRecord, StorageError> {
-        if let Some(fresh) = fresh.filter(|fresh| fresh.record.view.id == id) {
+    fn header_record(&self, id: BlockId, fresh: &[Fresh]) -> Result<HeaderRecord, StorageError> {
+        if let Some(fresh) = fresh.iter().find(|fresh| fresh.record.view.id == id) {
             return Ok(fresh.record.clone());
         }
         record::read(&*self.storage, Table::Headers, &id.to_bytes())?

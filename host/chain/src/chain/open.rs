@@ -37,13 +37,14 @@ pub(super) fn open(config: ChainConfig, storage: Arc<Gathered>, mut judge: Judge
         judge,
         index: Arc::new(index),
         state_version,
+        unfollowed: None,
         since_astray: 0,
         gathers: false,
         broken: None,
     };
     chain.forget_astray()?;
     chain.load_mempool()?;
-    chain.follow(Batch::default(), None)?;
+    chain.follow(Batch::default(), &[])?;
     Ok(chain)
 }
 

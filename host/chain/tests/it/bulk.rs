@@ -5,12 +5,12 @@ use crate::forks::{self, Mortal};
 use crate::rules::{BAD_NONCE, Header, TestHash, TestRules};
 use crate::world::{Made, NOW, World, config, key, merging, plain};
 use adit_chain::{
-    Accepted, BODILESS_MAX, Block, BlockError, BlockStatus, Chain, ChainConfig, Checked, Checker, HeaderError,
-    HeadersError, PageLimits, TemplateRequest,
+    Accepted, BODILESS_MAX, Block, BlockError, BlockStatus, Chain, ChainConfig, Checked, Checker, Conflicts,
+    HeaderError, HeadersError, PageLimits, Reorg, TemplateRequest,
 };
 use adit_primitives::contract::{Scan, SearchJob};
 use adit_primitives::engine::{Fault, HashEngine};
-use adit_primitives::storage::{MemoryStorage, StorageError};
+use adit_primitives::storage::{Entries, MemoryStorage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Hash256, Height, Timestamp, sha256d};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -31,6 +31,24 @@ fn submit_group(world: &mut World, checker: &mut Checker, group: &[Made]) -> Vec
     answers
 }
 
+/// What is said of a block whether it came alone or with others, and what is kept. Where blocks merge, the tip moves once for a group, so that how it
+/// moves, and the count of its moves, are told of the group's last.
+fn told(config: &ChainConfig, answer: Result<Accepted, BlockError>) -> Result<Accepted, BlockError> {
+    match config.ledger.conflicts {
+        Conflicts::RefuseBlock => answer,
+        Conflicts::SkipTransaction => answer.map(|accepted| Accepted { selected: false, reorg: None, ..accepted }),
+    }
+}
+
+fn kept(world: &World, config: &ChainConfig) -> Vec<(Table, Entries)> {
+    let mut kept = world.kept();
+    if config.ledger.conflicts == Conflicts::SkipTransaction {
+        let meta = kept.iter_mut().filter(|(table, _)| *table == Table::Meta);
+        meta.for_each(|(_, entries)| entries.retain(|(key, _)| key != b"chain state version"));
+    }
+    kept
+}
+
 /// Takes some headers first, then all blocks in groups and one by one: answers and every byte kept must be the same.
 fn check_groups(config: &ChainConfig, blocks: &[Made], headers: &[usize], groups: &[usize]) {
     let mut grouped = World::with(config.clone(), TestRules::default());
@@ -47,13 +65,13 @@ fn check_groups(config: &ChainConfig, blocks: &[Made], headers: &[usize], groups
         left = after;
         let answers = submit_group(&mut grouped, &mut checker, group);
         for (made, answer) in std::iter::zip(group, answers) {
-            assert_eq!(answer, single.chain.submit_block(NOW, made.block.clone()));
+            assert_eq!(told(config, answer), told(config, single.chain.submit_block(NOW, made.block.clone())));
         }
         single.settle();
-        assert_eq!(grouped.kept(), single.kept());
+        assert_eq!(kept(&grouped, config), kept(&single, config));
     }
     assert_eq!(grouped.chain.waiting(), single.chain.waiting());
-    assert_eq!(grouped.reopened().kept(), single.reopened().kept());
+    assert_eq!(kept(&grouped.reopened(), config), kept(&single.reopened(), config));
 }
 
 proptest! {
@@ -433,6 +451,26 @@ fn an_orphan_is_bounded_by_its_source() {
     assert_eq!(world.settle()[..2], [line[1].id, line[2].id]);
 }
 
+/// One after another each would undo what the one before had applied.
+#[test]
+fn for_a_group_of_blocks_beside_each_other_the_tip_moves_once() {
+    let mut world = World::with(merging(), TestRules::default());
+    let genesis = world.genesis();
+    let beside: Vec<Made> = (1..=9).map(|seed| plain(&genesis, seed).make()).collect();
+    let (mut checker, before) = (checker(&world), world.chain.state_version());
+    let taken = submit_group(&mut world, &mut checker, &beside).into_iter().collect::<Result<Vec<_>, _>>().unwrap();
+    let tip = world.chain.tip().id;
+    assert_eq!(world.chain.state_version(), before + 1);
+    assert!(beside.iter().all(|made| made.id <= tip), "of equals the highest id counts");
+    let selected: Vec<BlockId> =
+        taken.iter().filter(|accepted| accepted.selected).map(|accepted| accepted.id).collect();
+    assert_eq!(selected, [tip]);
+    let (last, others) = taken.split_last().unwrap();
+    assert!(others.iter().all(|accepted| accepted.reorg.is_none()));
+    let moved = Reorg { from: genesis.id, to: tip, disconnected: Vec::new(), connected: vec![tip] };
+    assert_eq!(last.reorg, Some(moved));
+}
+
 /// Where a digest is dear, the chain's own thread computes none, whatever the order in which blocks come.
 #[test]
 fn where_plots_win_orphans_and_early_blocks_are_not_hashed_when_they_are_placed() {
@@ -457,8 +495,9 @@ fn where_plots_win_orphans_and_early_blocks_are_not_hashed_when_they_are_placed(
     let late = checker(&world).check(line[1].block.clone()).unwrap();
     offer(&mut world, NOW, line[0].block.clone()).unwrap();
     assert!(matches!(world.chain.submit_checked(NOW, late), Err(BlockError::Orphan { .. })));
-    while world.chain.has_ready() {
-        for waited in world.chain.take_ready(1) {
+    assert!(!world.chain.has_ready() && world.chain.take_ready(9).is_empty());
+    while world.chain.has_unchecked() {
+        for waited in world.chain.take_unchecked(1) {
             if let Err(BlockError::Invalid { .. }) = offer(&mut world, NOW, waited.block) {
                 world.chain.blame(waited.source);
             }

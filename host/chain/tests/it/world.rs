@@ -118,11 +118,18 @@ impl World {
     /// Submits what had waited for blocks that have come, as a node does. Returns what was taken, in order.
     pub fn settle(&mut self) -> Vec<BlockId> {
         let mut taken = Vec::new();
-        while self.chain.has_ready() {
-            for waited in self.chain.take_ready(3) {
-                match self.chain.submit_block(NOW, waited.block) {
+        while self.chain.has_ready() || self.chain.has_unchecked() {
+            let ready = self.chain.take_ready(3).into_iter();
+            let mut answers: Vec<_> = ready
+                .map(|(source, checked)| (source, checked.and_then(|it| self.chain.submit_checked(NOW, it))))
+                .collect();
+            for waited in self.chain.take_unchecked(3) {
+                answers.push((waited.source, self.chain.submit_block(NOW, waited.block)));
+            }
+            for (source, answer) in answers {
+                match answer {
                     Ok(accepted) => taken.push(accepted.id),
-                    Err(BlockError::Invalid { .. }) => self.chain.blame(waited.source),
+                    Err(BlockError::Invalid { .. }) => self.chain.blame(source),
                     Err(_) => {}
                 }
             }

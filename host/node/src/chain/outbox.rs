@@ -61,7 +61,7 @@ impl Outbox {
             }
             // Nobody waits for it where the thread has ended; and one whose mailbox is full is awake.
             drop(done.send(ended));
-            drop(mailbox.try_send(Request::Kept));
+            drop(mailbox.try_send(Request::Turn));
         };
         chain.hand_over(Box::new(committed))?;
         self.under_way = Some(under_way);

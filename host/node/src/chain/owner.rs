@@ -142,6 +142,7 @@ impl Owner {
                 }
                 request => self.answer(request)?,
             }
+            self.take_ready()?;
             self.outbox.turn(&mut self.chain)?;
         }
         Ok(self.outbox.close(&mut self.chain)?)
@@ -155,6 +156,9 @@ impl Owner {
             let of_parts = matches!(request, Headers { .. } | Build { .. } | Assemble { .. } | Transaction { .. });
             of_parts || matches!(request, Block { .. } | Blocks { .. } | Follow { .. })
         };
+        if waiting.is_none() && self.chain.has_ready() {
+            return Some(Request::Turn);
+        }
         if !waiting.as_ref().is_some_and(more) {
             self.foresee();
         }
@@ -191,7 +195,7 @@ impl Owner {
             // Nobody may listen.
             news.into_iter().for_each(|news| drop(senders.send(news)));
         });
-        if self.chain.has_ready() {
+        if self.chain.has_unchecked() {
             self.ready.notify_one();
         }
     }
@@ -208,7 +212,7 @@ impl Owner {
                 self.take_followed(checked)?;
                 self.publish();
                 // To be checked, and told to nobody.
-                drop(reply.send(self.chain.take_ready(LANES)));
+                drop(reply.send(self.chain.take_unchecked(LANES)));
             }
             Request::Headers { checked, reply } => {
                 let taken = self.take_headers(checked)?;
@@ -271,7 +275,7 @@ impl Owner {
                 }
                 self.publish();
             }
-            Request::Kept => {}
+            Request::Turn => {}
             Request::Transaction { .. } | Request::Block { .. } | Request::End => {
                 unreachable!("the loop answers these itself")
             }
@@ -319,6 +323,18 @@ impl Owner {
                 self.chain.blame(source);
             }
         }
+        Ok(())
+    }
+
+    /// Takes some of the blocks whose parents have come. Whoever asks for something meanwhile is answered before the rest of them.
+    fn take_ready(&mut self) -> Result<(), StorageError> {
+        let ready = self.chain.take_ready(LANES).into_iter();
+        let ready: Vec<Followed> = ready.map(|(source, checked)| Followed { checked, source }).collect();
+        if ready.is_empty() {
+            return Ok(());
+        }
+        self.take_followed(ready)?;
+        self.publish();
         Ok(())
     }
 
