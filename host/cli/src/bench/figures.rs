@@ -6,10 +6,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Where the time of threads is counted that are no more.
+const ENDED: &str = "threads that ended";
+
 /// What a process has taken so far, or between two looks.
 pub struct Figures {
     pub cpu: Duration,
-    /// By the threads' names, those that differ in a number together.
+    /// By the threads' names, those that differ in a number together, and [`ENDED`].
     pub threads: BTreeMap<String, Duration>,
     pub memory_bytes: u64,
     /// The most that it had since its start.
@@ -28,6 +31,9 @@ impl Figures {
             let (name, cpu) = thread(&stat).context("/proc has an unknown form")?;
             *threads.entry(name).or_default() += cpu;
         }
+        let (_, cpu) = thread(&fs::read_to_string(process.join("stat"))?).context("/proc has an unknown form")?;
+        let living = threads.values().sum();
+        threads.insert(ENDED.to_owned(), cpu.saturating_sub(living));
         let status = fs::read_to_string(process.join("status"))?;
         let bytes = |name| {
             let text = status.lines().find_map(|line| line.strip_prefix(name));
@@ -35,7 +41,7 @@ impl Figures {
             Ok::<_, anyhow::Error>(kilobytes.context("/proc tells no memory")? * 1024)
         };
         Ok(Self {
-            cpu: threads.values().sum(),
+            cpu,
             threads,
             memory_bytes: bytes("VmRSS:")?,
             memory_peak_bytes: bytes("VmHWM:")?,
@@ -50,11 +56,11 @@ impl Figures {
             (name.clone(), cpu.saturating_sub(then))
         };
         let threads: BTreeMap<_, _> = self.threads.iter().map(spent).collect();
-        Self { cpu: threads.values().sum(), threads, ..*self }
+        Self { cpu: self.cpu.saturating_sub(before.cpu), threads, ..*self }
     }
 }
 
-/// Reads a line of `/proc/…/task/…/stat`: the thread's name, and what it ran as a program and in the kernel. See proc_pid_stat(5).
+/// Reads a line of `/proc/…/stat`, of a process or of a thread: its name, and what it ran as a program and in the kernel. See proc_pid_stat(5).
 fn thread(stat: &str) -> Option<(String, Duration)> {
     let (head, tail) = stat.rsplit_once(") ")?;
     let name = head.split_once('(')?.1.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '-');
