@@ -5,7 +5,7 @@
 mod file;
 mod kaspa;
 
-use self::file::Counted;
+use self::file::{Counted, Run};
 use crate::{config, sandbox};
 use adit_chain::{HeaderChain, HeaderError};
 use adit_primitives::contract::KnownBlock;
@@ -46,40 +46,53 @@ pub fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     let length = rules.genesis()?.len();
     let run = file::read(&arguments.headers, length, arguments.height)?;
 
-    let mut headers = run.headers.as_slice();
-    let mut next = run.first;
     let mut judge = match run.counted {
         Counted::Heights if run.first > 0 => {
+            if run.headers[0] == rules.genesis()? {
+                println!(
+                    "invalid: the file begins with the genesis of this chain.toml: its height is 0, not {}",
+                    run.first
+                );
+                return Ok(ExitCode::FAILURE);
+            }
             println!(
                 "the run starts at height {}: that header is taken as given, and rules that look further back apply once the run holds what they need",
                 run.first
             );
-            let anchor = anchor(rules.as_ref(), &headers[0], run.first)?;
-            headers = &headers[1..];
-            next += 1;
-            HeaderChain::from_anchor(anchor, rules, hash)
+            let anchor = anchor(rules.as_ref(), &run.headers[0], run.first)?;
+            HeaderChain::from_anchor(anchor, Arc::clone(&rules), hash)
         }
-        Counted::Heights => HeaderChain::from_genesis(rules, hash)?,
-        Counted::Lines => {
-            check_genesis(rules.as_ref(), &headers[0])?;
-            HeaderChain::from_genesis(rules, hash)?
+        Counted::Heights | Counted::Lines => {
+            if let Some(problem) = other_genesis(rules.as_ref(), &run.headers[0])? {
+                let hint = match run.counted {
+                    Counted::Heights => "; for a raw run from the middle of a chain: --height",
+                    Counted::Lines => "",
+                };
+                println!("invalid: {problem}{hint}");
+                return Ok(ExitCode::FAILURE);
+            }
+            HeaderChain::from_genesis(Arc::clone(&rules), hash)?
         }
     };
 
+    // The first header is the chain's beginning.
+    let headers = &run.headers[1..];
     let bar = progress(headers.len());
     let start = Instant::now();
     let cpu = cpu_seconds();
+    let mut taken = 1;
     for batch in headers.chunks(BATCH) {
-        if let Err(error) = judge.append(batch) {
+        if let Some(problem) = judge_batch(&mut judge, rules.as_ref(), &run, taken, batch.len())? {
             bar.abandon();
-            return Ok(refused(&error, run.counted, next));
+            println!("{problem}");
+            return Ok(ExitCode::FAILURE);
         }
-        next += batch.len() as u64;
+        taken += batch.len();
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
     let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds().zip(cpu).map(|(end, start)| end - start));
-    println!("valid: {} headers, {} {} to {}", run.headers.len(), run.counted.plural(), run.first, next - 1);
+    println!("valid: {taken} headers, {} {} to {}", run.counted.plural(), run.first, run.number(taken - 1));
     report_tip(&judge);
     let count = headers.len() as f64;
     print!("{:.0} headers a second", count / wall);
@@ -90,39 +103,87 @@ pub fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Judges `count` headers from `from`, and says what is wrong with the first that is refused.
+fn judge_batch(
+    judge: &mut HeaderChain,
+    rules: &dyn RulesEngine,
+    run: &Run,
+    from: usize,
+    count: usize,
+) -> Result<Option<String>> {
+    let fresh = judge.append(&run.headers[from..from + count]);
+    let sound = match &fresh {
+        Ok(_) => count,
+        Err(HeaderError::Invalid { position, .. } | HeaderError::Orphan { position, .. }) => *position,
+        Err(HeaderError::Fault(_)) => 0,
+    };
+    if run.counted == Counted::Heights {
+        // As many new headers as the tip went up by are a line.
+        let is_line = fresh == Ok(count) && judge.tip().height == Height(run.number(from + count - 1));
+        let stray = if is_line { None } else { stray(rules, run, from, sound)? };
+        if stray.is_some() {
+            return Ok(stray);
+        }
+    }
+    Ok(fresh.err().map(|error| refused(&error, run, from)))
+}
+
+/// Finds the first of `count` headers from `from` that does not stand on the one before it. The chain took all of them, or had them already.
+fn stray(rules: &dyn RulesEngine, run: &Run, from: usize, count: usize) -> Result<Option<String>> {
+    let views = rules.decode(&run.headers[from - 1..from + count])?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let Some(at) = views.windows(2).position(|pair| !pair[1].parents.contains(&pair[0].id)) else { return Ok(None) };
+    let header = &run.headers[from + at];
+    let height = run.number(from + at);
+    let place = run.headers[..from + at].iter().position(|earlier| earlier == header);
+    let problem = match (place, views[at + 1].parents.first()) {
+        (Some(place), _) => format!("repeats the one at height {}", run.number(place)),
+        (None, Some(parent)) => format!("does not follow the one at height {}: its parent is {parent}", height - 1),
+        (None, None) => format!("does not follow the one at height {}: it has no parent", height - 1),
+    };
+    Ok(Some(format!("invalid: the header at height {height} {problem}")))
+}
+
 /// Reads a recorded DAG that begins with the rules' genesis.
 pub fn recorded_dag(rules: &dyn RulesEngine, path: &Path) -> Result<Vec<Vec<u8>>> {
     let run = file::read(path, rules.genesis()?.len(), 0)?;
-    check_genesis(rules, &run.headers[0])?;
-    Ok(run.headers)
+    match other_genesis(rules, &run.headers[0])? {
+        None => Ok(run.headers),
+        Some(problem) => bail!(problem),
+    }
 }
 
-/// The examples with the rules of Kaspa's recorded networks.
-const KASPAS: [(&str, &str); 3] = [
+/// The examples with the rules of networks that are recorded.
+const RECORDED: [(&str, &str); 8] = [
+    ("examples/bitcoin/chain.toml", include_str!("../../../examples/bitcoin/chain.toml")),
+    ("examples/bitcoin-cash/chain.toml", include_str!("../../../examples/bitcoin-cash/chain.toml")),
+    ("examples/bitcoin-testnet/chain.toml", include_str!("../../../examples/bitcoin-testnet/chain.toml")),
     ("examples/kaspa/chain.toml", include_str!("../../../examples/kaspa/chain.toml")),
     ("examples/kaspa/devnet-2023.toml", include_str!("../../../examples/kaspa/devnet-2023.toml")),
     ("examples/kaspa/devnet-2023-pruning.toml", include_str!("../../../examples/kaspa/devnet-2023-pruning.toml")),
+    ("examples/litecoin/chain.toml", include_str!("../../../examples/litecoin/chain.toml")),
+    ("examples/litecoin-regtest/chain.toml", include_str!("../../../examples/litecoin-regtest/chain.toml")),
 ];
 
 /// Names the examples whose genesis is the first header of a file.
 fn examples_of(first: &[u8]) -> String {
     let genesis = format!("header = \"{}\"", first.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-    let fitting: Vec<&str> = KASPAS.iter().filter(|(_, text)| text.contains(&genesis)).map(|(name, _)| *name).collect();
+    let fitting: Vec<&str> =
+        RECORDED.iter().filter(|(_, text)| text.contains(&genesis)).map(|(name, _)| *name).collect();
     if fitting.is_empty() { String::new() } else { format!(": that is the genesis of {}", fitting.join(" and ")) }
 }
 
-/// Refuses a file that begins with another genesis, before its second header is blamed for an unknown parent.
-fn check_genesis(rules: &dyn RulesEngine, first: &[u8]) -> Result<()> {
+/// Says what is wrong with a file that begins with another genesis, before its second header is blamed for an unknown parent.
+fn other_genesis(rules: &dyn RulesEngine, first: &[u8]) -> Result<Option<String>> {
     let genesis = rules.genesis()?;
     if first == genesis {
-        return Ok(());
+        return Ok(None);
     }
     match rules.decode(&[genesis, first.to_vec()])?.as_slice() {
         [Ok(genesis), Ok(found)] => {
             let (found, genesis, hint) = (found.id, genesis.id, examples_of(first));
-            bail!("the file begins with block {found}, the genesis of this chain.toml is {genesis}{hint}")
+            Ok(Some(format!("the file begins with block {found}, the genesis of this chain.toml is {genesis}{hint}")))
         }
-        [Ok(_), Err(violation)] => bail!("the first header is no header of this chain.toml: {violation}"),
+        [Ok(_), Err(violation)] => Ok(Some(format!("the first header is no header of this chain.toml: {violation}"))),
         _ => bail!("the rules do not read their own genesis"),
     }
 }
@@ -150,21 +211,21 @@ fn report_tip(judge: &HeaderChain) {
     }
 }
 
-fn refused(error: &HeaderError, counted: Counted, batch_first: u64) -> ExitCode {
-    let place = |position: &usize| format!("{} {}", counted.singular(), batch_first + *position as u64);
+/// Says why a header of the batch from `from` was not taken.
+fn refused(error: &HeaderError, run: &Run, from: usize) -> String {
+    let place = |position: &usize| format!("{} {}", run.counted.singular(), run.number(from + position));
     match error {
-        HeaderError::Invalid { position, violation } => println!(
+        HeaderError::Invalid { position, violation } => format!(
             "invalid: the header at {} breaks the rule `{}`: {}",
             place(position),
             violation.rule,
             violation.detail
         ),
         HeaderError::Orphan { position, parent } => {
-            println!("invalid: the header at {} breaks the rule `parent-unknown`: it names {parent}", place(position))
+            format!("invalid: the header at {} breaks the rule `parent-unknown`: it names {parent}", place(position))
         }
-        HeaderError::Fault(fault) => println!("no verdict: {fault}"),
+        HeaderError::Fault(fault) => format!("no verdict: {fault}"),
     }
-    ExitCode::FAILURE
 }
 
 /// Takes the first header of a run in the middle of a chain as given.

@@ -45,6 +45,13 @@ impl Counted {
     }
 }
 
+impl Run {
+    /// Returns the number of a header by its place, from 0.
+    pub const fn number(&self, place: usize) -> u64 {
+        self.first.saturating_add(place as u64)
+    }
+}
+
 /// Reads a file of headers, compressed by gzip or not. A raw one holds headers of `length` bytes, the first at height `first`.
 pub fn read(path: &Path, length: usize, first: u64) -> Result<Run> {
     let file = std::fs::File::open(path).with_context(|| format!("failed to read {}", path.display()))?;

@@ -53,6 +53,81 @@ fn a_flipped_bit_is_refused_with_height_and_rule() {
 }
 
 #[test]
+fn what_is_no_line_of_headers_is_refused_where_it_turns() {
+    let Some(headers) = data("bitcoin/mainnet-0-2016.bin") else { return };
+    let place = Place::new();
+    let bytes = std::fs::read(headers).unwrap();
+    let headers: Vec<&[u8]> = bytes.chunks(80).collect();
+    let refused = |run: &[&[u8]], words: &str| {
+        std::fs::write(place.path("run.bin"), run.concat()).unwrap();
+        let said = place.fail(&["replay", &chain("bitcoin"), "run.bin"]);
+        assert!(said.contains(words) && !said.contains("valid: 1") && !said.contains("valid: 2"), "{said}");
+    };
+    let twice = [&headers[..10], &headers[9..]].concat();
+    refused(&twice, "invalid: the header at height 10 repeats the one at height 9");
+    refused(&headers[..3].repeat(50), "invalid: the header at height 3 repeats the one at height 0");
+    // A batch ends between the two.
+    let across = [&headers[..2001], &headers[2000..]].concat();
+    refused(&across, "invalid: the header at height 2001 repeats the one at height 2000");
+    // What comes first is named first.
+    let mut flipped = headers[1000].to_vec();
+    flipped[70] ^= 1;
+    let both = [&headers[..10], &headers[9..1000], &[&flipped], &headers[1001..]].concat();
+    refused(&both, "invalid: the header at height 10 repeats the one at height 9");
+    let gap = [&headers[..10], &headers[11..]].concat();
+    refused(&gap, "the header at height 10 breaks the rule `parent-unknown`");
+}
+
+#[test]
+fn a_side_branch_in_a_run_is_refused_with_its_parent() {
+    let Some(headers) = data("litecoin/litecoind_regtest_headers.csv") else { return };
+    let place = Place::new();
+    let text = std::fs::read_to_string(headers).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with(|digit: char| digit.is_ascii_digit())).collect();
+    let header = |row: &str| row.rsplit(',').next().unwrap().trim().to_owned();
+    // Another block on the third: its nonce is found as a miner finds it, since half of all hashes win on regtest.
+    let other = |time: u8| {
+        let hex = header(rows[4]);
+        format!("{}{:02x}{}", &hex[..136], u8::from_str_radix(&hex[136..138], 16).unwrap() ^ time, &hex[138..])
+    };
+    let side = (1..=255).map(other).find_map(|side| {
+        let run: String = (0..5).map(|at| format!("{at},{}\n", header(rows[at]))).collect();
+        place.write("side.csv", &format!("{run}5,{side}\n"));
+        let output = place.run(&["replay", &chain("litecoin-regtest"), "side.csv"]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(!output.status.success(), "{said}");
+        said.contains("does not follow").then_some(said)
+    });
+    let said = side.expect("half of all hashes win");
+    assert!(
+        said.contains("invalid: the header at height 5 does not follow the one at height 4: its parent is"),
+        "{said}"
+    );
+}
+
+#[test]
+fn another_genesis_is_named_and_so_is_what_a_run_from_the_middle_needs() {
+    let (Some(start), Some(middle)) = (data("bitcoin/mainnet-0-2016.bin"), data("bitcoin/mainnet-40000-49999.bin"))
+    else {
+        return;
+    };
+    let place = Place::new();
+    let mut bytes = std::fs::read(&start).unwrap();
+    bytes[70] ^= 1;
+    std::fs::write(place.path("flipped.bin"), bytes).unwrap();
+    let (start, middle) = (start.to_str().unwrap(), middle.to_str().unwrap());
+    for (rules, file) in [("bitcoin", "flipped.bin"), ("litecoin", start), ("bitcoin", middle)] {
+        let said = place.fail(&["replay", &chain(rules), file]);
+        assert!(said.contains("invalid: the file begins with block"), "{file}: {said}");
+        assert!(said.contains("for a raw run from the middle of a chain: --height"), "{file}: {said}");
+        let fitting = said.contains("that is the genesis of examples/bitcoin/chain.toml");
+        assert_eq!(fitting, rules == "litecoin", "{file}: {said}");
+    }
+    let said = place.fail(&["replay", &chain("bitcoin"), start, "--height", "5"]);
+    assert!(said.contains("the file begins with the genesis of this chain.toml: its height is 0, not 5"), "{said}");
+}
+
+#[test]
 fn litecoins_regtest_headers_are_valid_by_scrypt() {
     let Some(headers) = data("litecoin/litecoind_regtest_headers.csv") else { return };
     let said = Place::new().succeed(&["replay", &chain("litecoin-regtest"), headers.to_str().unwrap()]);
