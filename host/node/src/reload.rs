@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -78,6 +79,16 @@ pub struct Diagnostic {
     pub place: Option<String>,
 }
 
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, message, place, .. } = self;
+        if let Some(place) = place {
+            write!(f, "{place}: ")?;
+        }
+        if key.is_empty() { f.write_str(message) } else { write!(f, "{key}: {message}") }
+    }
+}
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -104,11 +115,20 @@ pub struct Change {
 /// Changes by key.
 pub type Changes = BTreeMap<String, Change>;
 
-/// Why settings stay as they are: what is wrong with the file.
+/// Why settings stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the configuration is wrong and was not applied: {}", .diagnostics.iter().map(|d| format!("{}: {}", d.key, d.message)).collect::<Vec<_>>().join("; "))]
+#[error("the configuration is wrong and was not applied: {}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct Refused {
-    pub diagnostics: Vec<Diagnostic>,
+    /// What is wrong with the file, without what was merely left out.
+    pub errors: Vec<Diagnostic>,
+}
+
+impl Refused {
+    /// Keeps what is wrong of all that was remarked.
+    fn of(diagnostics: Vec<Diagnostic>) -> Self {
+        let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
+        Self { errors: diagnostics.into_iter().filter(is_error).collect() }
+    }
 }
 
 /// What reading the file again brought.
@@ -203,7 +223,7 @@ impl Reloader {
             Err(diagnostics) => {
                 let after = Standing { diagnostics: diagnostics.clone(), valid: false, ..(*standing).clone() };
                 self.standing.send_replace(Arc::new(after));
-                Err(Refused { diagnostics })
+                Err(Refused::of(diagnostics))
             }
             Ok(loaded) => {
                 let (settings, changes) = apply(&standing.settings, &self.last_read, &loaded);
@@ -338,8 +358,8 @@ fn report(outcome: &Outcome) {
             }
         }
         Err(refused) => {
-            for Diagnostic { key, message, place, .. } in &refused.diagnostics {
-                tracing::warn!(key, message, ?place, "configuration not applied");
+            for error in &refused.errors {
+                tracing::warn!(%error, "configuration not applied");
             }
         }
     }
@@ -390,6 +410,25 @@ mod tests {
         let after = Loaded { identity: Hash256([1; 32]), ..before.clone() };
         let (_, changes) = apply(&before.settings, &before, &after);
         assert!(changes["chain.identity"].needs_restart);
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_and_not_what_was_left_out() {
+        let remark = |severity, key: &str, message: &str, place: Option<&str>| Diagnostic {
+            severity,
+            key: key.to_owned(),
+            message: message.to_owned(),
+            place: place.map(str::to_owned),
+        };
+        let refused = Refused::of(vec![
+            remark(Severity::Default, "node.name", "is not set; \"adit\" is used", Some("chain.toml:3")),
+            remark(Severity::Error, "miner.threads", "\"x\" is a text in quotes", Some("chain.toml:7")),
+            remark(Severity::Error, "", "the file cannot be read", None),
+        ]);
+        assert_eq!(
+            refused.to_string(),
+            "the configuration is wrong and was not applied: chain.toml:7: miner.threads: \"x\" is a text in quotes; the file cannot be read"
+        );
     }
 
     #[test]

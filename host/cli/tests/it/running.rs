@@ -1,6 +1,6 @@
 //! Nodes, miners and wallets of a running chain.
 
-use crate::adit::{Place, Running, get, length, post, wait_for_length, wait_until, work_request};
+use crate::adit::{Place, Running, agent, get, length, post, wait_for_length, wait_until, work_request};
 use serde_json::json;
 
 #[test]
@@ -57,6 +57,37 @@ fn several_miners_work_for_one_node() {
     for miner in miners {
         assert!(miner.interrupt().success());
     }
+}
+
+#[test]
+fn a_mistake_made_while_a_node_runs_is_the_only_thing_said_of_the_file() {
+    let place = Place::new();
+    let chain = place.fast_chain("mistake", "watch-ms = 20\n[miner]\nthreads = 1\n");
+    let mut node = place.start(&["node", "mistake.toml"]);
+    let url = node.url();
+    let text = std::fs::read_to_string(&chain).unwrap();
+    let wrong = text.replace("threads = 1", "threads = \"x\"");
+    // At once, so that it is never read in part.
+    place.write("wrong.toml", &wrong);
+    std::fs::rename(place.path("wrong.toml"), &chain).unwrap();
+    let line = wrong.lines().position(|line| line == "threads = \"x\"").unwrap() + 1;
+    let mistake = format!("mistake.toml:{line}: miner.threads: \"x\" is a text in quotes; a whole number is wanted");
+    let not_applied = |entry: &serde_json::Value| {
+        let fields = &entry["fields"];
+        (fields["message"] == "configuration not applied").then(|| fields["error"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(node.wait_for("a remark on the file", not_applied), mistake);
+    let token = std::fs::read_to_string(place.path("data-mistake/token")).unwrap();
+    let refresh =
+        agent().post(format!("{url}/config/refresh")).header("authorization", format!("Bearer {}", token.trim()));
+    let mut answer = refresh.send_json(json!({})).unwrap();
+    assert_eq!(answer.status(), 422);
+    let body: serde_json::Value = answer.body_mut().read_json().unwrap();
+    let message = format!("the configuration is wrong and was not applied: {mistake}");
+    assert_eq!(body["error"]["message"], message.as_str());
+    // The answer's own line is the next of that kind, and nothing else came between.
+    assert_eq!(node.wait_for("a second remark", not_applied), mistake);
+    assert_eq!(node.log.iter().filter(|entry| not_applied(entry).is_some()).count(), 2);
 }
 
 #[test]
