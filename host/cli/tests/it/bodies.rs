@@ -3,6 +3,7 @@
 
 use crate::adit::{Place, agent, get, length, post, wait_for_length, wait_until, work_request};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// Requests for each route that takes a body, and for each that takes parameters alone.
 const BODIES: usize = 150;
@@ -105,6 +106,30 @@ fn whatever_is_sent_is_answered_and_node_and_pool_go_on() {
     let miner = place.start(&["miner", "miner.toml", "--node", &url, "--address", &address, "--threads", "1"]);
     wait_for_length(&url, blocks + 2);
     assert!(miner.interrupt().success() && node.interrupt().success());
+}
+
+#[test]
+fn parameters_stand_in_the_path_or_the_query_as_the_documents_say() {
+    let place = Place::new();
+    place.write("bodies.toml", CHAIN);
+    let mut node = place.start(&["up", "bodies.toml"]);
+    let url = node.url();
+    wait_until("the pool", || (get(&url, "/pool/stats").0 == 200).then_some(()));
+    for document in ["/openapi.json", "/pool/openapi.json"].map(|path| get(&url, path).1) {
+        let (mut paths, mut queries) = (0, 0);
+        for Route { path, parameters, .. } in routes(&document) {
+            let braces: BTreeSet<&str> =
+                path.split('{').skip(1).map(|part| part.split_once('}').expect("a brace is closed").0).collect();
+            let names = |place: &str| -> BTreeSet<&str> {
+                let there = parameters.iter().filter(|parameter| parameter["in"] == place);
+                there.map(|parameter| parameter["name"].as_str().unwrap()).collect()
+            };
+            assert_eq!(names("path"), braces, "{path}");
+            paths += braces.len();
+            queries += names("query").len();
+        }
+        assert!(paths > 0 && queries > 0, "{paths} parameters in paths and {queries} in queries");
+    }
 }
 
 /// Sends a request, and checks that the answer is one of those that the document speaks of.

@@ -194,6 +194,7 @@ pub struct Confirmation {
 
 /// Which part of the chain.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ChainQuery {
     /// The first height. Without it, the newest blocks are shown.
     pub from: Option<u64>,

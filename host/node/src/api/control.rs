@@ -69,6 +69,7 @@ pub struct DifficultyResponse {
 
 /// Which part of the record.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct AuditQuery {
     /// The first sequence number; without it 1.
     pub from: Option<u64>,

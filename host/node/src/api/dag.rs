@@ -13,6 +13,7 @@ use utoipa::IntoParams;
 
 /// Which part.
 #[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct DagQuery {
     /// The id of a block to have in the middle; without it, the newest blocks are shown.
     pub around: Option<String>,

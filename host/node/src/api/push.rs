@@ -29,6 +29,7 @@ const KEPT: usize = 4;
 
 /// Who subscribes.
 #[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SubscribeQuery {
     /// Who is paid.
     pub miner_address: String,

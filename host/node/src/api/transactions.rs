@@ -23,6 +23,7 @@ const OUTPUTS_MAX: usize = 2000;
 
 /// Which part of the pool.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct PoolQuery {
     /// How many to pass over.
     pub from: Option<usize>,

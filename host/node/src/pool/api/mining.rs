@@ -73,6 +73,7 @@ pub struct JobBody {
 
 /// Which miner.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct JobQuery {
     /// What `/pool/register` gave.
     pub worker_id: String,

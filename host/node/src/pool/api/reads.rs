@@ -23,6 +23,7 @@ const ROWS: usize = 100;
 
 /// Which rows.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct RowsQuery {
     /// How many to leave out first.
@@ -33,6 +34,7 @@ pub struct RowsQuery {
 
 /// Which workers.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct WorkersQuery {
     /// The number of the last worker that was seen already.
