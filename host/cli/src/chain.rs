@@ -2,12 +2,13 @@
 
 use crate::config::finding::{Finding, Gravity};
 use crate::config::plugins::ChosenPlugin;
-use crate::config::{self, ResolvedChain};
-use crate::{reference, sandbox};
+use crate::config::{self, Report, ResolvedChain};
+use crate::{farm, reference, sandbox};
 use anyhow::{Context, Result, bail};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use toml_edit::{DocumentMut, value};
+use toml_edit::{DocumentMut, Formatted, Item, Value, value};
 
 #[derive(clap::Subcommand)]
 pub enum ChainCommand {
@@ -15,9 +16,9 @@ pub enum ChainCommand {
     New {
         /// The chain's name.
         name: String,
-        /// The hash plugin: a bundled one, or a component's file.
-        #[arg(long, default_value = "sha256d", value_name = "PLUGIN")]
-        hash: String,
+        /// The hash plugin: a bundled one, or a component's file. Without it `sha256d`; with `proof-of-space` `poc2`.
+        #[arg(long, value_name = "PLUGIN")]
+        hash: Option<String>,
         /// The consensus plugin: a bundled one, or a component's file.
         #[arg(long, default_value = "longest-chain", value_name = "PLUGIN")]
         consensus: String,
@@ -44,7 +45,7 @@ pub enum ChainCommand {
 /// Runs a command on a `chain.toml`.
 pub fn run(command: ChainCommand) -> Result<ExitCode> {
     match command {
-        ChainCommand::New { name, hash, consensus, out } => new(&name, &hash, &consensus, &out),
+        ChainCommand::New { name, hash, consensus, out } => new(&name, hash.as_deref(), &consensus, &out),
         ChainCommand::Check { file, quiet } => check(&file, quiet),
         ChainCommand::Show { file } => show(&file),
         ChainCommand::Pin { file } => pin(&file),
@@ -55,31 +56,69 @@ pub fn run(command: ChainCommand) -> Result<ExitCode> {
     }
 }
 
-fn new(name: &str, hash: &str, consensus: &str, out: &Path) -> Result<ExitCode> {
+/// What files begin from that `adit chain new` writes, by the bundled consensus plugin.
+const TEMPLATES: [(&str, &str); 3] = [
+    ("longest-chain", include_str!("../templates/chain.toml")),
+    ("ghostdag", include_str!("../templates/ghostdag.toml")),
+    ("proof-of-space", include_str!("../templates/proof-of-space.toml")),
+];
+
+fn new(name: &str, hash: Option<&str>, consensus: &str, out: &Path) -> Result<ExitCode> {
     if out.exists() {
         bail!("{} exists already", out.display());
     }
-    let mut document: DocumentMut = include_str!("../templates/chain.toml").parse().context("the template is TOML")?;
+    let text = begun(name, hash, consensus)?;
+    let report = config::judge(out, text, &sandbox::open()?);
+    if report.chain.is_none() {
+        print_report(&report, true);
+        println!("{} was not written", out.display());
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut file = std::fs::File::create_new(out).with_context(|| format!("failed to make {}", out.display()))?;
+    if let Err(error) = file.write_all(report.text.as_bytes()) {
+        // What is not whole is no file to begin from.
+        let _ = std::fs::remove_file(out);
+        return Err(error).with_context(|| format!("failed to write {}", out.display()));
+    }
+    println!("wrote {}", out.display());
+    Ok(print_report(&report, true))
+}
+
+/// Returns the text of a new chain.
+fn begun(name: &str, hash: Option<&str>, consensus: &str) -> Result<String> {
+    let bundled = TEMPLATES.iter().find(|(plugin, _)| *plugin == consensus);
+    let (_, template) = bundled.unwrap_or(&TEMPLATES[0]);
+    let mut document: DocumentMut = template.parse().context("the template is TOML")?;
     document["chain"]["name"] = value(name);
-    document["hash"]["plugin"] = value(hash);
     document["consensus"]["plugin"] = value(consensus);
-    if consensus == "longest-chain" {
+    if bundled.is_some() {
         document["consensus"]["config"]["genesis"]["message"] = value(name);
     } else if let Some(table) = document["consensus"].as_table_mut() {
         // Another plugin has other settings.
         table.remove("config");
     }
-    if consensus == "ghostdag" {
-        // Parallel blocks may hold what conflicts: with the default nothing would be merged.
-        document["ledger"]["conflicts"] = value("skip-transaction");
+    if let Some(hash) = hash {
+        document["hash"]["plugin"] = value(hash);
+        if consensus == "proof-of-space" && hash != farm::HARD {
+            document["consensus"]["config"]["leaf"] = plain_leaf();
+        }
     }
-    std::fs::write(out, document.to_string()).with_context(|| format!("failed to write {}", out.display()))?;
-    println!("wrote {}", out.display());
-    check(out, true)
+    Ok(document.to_string())
+}
+
+/// The plots that other hashes than that of hard ones score.
+fn plain_leaf() -> Item {
+    let mut leaf = Formatted::new("plain".to_owned());
+    leaf.decor_mut()
+        .set_suffix("              # a leaf costs one hash, so a processor does what a disk does: for study");
+    Item::Value(Value::String(leaf))
 }
 
 fn check(file: &Path, quiet: bool) -> Result<ExitCode> {
-    let report = config::read(file, &sandbox::open()?)?;
+    Ok(print_report(&config::read(file, &sandbox::open()?)?, quiet))
+}
+
+fn print_report(report: &Report, quiet: bool) -> ExitCode {
     let mut findings: Vec<&Finding> =
         report.findings.iter().filter(|finding| !quiet || finding.gravity != Gravity::Default).collect();
     findings.sort_by_key(|finding| (finding.gravity, finding.place.line(&report.text)));
@@ -96,11 +135,11 @@ fn check(file: &Path, quiet: bool) -> Result<ExitCode> {
                 count(Gravity::Default),
                 chain.rules.identity()
             );
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
         None => {
             println!("{}: {errors} errors", report.file);
-            Ok(ExitCode::FAILURE)
+            ExitCode::FAILURE
         }
     }
 }

@@ -78,11 +78,16 @@ pub fn read(path: &Path, sandbox: &Arc<Sandbox>) -> anyhow::Result<Report> {
     let length = std::fs::metadata(path).with_context(|| format!("failed to read {file}"))?.len();
     anyhow::ensure!(length <= FILE_BYTES_MAX, "{file} has {length} bytes; a chain.toml has at most {FILE_BYTES_MAX}");
     let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {file}"))?;
+    Ok(judge(path, text, sandbox))
+}
+
+/// Checks the text of the `chain.toml` at `path`, which need not lie there yet, and loads its plugins.
+pub fn judge(path: &Path, text: String, sandbox: &Arc<Sandbox>) -> Report {
     let mut findings = Vec::new();
-    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-    let chain = resolve(&text, &folder, sandbox, &mut findings);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let chain = resolve(&text, folder, sandbox, &mut findings);
     let failed = findings.iter().any(Finding::is_error);
-    Ok(Report { file, text, findings, chain: chain.filter(|_| !failed) })
+    Report { file: path.display().to_string(), text, findings, chain: chain.filter(|_| !failed) }
 }
 
 fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec<Finding>) -> Option<ResolvedChain> {

@@ -33,7 +33,7 @@ use tokio::sync::watch;
 const PLAIN: [(&str, ScoreHash); 2] = [("sha256", ScoreHash::Sha256), ("blake3", ScoreHash::Blake3)];
 
 /// The hash plugin of hard plots.
-const HARD: &str = "poc2";
+pub const HARD: &str = "poc2";
 
 /// Leaves that are scored by both before native code is believed.
 const LEAVES_COMPARED: usize = 1_024;

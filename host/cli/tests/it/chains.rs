@@ -16,6 +16,40 @@ fn a_new_chain_is_good_and_has_an_identity() {
 }
 
 #[test]
+fn a_new_chain_is_good_with_every_bundled_consensus_and_each_hash_that_goes_with_it() {
+    let place = Place::new();
+    let hashes = ["blake3", "kheavyhash", "scrypt", "sha256", "sha256d"];
+    let plots = ["poc2", "sha256", "blake3"];
+    for (consensus, hashes) in [("longest-chain", &hashes[..]), ("ghostdag", &hashes), ("proof-of-space", &plots)] {
+        let file = format!("{consensus}.toml");
+        place.succeed(&["chain", "new", "penny", "--consensus", consensus, "--out", &file]);
+        let said = place.succeed(&["chain", "check", &file]);
+        assert!(said.contains("good ("), "{consensus}: {said}");
+        for hash in hashes {
+            let file = format!("{consensus}-{hash}.toml");
+            place.succeed(&["chain", "new", "penny", "--consensus", consensus, "--hash", hash, "--out", &file]);
+            let shown = place.succeed(&["chain", "show", &file]);
+            assert!(shown.contains("penny (devnet)") && shown.contains(&format!("hash        {hash} ")), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_new_chain_that_would_not_be_good_is_not_written() {
+    let place = Place::new();
+    for (arguments, words) in [
+        (["--hash", "nope"], "no bundled plugin is called \"nope\""),
+        (["--consensus", "sha256d"], "sha256d is a hash plugin; a consensus plugin is wanted"),
+        (["--consensus", "./rules.wasm"], "rules.wasm cannot be read"),
+    ] {
+        let said = place.fail(&[&["chain", "new", "penny"][..], &arguments].concat());
+        assert!(said.contains(words) && said.contains("chain.toml was not written"), "{said}");
+        assert!(!place.path("chain.toml").exists());
+    }
+    place.succeed(&["chain", "new", "penny", "--hash", "scrypt"]);
+}
+
+#[test]
 fn an_existing_file_is_not_overwritten() {
     let place = Place::new();
     place.write("chain.toml", "mine");
