@@ -11,6 +11,7 @@ pub mod source;
 
 pub use source::ChainSource;
 
+use crate::terminal;
 use adit_chain::{AddressPrefix, Conflicts, LedgerRules};
 use adit_node::settings::Settings;
 use adit_plugin_host::{Kind, Sandbox};
@@ -102,11 +103,11 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
     let checked = schema::check(&schema, document.as_item(), "", Place::TOP);
     let sound = !checked.findings.iter().any(Finding::is_error);
     findings.extend(checked.findings);
-    let file: ChainFile = match serde_json::from_value(checked.value) {
+    let file: ChainFile = match serde_path_to_error::deserialize(checked.value) {
         Ok(file) => file,
         Err(error) => {
             if sound {
-                findings.push(Finding::error(Place::TOP, "", error.to_string()));
+                findings.push(refused(&document, &error));
             }
             return None;
         }
@@ -135,6 +136,7 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
             findings.push(Finding::error(place_of(&document, "ledger"), "ledger.address-prefix", error.to_string()))
         })
         .ok()?;
+    check_words(&file, &prefix, &document, findings);
     let genesis = genesis(&consensus, findings, place_of(&document, "consensus"))?;
     let ledger = ledger_rules(&file.ledger);
     let rules = Rules {
@@ -163,6 +165,21 @@ fn resolve(text: &str, folder: &Path, sandbox: &Arc<Sandbox>, findings: &mut Vec
         ledger,
         settings: absolute_paths(settings, folder),
     })
+}
+
+/// Names a value that has the type which the schema wants, and is none of those that are meant.
+fn refused(document: &Document<&str>, error: &serde_path_to_error::Error<serde_json::Error>) -> Finding {
+    let path = match error.path().to_string() {
+        top if top == "." => String::new(),
+        path => path,
+    };
+    let problem = match error.inner().to_string() {
+        address if address.contains("socket address") => {
+            "is no address and port; an IP address and port is wanted, such as \"127.0.0.1:8645\"".to_owned()
+        }
+        other => format!("is not allowed: {other}"),
+    };
+    Finding::error(plugins::find(document.as_item(), &path), &path, problem)
 }
 
 /// Finds plugins that a chain of the public must pin and does not.
@@ -201,6 +218,21 @@ fn check_shared(file: &ChainFile, shares: &ChosenPlugin, document: &Document<&st
 fn check_score(consensus: &ChosenPlugin, hash: &ChosenPlugin, place: Place, findings: &mut Vec<Finding>) {
     if let Err(problem) = crate::farm::check_score(consensus, hash) {
         findings.push(Finding::error(place, "hash.plugin", problem));
+    }
+}
+
+/// Finds texts that are not what they stand for: to a schema one text is as good as another.
+fn check_words(file: &ChainFile, prefix: &AddressPrefix, document: &Document<&str>, findings: &mut Vec<Finding>) {
+    let mut wrong = |path: &str, problem: String| {
+        findings.push(Finding::error(plugins::find(document.as_item(), path), path, problem));
+    };
+    if let Some(address) = &file.miner.address
+        && let Err(error) = prefix.parse(address)
+    {
+        wrong("miner.address", format!("{address:?} is no address of this chain: {error}"));
+    }
+    if let Err(error) = terminal::parse_filter(&file.log.level) {
+        wrong("log.level", format!("{:?} is no log filter: {error}", file.log.level));
     }
 }
 

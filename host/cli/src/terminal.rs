@@ -29,7 +29,7 @@ pub struct LogFormat {
 }
 
 /// Reads a filter. What the database engine and the network's library do by themselves is of no interest unless somebody names it.
-fn parse_filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+pub fn parse_filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
     EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,libp2p=warn,{text}"))
 }
 

@@ -116,7 +116,7 @@ fn check_config(plugin: &Plugin, item: &Item, name: &str, findings: &mut Vec<Fin
 }
 
 /// Finds the place of a dotted key, or of the deepest table on the way to it.
-fn find(item: &Item, path: &str) -> Place {
+pub fn find(item: &Item, path: &str) -> Place {
     let mut place = Place::TOP;
     let mut item = item;
     for key in path.split(['.', '[', ']']).filter(|key| !key.is_empty()) {

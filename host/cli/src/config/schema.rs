@@ -9,6 +9,9 @@ use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use toml_edit::{Item, TableLike, Value as TomlValue};
 
+/// The keywords that bound a number.
+const BOUNDS: [&str; 4] = ["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"];
+
 /// A check in progress: the schema with its definitions, and what was found so far.
 pub struct Checker<'a> {
     root: &'a Value,
@@ -150,10 +153,11 @@ impl<'a> Checker<'a> {
         if !allowed.is_empty() && !allowed.contains(&&value) {
             self.error(place, path, format!("{} is not allowed; allowed: {}", shown(item), list(&allowed)));
         }
-        if let Some(number) = value.as_i64() {
-            self.range(schema, number, path, place);
-        } else if let Some(number) = value.as_f64() {
-            self.range_of_fraction(schema, number, path, place);
+        // A whole number may stand where a fraction is meant: its bounds may be none.
+        let has_fractions = BOUNDS.iter().any(|key| schema.get(*key).is_some_and(|bound| integer(bound).is_none()));
+        match value.as_i64() {
+            Some(number) if !has_fractions => self.range(schema, number, path, place),
+            _ => value.as_f64().into_iter().for_each(|number| self.range_of_fraction(schema, number, path, place)),
         }
         if let Some(text) = value.as_str() {
             let length = text.chars().count();
@@ -189,10 +193,18 @@ impl<'a> Checker<'a> {
     /// The same for a number that is not whole.
     fn range_of_fraction(&mut self, schema: &Value, number: f64, path: &str, place: Place) {
         let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
-        let (min, max) = (bound("minimum"), bound("maximum"));
-        if min.is_some_and(|min| number < min) || max.is_some_and(|max| number > max) {
-            let shown = |bound: Option<f64>| bound.map_or_else(|| "any".to_owned(), |bound| bound.to_string());
-            self.error(place, path, format!("{number} is out of range; allowed: {} to {}", shown(min), shown(max)));
+        let [min, above, max, below] = BOUNDS.map(bound);
+        let low = min.is_some_and(|min| number < min) || above.is_some_and(|above| number <= above);
+        let high = max.is_some_and(|max| number > max) || below.is_some_and(|below| number >= below);
+        if low || high {
+            let allowed = if let (Some(min), Some(max)) = (min, max) {
+                format!("{min} to {max}")
+            } else {
+                let words = [("at least", min), ("more than", above), ("at most", max), ("less than", below)];
+                let words = words.iter().filter_map(|(word, bound)| Some(format!("{word} {}", (*bound)?)));
+                words.collect::<Vec<_>>().join(" and ")
+            };
+            self.error(place, path, format!("{number} is out of range; allowed: {allowed}"));
         }
     }
 
@@ -549,6 +561,7 @@ mod tests {
         assert_eq!(read("ratio = 0.75"), Ok(0.75));
         assert_eq!(read("ratio = 1024"), Ok(1024.0));
         assert_eq!(read("ratio = 0.25"), Err("0.25 is out of range; allowed: 0.5 to 1000000000".to_owned()));
+        assert_eq!(read("ratio = 0"), Err("0 is out of range; allowed: 0.5 to 1000000000".to_owned()));
     }
 
     #[test]

@@ -50,6 +50,50 @@ fn a_new_chain_that_would_not_be_good_is_not_written() {
 }
 
 #[test]
+fn an_address_that_is_none_is_named_with_its_key_and_line() {
+    let place = Place::new();
+    for (key, table, value) in [
+        ("node.api", "", "api = \"localhost:8645\""),
+        ("pool.stratum", "[pool]\n", "stratum = \"3333\""),
+        ("network.listen[1]", "[network]\n", "listen = [\"0.0.0.0:8647\", \"[::]\"]"),
+    ] {
+        let chain = place.fast_chain("wrong", &format!("{table}{value}\n"));
+        let text = std::fs::read_to_string(&chain).unwrap().replace("api = \"127.0.0.1:0\"\n", "");
+        std::fs::write(&chain, &text).unwrap();
+        let said = place.fail(&["chain", "check", "--quiet", "wrong.toml"]);
+        let line = text.lines().position(|line| line == value).unwrap() + 1;
+        assert!(said.contains(&format!("error: wrong.toml:{line}: `{key}` is no address and port")), "{said}");
+        assert!(said.contains("such as \"127.0.0.1:8645\"") && said.contains(value), "{said}");
+    }
+}
+
+#[test]
+fn what_a_schema_cannot_say_is_checked_too() {
+    let place = Place::new();
+    let stranger = place.succeed(&["key", "new", "m.key", "--chain", place.fast_chain("ours", "").to_str().unwrap()]);
+    let ours = stranger.split_whitespace().last().unwrap();
+    let theirs = ours.replacen("tt", "uu", 1);
+    for (line, key, words) in [
+        ("difficulty-start = -1", "pool.shares.difficulty-start", "-1 is out of range"),
+        ("difficulty-start = 0", "pool.shares.difficulty-start", "0 is out of range"),
+        ("address = \"somewhere\"", "miner.address", "somewhere"),
+        (&format!("address = \"{theirs}\""), "miner.address", "uu"),
+        ("level = \"adit=loudly\"", "log.level", "adit=loudly"),
+    ] {
+        let table = key.rsplit_once('.').unwrap().0;
+        let chain = place.fast_chain("wrong", &format!("[{table}]\n{line}\n"));
+        let said = place.fail(&["chain", "check", "--quiet", "wrong.toml"]);
+        let number = std::fs::read_to_string(&chain).unwrap().lines().position(|found| found == line).unwrap() + 1;
+        assert!(said.contains(&format!("error: wrong.toml:{number}: `{key}` ")) && said.contains(words), "{said}");
+    }
+    let good = format!(
+        "[miner]\naddress = \"{ours}\"\n[log]\nlevel = \"info,adit_node=debug\"\n[pool.shares]\ndifficulty-start = 2\n"
+    );
+    place.fast_chain("right", &good);
+    place.succeed(&["chain", "check", "right.toml"]);
+}
+
+#[test]
 fn an_existing_file_is_not_overwritten() {
     let place = Place::new();
     place.write("chain.toml", "mine");
