@@ -3,6 +3,7 @@
 use crate::config::{self, ChainSource, ResolvedChain, source};
 use crate::engine::{self, monotonic};
 use crate::farm::{self, FarmChoice};
+use crate::stats::url_of;
 use crate::terminal::{LogFormat, StatusLine};
 use crate::{key, pool, sandbox};
 use adit_chain::{PublicKey, SecretKey};
@@ -52,7 +53,7 @@ pub struct NodeArguments {
 pub struct MinerArguments {
     /// The chain.
     chain: PathBuf,
-    /// A node to mine for; over `miner.nodes` of chain.toml. Several are tried in order.
+    /// A node to mine for; over `miner.nodes` of chain.toml, without which it is the one at `node.api`. Several are tried in order.
     #[arg(long = "node", value_name = "URL", conflicts_with = "pools")]
     nodes: Vec<String>,
     /// A Stratum pool to mine for (stratum+tcp://host:port, stratum+ssl://host:port), whatever chain it is on: chain.toml then only names the hash. Where plots win
@@ -152,7 +153,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
 pub struct Opened {
     pub chain: ResolvedChain,
     loaded: Loaded,
-    sandbox: Arc<Sandbox>,
+    pub sandbox: Arc<Sandbox>,
     path: PathBuf,
 }
 
@@ -403,16 +404,19 @@ fn work_of_pools(chain: &ResolvedChain, join: &JoinSettings) -> Result<WorkSourc
     Ok(WorkSource::Pools(pools.context("no pool to mine for: --pool URL, or pool.join.pools in chain.toml")?))
 }
 
-/// The nodes that `[miner]` names.
+/// The nodes that `[miner]` names, or else the one that runs beside the miner with the same file.
 pub fn nodes(chain: &ResolvedChain) -> Result<WorkSource> {
     let settings = &chain.settings.miner;
+    let node = &chain.settings.node;
+    let beside = [UpstreamPlace::from(url_of(node))];
+    let nodes = if settings.nodes.is_empty() { beside.as_slice() } else { &settings.nodes };
     anyhow::ensure!(
-        !settings.nodes.is_empty(),
+        !settings.nodes.is_empty() || node.api.port() > 0,
         "no node to mine for: --node URL, or miner.nodes in chain.toml; for a pool --pool URL"
     );
     let address = chain.prefix.address(pay_to(chain)?).to_string();
     let ca_file = settings.ca_file.as_deref();
-    let client = NodeClient::with_turns(&settings.nodes, &settings.failover, ca_file, chain.rules.clone(), entropy())?;
+    let client = NodeClient::with_turns(nodes, &settings.failover, ca_file, chain.rules.clone(), entropy())?;
     Ok(WorkSource::Nodes { client, address })
 }
 

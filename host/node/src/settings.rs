@@ -264,7 +264,7 @@ pub struct MinerSettings {
     pub pin: bool,
     /// Which native kernel may search. The sandboxed plugin confirms every find in any case.
     pub native: NativeKernel,
-    /// Nodes to mine for, in order of preference (`https://node.example:8645`). `adit up` mines for itself.
+    /// Nodes to mine for, in order of preference (`https://node.example:8645`). Without any, `adit miner` mines for the one at `node.api`; `adit up` mines for itself.
     #[schemars(length(max = 16))]
     pub nodes: Vec<UpstreamPlace>,
     /// Which of those nodes, or of the pools of `pool.join`, has the turn.

@@ -1,6 +1,7 @@
 //! Nodes, miners and wallets of a running chain.
 
 use crate::adit::{Place, Running, agent, get, length, post, wait_for_length, wait_until, work_request};
+use crate::pool::counterparts::free_port;
 use serde_json::json;
 
 #[test]
@@ -57,6 +58,20 @@ fn several_miners_work_for_one_node() {
     for miner in miners {
         assert!(miner.interrupt().success());
     }
+}
+
+#[test]
+fn a_miner_without_a_node_works_for_the_one_of_its_file() {
+    let place = Place::new();
+    let port = free_port();
+    let chain = place.fast_chain("beside", "");
+    let text = std::fs::read_to_string(&chain).unwrap();
+    std::fs::write(&chain, text.replace("127.0.0.1:0", &format!("127.0.0.1:{port}"))).unwrap();
+    let mut node = place.start(&["node", "beside.toml"]);
+    let url = node.url();
+    let miner = place.start(&["miner", "beside.toml", "--threads", "1"]);
+    wait_for_length(&url, 3);
+    assert!(miner.interrupt().success());
 }
 
 #[test]
