@@ -1,6 +1,7 @@
 //! `adit pool`: the pool wired together, and its books shown.
 
 mod books;
+mod schemes;
 pub mod shared;
 
 use crate::config::ResolvedChain;
@@ -26,7 +27,7 @@ use adit_node::pool::upstream::adit::{AditNode, Purse};
 use adit_node::pool::upstream::bitcoin::{BitcoinNode, CoinbaseShape};
 use adit_node::pool::upstream::remote::RemoteNode;
 use adit_node::pool::upstream::shared::SharedNode;
-use adit_node::pool::{CheckEngines, EXTRANONCE_BYTES, EXTRANONCE_BYTES_MIN, PoolParts, Scheme};
+use adit_node::pool::{CheckEngines, EXTRANONCE_BYTES, EXTRANONCE_BYTES_MIN, PoolParts};
 use adit_node::server::Server;
 use adit_node::settings::pool::{PoolMode, PoolSettings, UpstreamKind, UpstreamSettings};
 use adit_node::token::Token;
@@ -38,6 +39,7 @@ use adit_store::{Books, Options, Store};
 use anyhow::{Context, Result, bail};
 use books::BooksCommand;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use schemes::Kept;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -156,15 +158,16 @@ pub fn parts(opened: &Opened, own: Option<ChainHandle>, shared: Option<SharedPoo
     let notes = folder.join("solved");
     let notes = Notes::open(notes.clone()).with_context(|| format!("failed to make {}", notes.display()))?;
     let genesis = genesis(chain)?;
-    let info = chain.payout.plugin.info();
-    let name = format!("{} {} {} {}", info.name, info.version, info.digest, chain.payout.config);
+    let kept = Kept::of(&folder, Arc::clone(&opened.sandbox));
+    let scheme = kept.keep(&chain.payout)?;
     Ok(PoolParts {
         settings: pool_settings(chain),
         upstreams: upstreams(chain, &genesis, own, shared.as_ref())?,
         checks: if farm::is_space(chain) { Vec::new() } else { checks(chain, &folder)? },
         space: farm::is_space(chain).then(|| space(chain)).transpose()?,
         retargets: Box::new(chain.shares.plugin.shares(&chain.shares.config)?),
-        scheme: Scheme { name, engine: Box::new(chain.payout.plugin.payout(&chain.payout.config)?) },
+        scheme,
+        load: Box::new(move |name| kept.load(name)),
         notes,
         storage: Arc::new(store),
         books: Arc::new(books) as Arc<dyn Accounts>,

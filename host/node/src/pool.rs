@@ -142,6 +142,9 @@ pub struct Scheme {
     pub engine: Box<dyn PayoutEngine>,
 }
 
+/// Loads a payout scheme that was in force before, by its name in the books. It may take its time; why it cannot is said to the operator.
+pub type LoadScheme = Box<dyn Fn(&str) -> Result<Box<dyn PayoutEngine>, String> + Send>;
+
 /// What a pool is made of.
 pub struct PoolParts {
     pub settings: PoolSettings,
@@ -154,6 +157,7 @@ pub struct PoolParts {
     /// The share validator that sets difficulties.
     pub retargets: Box<dyn ShareEngine>,
     pub scheme: Scheme,
+    pub load: LoadScheme,
     /// Blocks that were solved and are not in the books.
     pub notes: Notes,
     /// Where the log of shares is kept.
@@ -258,7 +262,7 @@ struct Shared {
 impl Pool {
     /// Opens log and books, takes up what a crash left, and listens.
     pub async fn start(parts: PoolParts) -> Result<Self, PoolStartError> {
-        let PoolParts { settings, upstreams, checks, retargets, mut scheme, notes, storage, books, .. } = parts;
+        let PoolParts { settings, upstreams, checks, retargets, mut scheme, load, notes, storage, books, .. } = parts;
         let ports = if parts.space.is_some() { Vec::new() } else { ports(&settings).await? };
         let stratum = ports.first().map(|port| port.listener.local_addr().unwrap_or(settings.stratum));
         let now = (parts.clock)();
@@ -290,6 +294,7 @@ impl Pool {
         let scheme_name = scheme.name.clone();
         let bookkeeping = Arc::new(shared.bookkeeping(scheme, notes, &settings));
         bookkeeping.recover()?;
+        bookkeeping.load_earlier(load).await?;
 
         let (solved, solved_receiver) = mpsc::unbounded_channel();
         let (banned, banned_receiver) = mpsc::unbounded_channel();

@@ -17,6 +17,8 @@ const PLUGIN_BYTES_MAX: u64 = 8 << 20;
 pub struct ChosenPlugin {
     pub plugin: Plugin,
     pub config: String,
+    /// Its component, as it was read.
+    pub component: Arc<[u8]>,
 }
 
 /// Reads a plugin's bytes: a bundled one by name, another by path relative to `folder`.
@@ -33,12 +35,19 @@ pub fn bytes_of(name: &str, folder: &Path) -> Result<Vec<u8>, String> {
             )
         });
     }
-    let path = folder.join(name);
-    let length = std::fs::metadata(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?.len();
+    component_at(&folder.join(name))
+}
+
+/// Reads a component's file.
+///
+/// # Errors
+/// In words that fit a finding.
+pub fn component_at(path: &Path) -> Result<Vec<u8>, String> {
+    let length = std::fs::metadata(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?.len();
     if length > PLUGIN_BYTES_MAX {
         return Err(format!("{} has {length} bytes; a plugin has at most {PLUGIN_BYTES_MAX}", path.display()));
     }
-    std::fs::read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }
 
 /// Reads a pin: `blake3:` and 64 hexadecimal digits.
@@ -59,9 +68,9 @@ impl Chooser<'_> {
     /// Loads the plugin of one table and checks its `config`. `item` is the table as it was written.
     pub fn choose(&mut self, table: &PluginTable, item: &Item, name: &str, kind: Kind) -> Option<ChosenPlugin> {
         match self.load(table, kind) {
-            Ok(plugin) => {
+            Ok((plugin, component)) => {
                 let config = check_config(&plugin, item, name, self.findings)?;
-                Some(ChosenPlugin { plugin, config })
+                Some(ChosenPlugin { plugin, config, component: component.into() })
             }
             Err((key, problem)) => {
                 let place = Place::of(item.get(key).and_then(Item::span)).or(Place::of(item.span()));
@@ -71,16 +80,17 @@ impl Chooser<'_> {
         }
     }
 
-    /// Loads a plugin, or names the key that is at fault and what is wrong with it.
-    fn load(&self, table: &PluginTable, kind: Kind) -> Result<Plugin, (&'static str, String)> {
+    /// Loads a plugin, or names the key that is at fault and what is wrong with it. With the plugin comes its component.
+    fn load(&self, table: &PluginTable, kind: Kind) -> Result<(Plugin, Vec<u8>), (&'static str, String)> {
         let bytes = bytes_of(&table.plugin, self.folder).map_err(|problem| ("plugin", problem))?;
         let pinned = table.digest.as_deref().map(parse_pin).transpose().map_err(|problem| ("digest", problem))?;
-        let plugin = self.sandbox.load(&PluginSource { bytes, pinned }).map_err(|error| match error {
+        let source = PluginSource { bytes, pinned };
+        let plugin = self.sandbox.load(&source).map_err(|error| match error {
             LoadError::Digest { .. } => ("digest", error.to_string()),
             error => ("plugin", format!("{} is not loaded: {error}", table.plugin)),
         })?;
         match plugin.info().kind {
-            found if found == kind => Ok(plugin),
+            found if found == kind => Ok((plugin, source.bytes)),
             found => Err(("plugin", format!("{} is a {found} plugin; a {kind} plugin is wanted", table.plugin))),
         }
     }

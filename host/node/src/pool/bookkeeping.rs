@@ -3,9 +3,10 @@
 //! What is right is decided in `adit_pool::money`; here the upstream is asked, and steps are taken again after whatever failed.
 //!
 //! Reading order: [`Bookkeeping::run`] is what goes on at once; [`blocks`] is a block's way, [`others`] that of blocks which other nodes of the
-//! pool found, [`payments`] a payment's, [`last_payment`] what books of yesterday are known by.
+//! pool found, [`earlier`] schemes that were left, [`payments`] a payment's, [`last_payment`] what books of yesterday are known by.
 
 mod blocks;
+mod earlier;
 mod last_payment;
 mod others;
 mod payments;
@@ -33,7 +34,7 @@ use adit_primitives::storage::StorageError;
 use last_payment::LastPaymentError;
 use others::Looked;
 use payments::Paying;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -106,7 +107,11 @@ pub enum BooksFailure {
 
 /// What waits, and why, as far as the operator was told: it is told again when the reason is another.
 #[derive(Default)]
-pub struct Waits(Mutex<BTreeMap<BlockId, String>>);
+pub struct Waits {
+    blocks: Mutex<BTreeMap<BlockId, String>>,
+    /// Why shares are not paid for.
+    shares: Mutex<BTreeSet<String>>,
+}
 
 impl Waits {
     /// Notes why a block waits. Tells whether that is news.
@@ -119,8 +124,16 @@ impl Waits {
         self.lock().remove(block);
     }
 
+    /// Notes why shares wait to be paid for, all reasons that there are. Returns those that are news.
+    fn news_of_shares(&self, whys: BTreeSet<String>) -> Vec<String> {
+        let mut told = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = whys.difference(&told).cloned().collect();
+        *told = whys;
+        news
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<BlockId, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -203,16 +216,24 @@ impl Bookkeeping {
             let mut schemes = keeper.schemes.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(settlement::settle_due(&*keeper.books, &*keeper.log, &mut schemes, now)?)
         });
-        match outcomes.await {
-            Ok(outcomes) => outcomes.iter().for_each(|outcome| match outcome {
+        let outcomes = match outcomes.await {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                let news = self.waits.news_of_shares(BTreeSet::from([error.to_string()]));
+                return news.iter().for_each(|error| tracing::error!(error, "shares are not settled"));
+            }
+        };
+        let mut waiting: BTreeMap<String, u64> = BTreeMap::new();
+        for outcome in outcomes {
+            match outcome {
                 Settled::Paid { from, to, sum } => {
                     tracing::info!(shares = to.0 - from.0, atoms = sum.to_atoms(), "shares are paid for");
                 }
-                Settled::Postponed { from, to, why } => {
-                    tracing::error!(shares = to.0 - from.0, %why, "shares wait to be paid for");
-                }
-            }),
-            Err(error) => tracing::error!(%error, "shares are not settled"),
+                Settled::Postponed { from, to, why } => *waiting.entry(why.to_string()).or_default() += to.0 - from.0,
+            }
+        }
+        for why in self.waits.news_of_shares(waiting.keys().cloned().collect()) {
+            tracing::error!(shares = waiting[&why], why, "shares wait to be paid for");
         }
     }
 

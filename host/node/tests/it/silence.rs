@@ -66,6 +66,7 @@ async fn pool(url: &str, folder: &tempfile::TempDir) -> Pool {
         space: None,
         retargets: Box::new(Steady),
         scheme: Scheme { name: "unpaid".to_owned(), engine: Box::new(Unpaid) },
+        load: Box::new(|_| unreachable!("there was no other scheme")),
         notes: Notes::open(folder.path().join("solved")).unwrap(),
         storage: Arc::new(MemoryStorage::default()),
         books: Arc::new(MemoryAccounts::default()),

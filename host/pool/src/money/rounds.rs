@@ -7,16 +7,19 @@
 
 use crate::money::fees::{Divided, Fees};
 use crate::money::history::ShareHistory;
-use crate::money::schemes::{Eras, Ruling, Schemes, SplitBy};
+use crate::money::schemes::{Asked, Eras, Ruling, Schemes, SplitBy, splits_by_shares};
 use crate::money::split::{Checked, SplitError, check_split};
 use crate::money::window::{Ownership, WeighError};
 use adit_primitives::accounts::{
     Accounts, AccountsError, Block, BlockState, Cause, Change, Committed, Entry, Posting, PostingError, Reserved,
+    ShareSequence,
 };
-use adit_primitives::contract::payout::{FoundBlock, Window};
+use adit_primitives::contract::payout::{FoundBlock, Pays, Window};
 use adit_primitives::engine::{Fault, PayoutEngine};
 use adit_primitives::storage::StorageError;
 use adit_primitives::{Amount, BlockId, Timestamp};
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
 
 #[cfg(test)]
 mod tests;
@@ -173,6 +176,50 @@ impl Rounds<'_> {
         Ok(outcomes)
     }
 
+    /// Returns what is still to be asked of each scheme, by its name. One that is not among them is asked for nothing any more, unless it is in force.
+    pub fn asked(&self) -> Result<BTreeMap<String, Asked>, RoundsError> {
+        let eras = Eras::read(self.books)?;
+        let mut asked: BTreeMap<String, Asked> = BTreeMap::new();
+        for due in self.books.settlements_due()? {
+            asked.entry(due.scheme).or_default().shares += due.to.0.saturating_sub(due.from.0);
+        }
+        if self.settings.pays_miners {
+            return Ok(asked);
+        }
+        for block in self.books.blocks_open()?.iter().filter(|block| !block.split) {
+            if let Some(Ruling::Split(by)) = self.ruling(block, &eras)? {
+                asked.entry(by.scheme).or_default().blocks += 1;
+            }
+        }
+        // A share is forgotten when no window can reach it any more.
+        for (era, shares) in eras.with_shares().filter(|(era, _)| splits_by_shares(&era.plan)) {
+            if self.has_any(shares)? {
+                asked.entry(era.scheme.clone()).or_default().may_split = true;
+            }
+        }
+        if let Some((current, shares)) = eras.with_shares().last()
+            && !self.has_any(shares)?
+            && let Some(before) = eras.begun_before(current.from).filter(|era| era.plan.pays == Pays::Blocks)
+        {
+            asked.entry(before.scheme.clone()).or_default().may_split = true;
+        }
+        Ok(asked)
+    }
+
+    fn has_any(&self, shares: Range<ShareSequence>) -> Result<bool, StorageError> {
+        let mut has_any = false;
+        self.history.newest_first(shares, &mut |_| {
+            has_any = true;
+            ControlFlow::Break(())
+        })?;
+        Ok(has_any)
+    }
+
+    fn ruling(&self, block: &Block, eras: &Eras) -> Result<Option<Ruling>, RoundsError> {
+        let previous_end = self.books.block_before(block.id)?.map(|before| before.shares_end).unwrap_or_default();
+        Ok(eras.ruling(block, previous_end, self.history)?)
+    }
+
     fn block(&self, id: BlockId) -> Result<Block, RoundsError> {
         self.books.block(id)?.ok_or(RoundsError::UnknownBlock { id })
     }
@@ -254,8 +301,7 @@ impl Rounds<'_> {
         if self.settings.pays_miners {
             return Ok(Ok(Checked::all_to(Reserved::Paid.id(), available)));
         }
-        let previous_end = self.books.block_before(block.id)?.map(|before| before.shares_end).unwrap_or_default();
-        match eras.ruling(block, previous_end, self.history)? {
+        match self.ruling(block, eras)? {
             None => Ok(Err(Postponed::NoScheme)),
             Some(Ruling::Operator) => Ok(Ok(Checked::all_to(Reserved::Operator.id(), available))),
             Some(Ruling::Split(by)) => {

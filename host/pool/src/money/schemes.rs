@@ -22,7 +22,7 @@ use std::ops::Range;
 #[cfg(test)]
 mod tests;
 
-/// The schemes that are loaded, by [`Era::scheme`]: the one in force, and those that still have blocks to split or shares to pay for.
+/// The schemes that are loaded, by [`Era::scheme`]: the one in force, and those that something [is still to be asked of](super::rounds::Rounds::asked).
 pub type Schemes = BTreeMap<String, Box<dyn PayoutEngine>>;
 
 /// The schemes that were in force, the oldest first.
@@ -46,6 +46,17 @@ pub struct SplitBy {
     pub scheme: String,
     pub plan: PayoutPlan,
     pub window: WindowOf,
+}
+
+/// What is still to be asked of a scheme, as the books and the log are now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// Blocks that wait to be split by it.
+    pub blocks: u64,
+    /// Shares that wait to be paid for by it.
+    pub shares: u64,
+    /// Whether shares of its time are kept by which it may split blocks to come.
+    pub may_split: bool,
 }
 
 /// Why no scheme could be put in force.
@@ -102,6 +113,11 @@ impl Eras {
             Pays::Shares => Ruling::Operator,
             Pays::Blocks => Ruling::Split(by(era)),
         }))
+    }
+
+    /// Returns the newest era that began before the share at `end`: that of a block found by a share which is not in the log, where `end` is the next.
+    pub(super) fn begun_before(&self, end: ShareSequence) -> Option<&Era> {
+        self.eras.iter().rev().find(|era| era.from < end || era.from.0 == 0)
     }
 
     /// Returns each era with the shares of its time.
