@@ -6,7 +6,7 @@ use adit_node::api::shapes::decimal;
 use adit_node::pool::api::reads::{StatsResponse, WorkerBody, WorkersResponse};
 use adit_pool::money::audit::{Audit, audit};
 use adit_primitives::Amount;
-use adit_primitives::accounts::{Accounts, Block, Payment};
+use adit_primitives::accounts::{Accounts, Block, BlockState, Payment};
 use adit_store::Books;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
@@ -144,7 +144,12 @@ fn block_row(block: &Block) -> Vec<String> {
         block.height.0.to_string(),
         block.id.to_string(),
         block.state.to_string(),
-        if block.split { "yes" } else { "no" }.to_owned(),
+        match (block.split, block.state) {
+            (true, BlockState::Orphaned) => "taken back",
+            (true, _) => "yes",
+            (false, _) => "no",
+        }
+        .to_owned(),
         decimal(block.reward),
         decimal(block.fees),
     ]
@@ -194,6 +199,7 @@ fn tell(audit: &Audit, as_json: bool) {
         ("owed to miners", totals.payees),
         ("foundation", totals.foundation),
         ("operator", totals.operator),
+        ("on its way", totals.on_its_way),
         ("paid out", totals.paid),
         ("network fees", totals.network_fees),
     ];
@@ -204,7 +210,7 @@ fn tell(audit: &Audit, as_json: bool) {
             sums.iter().map(|(name, atoms)| (name.replace(' ', "_"), Value::from(atoms.to_string()))).collect();
         let whole = json!({ "sound": audit.difference.is_none(), "verdict": verdict, "atoms": sums,
             "accounts": totals.accounts, "postings": totals.postings, "entries": totals.entries,
-            "blocks": totals.blocks, "payments": totals.payments });
+            "blocks": totals.blocks, "payments": totals.payments, "shares_to_pay_for": totals.shares_due });
         return println!("{whole}");
     }
     println!(
@@ -212,5 +218,8 @@ fn tell(audit: &Audit, as_json: bool) {
         totals.accounts, totals.postings, totals.entries, totals.blocks, totals.payments
     );
     sums.iter().for_each(|(name, atoms)| println!("{name:<18} {atoms:>24} atoms"));
+    if totals.shares_due > 0 {
+        println!("{:<18} {:>24} shares", "to be paid for", totals.shares_due);
+    }
     println!("{verdict}");
 }

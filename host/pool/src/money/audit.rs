@@ -38,10 +38,14 @@ pub struct Totals {
     pub foundation: i128,
     /// What miners are owed and were not paid.
     pub payees: i128,
-    /// What left by payments.
+    /// What payments take along that are planned, signed or sent.
+    pub on_its_way: i128,
+    /// What left for good: by payments that are confirmed, and by coinbases that pay the miners themselves.
     pub paid: i128,
     /// What payments paid to the network.
     pub network_fees: i128,
+    /// Shares that wait to be paid for, by schemes that pay for each.
+    pub shares_due: u64,
 }
 
 /// Something that does not add up.
@@ -86,10 +90,12 @@ pub fn audit(books: &dyn Accounts) -> Result<Audit, AccountsError> {
     let payments = paged(|skip| books.payments(skip, ROWS_MAX))?;
     let accounts = all_accounts(books)?;
     let mut ledger = Ledger::new(&blocks, &payments, &accounts);
+    let due = books.settlements_due()?;
     let mut totals = Totals {
         accounts: count(accounts.len()),
         blocks: count(blocks.len()),
         payments: count(payments.len()),
+        shares_due: due.iter().map(|due| due.to.0.saturating_sub(due.from.0)).sum(),
         ..Totals::default()
     };
     let mut difference = None;
@@ -161,7 +167,9 @@ impl<'a> Ledger<'a> {
         totals.income = of(Reserved::Income);
         totals.operator = of(Reserved::Operator);
         totals.foundation = of(Reserved::Foundation);
-        totals.paid = of(Reserved::Paid);
+        let open = self.payments.values().filter(|payment| !payment.state.is_final());
+        totals.on_its_way = open.map(|payment| self.booked(&Cause::Payment(payment.number), Reserved::Paid.id())).sum();
+        totals.paid = of(Reserved::Paid) - totals.on_its_way;
         totals.network_fees = of(Reserved::NetworkFees);
         let payees = self.sums.iter().filter(|(account, _)| Reserved::is_payee(**account));
         totals.payees = payees.map(|(_, (total, _))| total).sum();

@@ -1,13 +1,14 @@
 use super::*;
 use crate::money::payments::{self, FeeBearer, PaymentSettings};
 use crate::money::rounds::Standing;
+use crate::money::settlement::{owe, settle_due};
 use crate::money::testing::{ALICE, BOB, CAROL, CONFIRMATIONS, NOW, Pool, Scheme};
 use adit_primitives::accounts::{
     Ban, Change, Committed, Entry, Era, MemoryAccounts, OperatorChange, PaymentNumber, Settlement, ShareSequence,
     SignedPayment, Worker, WorkerId,
 };
-use adit_primitives::contract::payout::{Pays, Window};
-use adit_primitives::{Timestamp, TxId};
+use adit_primitives::contract::payout::{Economics, Pays, Window};
+use adit_primitives::{Timestamp, TxId, U256, Work};
 use std::collections::BTreeSet;
 
 /// Books of which somebody has changed rows behind the pool's back.
@@ -116,9 +117,42 @@ fn books_that_add_up_are_told_with_their_totals() {
     let Totals { accounts, postings, entries, blocks, payments, .. } = audit.totals;
     // Of each block a reward and a split, of the orphan their reversals; a payment and its fee.
     assert_eq!((accounts, postings, entries, blocks, payments), (9, 10, 41, 3, 1));
-    let Totals { brought, income, operator, foundation, payees, paid, network_fees, .. } = audit.totals;
+    let Totals { brought, income, network_fees, .. } = audit.totals;
     assert_eq!((brought, income, network_fees), (2_000_000, 0, 150));
-    assert_eq!(operator + foundation + payees + paid + network_fees, brought);
+    assert_eq!(whereabouts(&audit.totals), brought);
+}
+
+/// Sums up where the money is that blocks brought.
+fn whereabouts(totals: &Totals) -> i128 {
+    let Totals { income, operator, foundation, payees, on_its_way, paid, network_fees, .. } = totals;
+    income + operator + foundation + payees + on_its_way + paid + network_fees
+}
+
+#[test]
+fn a_payment_is_on_its_way_until_it_is_confirmed() {
+    let pool = lived();
+    let payment = pool.books.payment(PaymentNumber(1)).unwrap().unwrap();
+    let sum: i128 = payment.outputs.iter().map(|output| i128::from(output.amount.to_atoms())).sum();
+    assert!(sum > 0);
+    for (to, want) in [(PaymentState::Sent, (sum, 0)), (PaymentState::Confirmed, (0, sum))] {
+        pool.books.commit(&[Change::PaymentState { number: payment.number, to }]).unwrap();
+        let audit = audit(&pool.books).unwrap();
+        assert_eq!((audit.difference, audit.totals.on_its_way, audit.totals.paid), (None, want.0, want.1));
+        assert_eq!(whereabouts(&audit.totals), audit.totals.brought);
+    }
+}
+
+#[test]
+fn shares_that_wait_to_be_paid_for_are_counted() {
+    let mut pool = Pool::new();
+    pool.adopt("pps", Scheme::new(Pays::Shares, Window::None), None);
+    let to = pool.history.log(&[(ALICE, 4), (BOB, 4), (CAROL, 1)]);
+    let economics = Economics { subsidy: 1_000, mean_fees: 0, work: Work(U256::from(1_000u64)) };
+    owe(&pool.books, to, economics).unwrap();
+    assert_eq!(audit(&pool.books).unwrap().totals.shares_due, 3);
+    settle_due(&pool.books, &pool.history, &mut pool.schemes, NOW).unwrap();
+    let audit = audit(&pool.books).unwrap();
+    assert_eq!((audit.difference, audit.totals.shares_due), (None, 0));
 }
 
 #[track_caller]
@@ -199,7 +233,7 @@ fn enlarge(rows: &mut [Payment]) {
 
 #[test]
 fn a_payment_that_differs_from_its_postings_is_found() {
-    let paid = audit(&lived().books).unwrap().totals.paid;
+    let paid = audit(&lived().books).unwrap().totals.on_its_way;
     let want = format!("payment 1 has outputs of {} atoms, the journal paid {paid}", paid + 1);
     check(|books| books.payments = |rows| enlarge(rows), &want);
     check(
