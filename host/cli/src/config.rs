@@ -14,6 +14,7 @@ pub use source::ChainSource;
 use crate::terminal;
 use adit_chain::{AddressPrefix, Conflicts, LedgerRules};
 use adit_node::settings::Settings;
+use adit_node::settings::pool::UpstreamKind;
 use adit_plugin_host::{Kind, Sandbox};
 use adit_primitives::identity::{RulePlugin, Rules};
 use adit_primitives::{Amount, BlockId};
@@ -230,6 +231,13 @@ fn check_words(file: &ChainFile, prefix: &AddressPrefix, document: &Document<&st
         && let Err(error) = prefix.parse(address)
     {
         wrong("miner.address", format!("{address:?} is no address of this chain: {error}"));
+    }
+    // Nodes of Bitcoin's family know their own addresses.
+    if let Some(address) = &file.pool.address
+        && file.pool.upstreams.iter().all(|upstream| upstream.kind == UpstreamKind::Adit)
+        && let Err(error) = prefix.parse(address)
+    {
+        wrong("pool.address", format!("{address:?} is no address of this chain: {error}"));
     }
     if let Err(error) = terminal::parse_filter(&file.log.level) {
         wrong("log.level", format!("{:?} is no log filter: {error}", file.log.level));

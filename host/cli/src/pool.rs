@@ -245,7 +245,15 @@ fn own_key(chain: &ResolvedChain) -> Result<SecretKey> {
 fn purse(chain: &ResolvedChain, tag: &[u8]) -> Result<Purse> {
     let settings = &chain.settings.pool;
     let key = own_key(chain)?;
-    tracing::info!(address = %chain.prefix.address(key.public()), "the pool's blocks pay this address");
+    let own = chain.prefix.address(key.public());
+    let is_other = |address: &&String| chain.prefix.parse(address).map_or(true, |address| address.key != own.key);
+    if let Some(address) = settings.address.as_ref().filter(is_other) {
+        bail!(
+            "pool.address is {address}, but this pool pays miners with the key of {own}, which opens no other address: leave pool.address out, or name \
+             the key of that address as pool.key-file"
+        );
+    }
+    tracing::info!(address = %own, "the pool's blocks pay this address");
     Ok(Purse {
         identity: chain.rules.identity(),
         prefix: chain.prefix.clone(),

@@ -109,6 +109,7 @@ fn founders(settings: &SharedSettings, own: NodeKey) -> Result<BTreeMap<NodeId, 
 fn outputs(chain: &ResolvedChain, settings: &SharedSettings) -> Result<OutputRules> {
     let pool = &chain.settings.pool;
     ensure!(pool.upstreams.is_empty(), "pool.upstreams: a peer-to-peer pool mines on its own chain alone");
+    ensure!(pool.address.is_none(), "pool.address: the blocks of a peer-to-peer pool pay the miners themselves");
     ensure!(pool.money.pool_fee == 0, "pool.money.pool-fee: a peer-to-peer pool has no operator who could keep a fee");
     let foundation = match &pool.money.foundation_address {
         None => None,

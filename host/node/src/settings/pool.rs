@@ -37,7 +37,8 @@ pub struct PoolSettings {
     pub upstreams: Vec<UpstreamSettings>,
     /// Which of them is mined on.
     pub failover: FailoverSettings,
-    /// The address that blocks pay: the pool's own, of its upstream's wallet or of `key-file`. Without it, that of `key-file`.
+    /// The address that blocks pay. Before nodes of Bitcoin's family it is one of their wallet's; without it, one that the wallet gives. Before Adit's own, payments are
+    /// signed with the key of `key-file`: no other address than that key's is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 128))]
     pub address: Option<String>,

@@ -181,3 +181,25 @@ fn books_of_yesterday_pay_nobody_again() {
         (!pool.payments().is_empty()).then_some(())
     });
 }
+
+#[test]
+fn blocks_pay_no_address_but_that_of_the_key_that_pays_miners() {
+    let (place, [other]) = place(SLOW, ["one.key"]);
+    let text = std::fs::read_to_string(place.path("chain.toml")).unwrap();
+    let pay_to = |address: &str| {
+        place.write("chain.toml", &text.replacen("[pool]\n", &format!("[pool]\naddress = \"{address}\"\n"), 1));
+    };
+    pay_to(&other);
+    let refusal = place.fail(&["up", "chain.toml"]);
+    assert!(
+        refusal.contains(&format!("pool.address is {other}, but this pool pays miners with the key of ")),
+        "{refusal}"
+    );
+    let own = place.succeed(&["key", "show", "data/pool.key", "--chain", "chain.toml"]);
+    let own = own.split_whitespace().last().unwrap();
+    assert!(refusal.contains(own), "{refusal}");
+    pay_to(own);
+    drop(up(&place));
+    pay_to("no-address-at-all");
+    assert!(place.fail(&["chain", "check", "chain.toml"]).contains("pool.address"));
+}
