@@ -11,5 +11,6 @@ mod kills;
 mod litecoin;
 mod otedama;
 mod relay;
+mod schemes;
 mod sockets;
 mod vision;
