@@ -556,14 +556,15 @@ async fn read(mut response: reqwest::Response, limit: Duration) -> Result<Vec<u8
 
 fn refusal(status: StatusCode, wait: Option<Duration>, body: &[u8]) -> Failure {
     let number = status.as_u16();
+    let explained = serde_json::from_slice::<ErrorBody>(body).ok().map(|body| body.error);
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
-            Failure::Busy { status: number, wait }
+            Failure::Busy { status: number, wait, said: explained.map(|error| error.message) }
         }
         status if status.is_server_error() => Failure::Broken { status: number },
-        _ => match serde_json::from_slice::<ErrorBody>(body) {
-            Ok(ErrorBody { error }) => Failure::Rejected { status: number, code: error.code, message: error.message },
-            Err(_) => Failure::Garbled { detail: format!("status {number} without an explanation") },
+        _ => match explained {
+            Some(error) => Failure::Rejected { status: number, code: error.code, message: error.message },
+            None => Failure::Garbled { detail: format!("status {number} without an explanation") },
         },
     }
 }

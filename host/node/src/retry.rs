@@ -18,8 +18,8 @@ pub enum Failure {
     #[error("the node's certificate was refused: {detail}")]
     Tls { detail: String },
     /// The node asks for patience.
-    #[error("the node is busy (status {status})")]
-    Busy { status: u16, wait: Option<Duration> },
+    #[error("the node does not serve this now (status {status}){}", said.as_ref().map(|said| format!(": {said}")).unwrap_or_default())]
+    Busy { status: u16, wait: Option<Duration>, said: Option<String> },
     /// The node says that the request is wrong: asking again changes nothing.
     #[error("refused with status {status}: {code}: {message}")]
     Rejected { status: u16, code: String, message: String },
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_busy_node_gets_the_time_it_asked_for() {
-        let failure = Failure::Busy { status: 429, wait: Some(Duration::from_secs(3)) };
+        let failure = Failure::Busy { status: 429, wait: Some(Duration::from_secs(3)), said: None };
         check(failure, 0, Next::Again { wait: Duration::from_secs(3) });
     }
 

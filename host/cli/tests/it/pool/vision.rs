@@ -6,7 +6,7 @@ use crate::adit::{Place, Running, get, wait_until};
 use serde_json::Value;
 
 /// About 2^16 hashes a block.
-const QUICK: &str = "0x1f00ffff";
+pub const QUICK: &str = "0x1f00ffff";
 
 /// About 2^24 hashes a block: none comes in a test.
 pub const SLOW: &str = "0x1e00ffff";
@@ -50,7 +50,7 @@ pub fn up(place: &Place) -> Pool {
 
 /// Has a user find shares, and returns what the miner said. `None` where there is no Python.
 #[track_caller]
-fn mine(pool: &Pool, user: &str, shares: &str) -> Option<String> {
+pub fn mine(pool: &Pool, user: &str, shares: &str) -> Option<String> {
     Some(Miner::start(&pool.stratum, user, &["--shares", shares, "--hash-rate", "200000"])?.finish())
 }
 
@@ -129,6 +129,19 @@ fn tables_on_the_terminal_say_what_the_pool_says() {
     let payouts = table(&place, "payouts");
     assert_eq!(payouts.last().unwrap()["number"], "1", "{payouts:?}");
     audit(&place)("owed_to_miners");
+}
+
+#[test]
+fn tables_of_a_pool_that_is_stopped_say_so() {
+    let (place, []) = place(SLOW, []);
+    let text = std::fs::read_to_string(place.path("chain.toml")).unwrap();
+    place.write("chain.toml", &text.replacen("mode = \"host\"", "mode = \"solo\"", 1));
+    let mut process = place.start(&["up", "chain.toml"]);
+    process.url();
+    for table in ["workers", "shares"] {
+        let said = place.fail(&["pool", table, "chain.toml"]);
+        assert!(said.contains("no pool runs here: POST /pool/start starts one"), "{said}");
+    }
 }
 
 #[test]
