@@ -13,7 +13,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// The chain's storage.
 pub(crate) struct Gathered {
     inner: Arc<dyn Storage>,
-    layers: RwLock<Layers>,
+    /// Shared with what waits to be told of a commit, which must not keep the storage: its last owner waits for that commit.
+    layers: Arc<RwLock<Layers>>,
 }
 
 #[derive(Default)]
@@ -38,7 +39,7 @@ type Row<'a> = (&'a Vec<u8>, &'a Option<Vec<u8>>);
 
 impl Gathered {
     pub(crate) fn new(inner: Arc<dyn Storage>) -> Self {
-        Self { inner, layers: RwLock::default() }
+        Self { inner, layers: Arc::default() }
     }
 
     /// From now on batches are gathered.
@@ -63,7 +64,7 @@ impl Gathered {
 
     /// Hands over what was gathered as one batch, and goes on gathering. What was handed over before must have been told of. Tells whether there was
     /// anything: otherwise nobody is told.
-    pub(crate) fn hand_over(self: &Arc<Self>, committed: Committed) -> bool {
+    pub(crate) fn hand_over(&self, committed: Committed) -> bool {
         let batch = {
             let mut layers = self.write();
             debug_assert!(layers.under_way.is_none(), "one batch is under way at a time");
@@ -73,11 +74,11 @@ impl Gathered {
             layers.under_way = Some(gathered);
             batch
         };
-        let gathered = Arc::clone(self);
+        let layers = Arc::clone(&self.layers);
         let told = move |result: Result<(), StorageError>| {
             // After an error what is kept is not known, and readers go on seeing what they saw.
             if result.is_ok() {
-                gathered.write().under_way = None;
+                layers.write().unwrap_or_else(PoisonError::into_inner).under_way = None;
             }
             committed(result);
         };
@@ -298,6 +299,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_commit_under_way_does_not_keep_the_storage() {
+        let kept = Arc::new(Later::default());
+        let gathered = Gathered::new(kept.clone());
+        gathered.begin();
+        gathered.commit(batch(&[(1, Some(2))])).unwrap();
+        let told = Arc::new(AtomicBool::new(false));
+        let tell = Arc::clone(&told);
+        assert!(gathered.hand_over(Box::new(move |kept| tell.store(kept.is_ok(), Relaxed))));
+        drop(gathered);
+        assert_eq!(Arc::strong_count(&kept), 1);
+        assert!(kept.keep() && told.load(Relaxed));
+        assert_eq!(kept.get(Table::Owned, &[1]).unwrap(), Some(vec![2]));
     }
 
     #[test]

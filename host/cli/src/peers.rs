@@ -3,7 +3,7 @@
 use crate::config;
 use crate::sandbox;
 use crate::stats::{ask, url_of};
-use adit_node::api::peers::{PeerBody, PeersResponse, SyncBody};
+use adit_node::api::peers::{NamedBody, PeerBody, PeersResponse, SyncBody};
 use adit_node::settings::NodeSettings;
 use anyhow::Result;
 use std::fmt::Write;
@@ -48,9 +48,17 @@ fn table(answer: &PeersResponse) -> String {
     for address in &answer.listening {
         writeln!(text, "reached at {address}").expect("text takes everything");
     }
-    writeln!(text, "chain      {}", progress(&answer.sync)).expect("text takes everything");
     let (count, known) = (answer.peers.len(), answer.addresses);
-    writeln!(text, "peers      {count}, {known} addresses known\n").expect("text takes everything");
+    writeln!(text, "chain      {}", progress(&answer.sync, count)).expect("text takes everything");
+    writeln!(text, "peers      {count}, {known} addresses known").expect("text takes everything");
+    if answer.peers.is_empty() {
+        answer
+            .named
+            .iter()
+            .for_each(|named| writeln!(text, "named      {}", outcome(named)).expect("text takes everything"));
+        return text;
+    }
+    text.push('\n');
     let rows: Vec<[String; 8]> = answer.peers.iter().map(row).collect();
     let names = ["address", "way", "latency", "score", "height", "agent", "for", "in / out"];
     let mut widths = names.map(str::len);
@@ -61,11 +69,19 @@ fn table(answer: &PeersResponse) -> String {
         let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         writeln!(text, "{}", padded.collect::<Vec<_>>().join("  ").trim_end()).expect("text takes everything");
     };
-    if !rows.is_empty() {
-        line(names);
-    }
+    line(names);
     rows.iter().for_each(|row| line(row.each_ref().map(String::as_str)));
     text
+}
+
+/// Says what became of an address that the operator named.
+fn outcome(named: &NamedBody) -> String {
+    let said = match &named.failure {
+        Some(failure) => failure,
+        None if named.connected => "there is a session with it",
+        None => "it is to be called",
+    };
+    format!("{}: {said}", named.address)
 }
 
 fn row(peer: &PeerBody) -> [String; 8] {
@@ -83,9 +99,10 @@ fn row(peer: &PeerBody) -> [String; 8] {
     ]
 }
 
-/// Says how far a node is, with an estimate while it is behind.
-pub fn progress(sync: &SyncBody) -> String {
-    let SyncBody { phase, headers, blocks, target, blocks_per_second, headers_per_second, seconds_left } = sync;
+/// Says how far a node with so many peers is, with an estimate while it is behind.
+pub fn progress(sync: &SyncBody, peers: usize) -> String {
+    let SyncBody { phase, headers, blocks, target, blocks_per_second, headers_per_second, seconds_left, ahead_seconds } =
+        sync;
     match phase.as_str() {
         "headers" => format!("headers {headers} of {target}, {headers_per_second:.0} a second"),
         "blocks" => {
@@ -94,6 +111,14 @@ pub fn progress(sync: &SyncBody) -> String {
             });
             format!("blocks {blocks} of {target}, {blocks_per_second:.0} a second{left}")
         }
+        _ if target > blocks => match ahead_seconds {
+            Some(seconds) => {
+                let ahead = duration(Duration::from_secs(*seconds));
+                format!("height {blocks} of {target}: the next header is {ahead} too far ahead of this machine's time")
+            }
+            None => format!("height {blocks} of {target}: the rest does not come"),
+        },
+        _ if peers == 0 => format!("height {blocks}, no peer is connected"),
         _ => format!("height {blocks}, nothing is missing"),
     }
 }
@@ -142,6 +167,7 @@ mod tests {
             listening: vec!["/ip4/127.0.0.1/tcp/8647".to_owned()],
             peers: vec![peer("/ip4/203.0.113.7/tcp/8647", 31.2), peer("/ip4/10.0.0.9/tcp/40001", 0.4)],
             addresses: 14,
+            named: Vec::new(),
             sync: SyncBody {
                 phase: "blocks".to_owned(),
                 headers: 120,
@@ -150,6 +176,7 @@ mod tests {
                 headers_per_second: 0.0,
                 blocks_per_second: 6.0,
                 seconds_left: Some(10.0),
+                ahead_seconds: None,
             },
         };
         expect![[r#"
@@ -161,6 +188,58 @@ mod tests {
             address                    way  latency  score  height  agent       for        in / out
             /ip4/203.0.113.7/tcp/8647  out  31 ms    0      120     adit/0.1.0  1 h 2 min  2.0 KiB / 5.0 MiB
             /ip4/10.0.0.9/tcp/40001    in   0 ms     0      120     adit/0.1.0  1 h 2 min  2.0 KiB / 5.0 MiB
+        "#]]
+        .assert_eq(&table(&answer));
+    }
+    fn idle(blocks: u64, target: u64, ahead_seconds: Option<u64>) -> SyncBody {
+        let (phase, seconds_left) = ("idle".to_owned(), None);
+        let (headers_per_second, blocks_per_second) = (0.0, 0.0);
+        SyncBody {
+            phase,
+            headers: blocks,
+            blocks,
+            target,
+            headers_per_second,
+            blocks_per_second,
+            seconds_left,
+            ahead_seconds,
+        }
+    }
+
+    #[test]
+    fn nothing_is_missing_only_where_a_peer_is_connected_and_has_no_more() {
+        assert_eq!(progress(&idle(11, 11, None), 1), "height 11, nothing is missing");
+        assert_eq!(progress(&idle(11, 11, None), 0), "height 11, no peer is connected");
+        assert_eq!(progress(&idle(0, 11, None), 1), "height 0 of 11: the rest does not come");
+        let ahead = "height 0 of 11: the next header is 1 h 2 min too far ahead of this machine's time";
+        assert_eq!(progress(&idle(0, 11, Some(3725)), 1), ahead);
+    }
+
+    #[test]
+    fn without_peers_it_is_shown_what_became_of_the_named_addresses() {
+        let named = |address: &str, connected, failure: Option<&str>| NamedBody {
+            address: address.to_owned(),
+            connected,
+            failure: failure.map(str::to_owned),
+        };
+        let answer = PeersResponse {
+            enabled: true,
+            node: Some("12D3KooWB".to_owned()),
+            listening: Vec::new(),
+            peers: Vec::new(),
+            addresses: 2,
+            named: vec![
+                named("/ip4/127.0.0.1/tcp/1", false, Some("Connection refused (os error 111)")),
+                named("/dns/seed.example/tcp/8647", false, None),
+            ],
+            sync: idle(0, 0, None),
+        };
+        expect![[r#"
+            node       12D3KooWB
+            chain      height 0, no peer is connected
+            peers      0, 2 addresses known
+            named      /ip4/127.0.0.1/tcp/1: Connection refused (os error 111)
+            named      /dns/seed.example/tcp/8647: it is to be called
         "#]]
         .assert_eq(&table(&answer));
     }

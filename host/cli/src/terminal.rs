@@ -114,11 +114,12 @@ impl StatusLine {
         Self::show(log, move || {
             let others = network.as_ref().map(|standing| {
                 let standing = standing.borrow().clone();
-                let sync = match standing.sync.phase {
-                    Phase::Idle => String::new(),
-                    _ => format!("{} · ", progress(&SyncBody::new(&standing))),
+                let (sync, peers) = (&standing.sync, standing.peers.len());
+                let sync = match sync.phase {
+                    Phase::Idle if sync.target <= sync.blocks => String::new(),
+                    _ => format!("{} · ", progress(&SyncBody::new(&standing), peers)),
                 };
-                format!("{sync}{} peers · ", standing.peers.len())
+                format!("{sync}{peers} peers · ")
             });
             let others = others.unwrap_or_default();
             let snapshot = chain.borrow().clone();

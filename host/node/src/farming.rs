@@ -27,7 +27,7 @@ use adit_space::farm::{Answer, Best, Engines, Farm, Finished, Question, Scoring,
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// How many challenges are remembered, so that a proof that comes a little late can still be handed in.
@@ -126,6 +126,7 @@ impl Farming {
             submissions: JoinSet::new(),
             blocks: Tally::default(),
             shares: JoinSet::new(),
+            room: share_room(),
             outgoing: VecDeque::new(),
             shared: Tally::default(),
             given: BTreeMap::new(),
@@ -179,10 +180,12 @@ struct Task {
     /// Own plots that must be registered, and where they are.
     registered: Registered,
     registering: JoinSet<Option<Registered>>,
-    submissions: JoinSet<(Hash256, Verdict)>,
+    submissions: JoinSet<(Arc<Work>, Verdict)>,
     blocks: Tally,
     /// Shares on their way to a pool, and what became of others.
     shares: JoinSet<Verdict>,
+    /// For shares that are on their way to the source at hand: one before may never answer.
+    room: Arc<Semaphore>,
     shared: Tally,
     /// Shares that are to go out, with their challenges, the newest last.
     outgoing: VecDeque<(Hash256, SpaceClaim)>,
@@ -205,6 +208,8 @@ type Registered = BTreeMap<Registration, Option<Height>>;
 struct Win {
     best: Best,
     standing: WinStanding,
+    /// What it was last signed into.
+    signed: Option<Arc<Work>>,
 }
 
 /// How far a proof that wins is.
@@ -254,8 +259,8 @@ impl Task {
                 },
                 Some(answer) = answers.recv() => self.take_answer(answer),
                 Some(done) = self.submissions.join_next() => {
-                    if let Ok((challenge, verdict)) = done {
-                        self.take_verdict(challenge, verdict);
+                    if let Ok((work, verdict)) = done {
+                        self.take_verdict(&work, verdict);
                         self.publish();
                     }
                 }
@@ -314,6 +319,7 @@ impl Task {
         self.given.clear();
         self.outgoing.clear();
         (self.registered, self.asked) = (BTreeMap::new(), None);
+        (self.registering, self.room) = (JoinSet::new(), share_room());
     }
 
     /// Takes a template, and asks the farm where its challenge is another than the one at hand.
@@ -415,7 +421,7 @@ impl Task {
             return;
         }
         if self.wins.get(&id).is_none_or(|win| win.standing == WinStanding::Open) {
-            self.wins.insert(id, Win { best, standing: WinStanding::Open });
+            self.wins.insert(id, Win { best, standing: WinStanding::Open, signed: None });
             self.hand_in(id);
         }
     }
@@ -442,7 +448,7 @@ impl Task {
 
     /// Hands in shares as others were answered, those of the newest challenge first.
     fn send_shares(&mut self) {
-        while self.shares.len() < SHARES_OUT
+        while let Ok(place) = Arc::clone(&self.room).try_acquire_owned()
             && let Some((id, claim)) = self.outgoing.pop_back()
         {
             // What answers an older challenge would come late.
@@ -458,7 +464,11 @@ impl Task {
                 SpaceProof { claim, signature: [0; 64] }.into()
             };
             self.submitted += 1;
-            self.shares.spawn(async move { source.submit(&work, proof).await });
+            self.shares.spawn(async move {
+                let verdict = source.submit(&work, proof).await;
+                drop(place);
+                verdict
+            });
         }
     }
 
@@ -479,7 +489,7 @@ impl Task {
         let Some(claim) = win.best.claim(own.into_iter().chain(others).collect()) else { return };
         let (source, work, signer) = (Arc::clone(&self.source), Arc::clone(work), Arc::clone(&self.signer));
         if let Some(win) = self.wins.get_mut(&challenge) {
-            win.standing = WinStanding::Sent;
+            (win.standing, win.signed) = (WinStanding::Sent, Some(Arc::clone(&work)));
         }
         self.submitted += 1;
         self.submissions.spawn(async move {
@@ -488,16 +498,27 @@ impl Task {
             let verdict = source.submit(&work, signer.sign(&work, claim)).await;
             // What others ask to be registered must not cost the block.
             if verdict == Verdict::Rejected && registers {
-                return (challenge, source.submit(&work, signer.sign(&work, plain)).await);
+                let again = source.submit(&work, signer.sign(&work, plain)).await;
+                return (work, again);
             }
-            (challenge, verdict)
+            (work, verdict)
         });
     }
 
-    fn take_verdict(&mut self, challenge: Hash256, verdict: Verdict) {
+    /// Takes what became of a proof. One that was not taken goes into the template that came meanwhile, if any did.
+    fn take_verdict(&mut self, work: &Arc<Work>, verdict: Verdict) {
         self.blocks.count(verdict);
-        if let Some(win) = self.wins.get_mut(&challenge) {
-            win.standing = if verdict == Verdict::Accepted { WinStanding::Taken } else { WinStanding::Open };
+        let id = challenge_of(work);
+        let signed = |win: &&mut Win| win.signed.as_ref().is_some_and(|signed| Arc::ptr_eq(signed, work));
+        // What another source says is about another win.
+        let Some(win) = self.wins.get_mut(&id).filter(signed) else { return };
+        if verdict == Verdict::Accepted {
+            win.standing = WinStanding::Taken;
+            return;
+        }
+        win.standing = WinStanding::Open;
+        if self.work_for(id).is_some_and(|newest| !Arc::ptr_eq(newest, work)) {
+            self.hand_in(id);
         }
     }
 
@@ -567,6 +588,10 @@ impl Task {
         };
         self.report.send_replace(Arc::new(report));
     }
+}
+
+fn share_room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(SHARES_OUT))
 }
 
 /// Returns the challenge that work is about.

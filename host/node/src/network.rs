@@ -4,21 +4,25 @@
 //! together, and decides nothing itself.
 //!
 //! Reading order: this file is what others see; `actor` the thread that owns the machine; `facts`, `judge` and `serve` what it asks of the chain;
-//! `calls` whom it talks to; `patience` which headers are given up; `shares` the way to a pool's share log; `address` and `key` are values, [`metrics`] what is counted.
+//! `calls` whom it talks to, `named` what became of those that the operator named; `ahead` headers from the future; `patience` which headers are given
+//! up; `shares` the way to a pool's share log; `address` and `key` are values, [`metrics`] what is counted.
 
 mod actor;
 mod address;
+mod ahead;
 mod calls;
 mod facts;
 mod judge;
 mod key;
 pub mod metrics;
+mod named;
 mod patience;
 mod serve;
 mod shares;
 
 pub use calls::Known;
 pub use key::NodeKeyError;
+pub use named::NamedView;
 pub(crate) use shares::Question;
 
 use crate::chain::{ChainHandle, News};
@@ -32,6 +36,7 @@ use adit_network::{Counters, Local, Machine, Moment, NodeId, PeerView, Strategie
 use adit_primitives::identity::Rules;
 use adit_transport::settings::Topic;
 use adit_transport::{Address, AddressError, BodyMax, NodeKey, StartError, Transport, TransportSettings};
+use ahead::Ahead;
 use calls::{Calls, CallsParts};
 use facts::ChainFacts;
 use std::collections::HashMap;
@@ -39,7 +44,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, watch};
 
 /// Memory of the process above which no connection is taken.
@@ -76,11 +81,15 @@ pub enum NetworkStartError {
 pub struct NetworkStanding {
     pub peers: Vec<PeerView>,
     pub sync: SyncView,
+    /// By how much a header of a peer was lately too far ahead of this machine's time.
+    pub ahead: Option<Duration>,
     pub counters: Counters,
     /// Where others reach this node, as far as it knows.
     pub listening: Vec<Address>,
     /// What is in the address book.
     pub known: Known,
+    /// What became of the addresses that the operator named.
+    pub named: Vec<NamedView>,
     /// When this was so.
     pub now: Moment,
 }
@@ -144,6 +153,7 @@ impl Network {
         entropy(&mut book_key);
         let seed = u64::from_le_bytes(seed);
         let machine = Machine::new(machine_settings, local, seed);
+        let ahead = Arc::new(Ahead::new(Arc::clone(&clock)));
         let calls = Calls::open(CallsParts {
             file: data_dir.join("peers"),
             bootstrap: parse(&settings.bootstrap)?,
@@ -157,9 +167,11 @@ impl Network {
         let empty = NetworkStanding {
             peers: Vec::new(),
             sync: machine.sync(Moment::default(), &facts),
+            ahead: None,
             counters: machine.counters(),
             listening: Vec::new(),
             known: calls.known(),
+            named: calls.named(),
             now: Moment::default(),
         };
         let (standing, standing_receiver) = watch::channel(Arc::new(empty));
@@ -178,6 +190,7 @@ impl Network {
             sessions: HashMap::new(),
             banned: HashMap::new(),
             gossip: HashMap::new(),
+            ahead,
             announces: !settings.announce.is_empty(),
             shares: shares.subscribe(),
             asked_last: None,

@@ -7,6 +7,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, Pers
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The longest key that the engine takes, in bytes.
 const KEY_BYTES_MAX: usize = u16::MAX as usize;
@@ -32,9 +33,17 @@ pub struct Options {
 }
 
 /// An open store. Dropping it finishes what is queued and closes the files.
+///
+/// A [`Committed`] may hold it, even the last of its owners: what is queued behind is written and told of all the same, and the files are closed then.
 pub struct Store {
-    // Dropped in this order: the writer stops, the engine closes, the lock goes.
+    // Dropped first: the writer stops, and then the files close.
     writer: Writer,
+    files: Arc<Files>,
+}
+
+/// What the store and its writer have in common: open as long as either works with it.
+struct Files {
+    // Dropped in this order: the engine closes, the lock goes.
     tables: Tables,
     database: Database,
     _directory: Directory,
@@ -51,10 +60,11 @@ impl Store {
         })?;
         let database = open_engine(&path, options.cache_bytes)?;
         let tables = Tables::open(&database).map_err(engine_at(&path))?;
-        let (writer_database, writer_tables) = (database.clone(), tables.clone());
-        let writer = Writer::start(move |batches| write(&writer_database, &writer_tables, batches))
+        let files = Arc::new(Files { tables, database, _directory: directory });
+        let written = Arc::clone(&files);
+        let writer = Writer::start(move |batches| write(&written, batches))
             .map_err(|source: io::Error| OpenError::File { path, source })?;
-        Ok(Self { writer, tables, database, _directory: directory })
+        Ok(Self { writer, files })
     }
 }
 
@@ -63,18 +73,15 @@ impl Storage for Store {
         if key.is_empty() {
             return Ok(None);
         }
-        let value = self.tables.of(table).get(key).map_err(failed)?;
+        let value = self.files.tables.of(table).get(key).map_err(failed)?;
         Ok(value.map(|value| value.to_vec()))
     }
 
     fn scan(&self, table: Table, first: &[u8], max: usize) -> Result<Entries, StorageError> {
         // A snapshot lies between two groups: a scan that runs beside a commit sees all of it or nothing.
-        let snapshot = self.database.snapshot();
-        let entries = if first.is_empty() {
-            snapshot.iter(self.tables.of(table))
-        } else {
-            snapshot.range(self.tables.of(table), first..)
-        };
+        let snapshot = self.files.database.snapshot();
+        let keyspace = self.files.tables.of(table);
+        let entries = if first.is_empty() { snapshot.iter(keyspace) } else { snapshot.range(keyspace, first..) };
         entries
             .take(max)
             .map(|entry| entry.into_inner().map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(failed))
@@ -99,7 +106,6 @@ impl Storage for Store {
 }
 
 /// The engine's handle of each table.
-#[derive(Clone)]
 struct Tables([Keyspace; Table::ALL.len()]);
 
 impl Tables {
@@ -154,16 +160,16 @@ fn check(batch: &Batch) -> Result<(), StorageError> {
 }
 
 /// Makes a group durable: one entry of the engine's journal, whole or absent after a crash, and one sync.
-fn write(database: &Database, tables: &Tables, batches: Vec<Batch>) -> Result<(), StorageError> {
+fn write(files: &Files, batches: Vec<Batch>) -> Result<(), StorageError> {
     let changes: Vec<_> = batches.into_iter().flat_map(|batch| batch.changes).collect();
     // The engine orders changes by sequence number, one for the whole entry: of a key's changes, only the last may stand in it.
     let mut later = HashSet::with_capacity(changes.len());
     let last: Vec<bool> = changes.iter().rev().map(|(table, key, _)| later.insert((*table, key.as_slice()))).collect();
-    let mut entry = database.batch().durability(Some(PersistMode::SyncData));
+    let mut entry = files.database.batch().durability(Some(PersistMode::SyncData));
     for ((table, key, value), _) in changes.into_iter().zip(last.into_iter().rev()).filter(|(_, last)| *last) {
         match value {
-            Some(value) => entry.insert(tables.of(table), key, value),
-            None => entry.remove(tables.of(table), key),
+            Some(value) => entry.insert(files.tables.of(table), key, value),
+            None => entry.remove(files.tables.of(table), key),
         }
     }
     entry.commit().map_err(failed)

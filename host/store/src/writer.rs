@@ -39,7 +39,8 @@ impl Drop for Waiting {
     }
 }
 
-/// The handle of the writer thread. Dropping it lets the thread finish what is queued, and waits for that.
+/// The handle of the writer thread. Dropping it lets the thread finish what is queued, and waits for that, unless it is that thread itself which drops
+/// it: by a [`Committed`] that had the last handle. Then the thread goes on to the end of the queue by itself.
 pub struct Writer {
     queue: Option<SyncSender<Request>>,
     thread: Option<JoinHandle<()>>,
@@ -75,7 +76,9 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
+        // A thread that waited for itself would wait for ever.
+        let other = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+        if let Some(thread) = self.thread.take().filter(other) {
             // A panic of the writer has reached every caller as an error already.
             let _ = thread.join();
         }
@@ -222,6 +225,28 @@ mod tests {
             }
         });
         assert_eq!(*groups.lock().unwrap(), [1, CROWD]);
+    }
+
+    #[test]
+    fn a_writer_that_its_own_thread_drops_writes_what_is_queued() {
+        let (started, hold) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let (thread_started, thread_hold) = (started.clone(), hold.clone());
+        let mut first = true;
+        let writer = Writer::start(move |_| {
+            if std::mem::take(&mut first) {
+                thread_started.wait();
+                thread_hold.wait();
+            }
+            Ok(())
+        });
+        let writer = Arc::new(writer.unwrap());
+        let (last, (done, answer)) = (writer.clone(), sync_channel(1));
+        writer.commit_later(batch(1), Box::new(move |_| drop(last)));
+        started.wait();
+        writer.commit_later(batch(1), Box::new(move |result| drop(done.send(result))));
+        drop(writer);
+        hold.wait();
+        assert_eq!(answer.recv(), Ok(Ok(())));
     }
 
     #[test]

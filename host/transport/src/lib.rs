@@ -21,7 +21,7 @@ pub use address::{Address, AddressError};
 pub use identity::{NodeKey, SecretKey};
 pub use session::{Ended, Frame, Frames, Full, Head, Lane, Outbox};
 pub use settings::{BodyMax, TransportSettings};
-pub use swarm::{Acceptance, GossipNumber, Happening, Source, StartError, Transport, TransportHandle};
+pub use swarm::{Acceptance, GossipNumber, Happening, Source, StartError, Transport, TransportHandle, Unreached};
 
 /// Names a session. Never used again while the process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

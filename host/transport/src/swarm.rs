@@ -6,7 +6,7 @@ use crate::{Address, NodeKey, SecretKey, SessionNumber, TransportSettings};
 use futures_util::StreamExt;
 use libp2p::gossipsub::{self, MessageAcceptance, MessageId};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, Stream, Swarm, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, Stream, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, SwarmBuilder, identify, kad, mdns, noise, tcp, upnp, yamux};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -46,11 +46,24 @@ pub enum Happening {
     /// It has ended. Nothing more comes of it.
     Closed { session: SessionNumber, ended: Ended },
     /// No session came of a call to this address.
-    NotReached { address: Address, reason: String },
+    NotReached { address: Address, reason: Unreached },
     /// A node may be here: heard of, not tried.
     Discovered { node: NodeKey, addresses: Vec<Address>, source: Source },
     /// An item of a topic. It goes on when it is said to be worth that.
     Gossiped { item: GossipNumber, node: Option<NodeKey>, topic: &'static str, bytes: Vec<u8> },
+}
+
+/// Why no session came of a call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreached {
+    #[error("it is this node itself")]
+    Itself,
+    #[error("there is a session with it")]
+    Twice,
+    #[error("its name cannot be resolved: {0}")]
+    Name(String),
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// How a node was heard of.
@@ -206,6 +219,30 @@ fn build(key: &SecretKey, settings: &TransportSettings) -> Result<Swarm<Behaviou
     Ok(builder.with_swarm_config(|config| config.with_idle_connection_timeout(IDLE)).build())
 }
 
+impl Unreached {
+    /// Says what an operator can act on.
+    fn of(error: &DialError, own: NodeKey) -> Self {
+        match error {
+            // A call is of one address, and the library leaves out those at which this node listens.
+            DialError::LocalPeerId { .. } | DialError::NoAddresses => Self::Itself,
+            DialError::WrongPeerId { obtained, .. } if NodeKey::of(obtained) == Some(own) => Self::Itself,
+            DialError::WrongPeerId { obtained, .. } => Self::Failed(format!("another node answers there: {obtained}")),
+            // Of many layers that failed the innermost says why.
+            DialError::Transport(errors) => errors.last().map_or_else(
+                || Self::Failed(error.to_string()),
+                |(_, error)| {
+                    let mut cause: &dyn std::error::Error = error;
+                    while let Some(inner) = cause.source() {
+                        cause = inner;
+                    }
+                    Self::Failed(cause.to_string())
+                },
+            ),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
 /// What the tasks of single sessions report.
 enum Report {
     /// A stream that another node asked for.
@@ -217,12 +254,12 @@ enum Report {
     Stream {
         address: Address,
         peer: PeerId,
-        stream: Result<Stream, String>,
+        stream: Result<Stream, Unreached>,
     },
     /// A host's name was looked up.
     Resolved {
         address: Address,
-        found: Result<Vec<Address>, String>,
+        found: Result<Vec<Address>, Unreached>,
     },
     Ended {
         session: SessionNumber,
@@ -337,8 +374,8 @@ impl SwarmTask {
                 let found = tokio::time::timeout(OPEN_TIME, tokio::net::lookup_host((host.as_str(), port))).await;
                 let found = match found {
                     Ok(Ok(sockets)) => Ok(sockets.map(Address::of_socket).take(ADDRESSES_MAX).collect()),
-                    Ok(Err(error)) => Err(error.to_string()),
-                    Err(_) => Err("the name was not looked up in time".to_owned()),
+                    Ok(Err(error)) => Err(Unreached::Name(error.to_string())),
+                    Err(_) => Err(Unreached::Name("no answer came in time".to_owned())),
                 };
                 drop(reports.send(Report::Resolved { address: asked, found }));
             });
@@ -361,22 +398,23 @@ impl SwarmTask {
         let id = dial.connection_id();
         match self.swarm.dial(dial) {
             Ok(()) => drop(self.calls.insert(id, asked)),
-            Err(error) => (self.tell)(Happening::NotReached { address: asked, reason: error.to_string() }),
+            Err(error) => {
+                (self.tell)(Happening::NotReached { address: asked, reason: Unreached::of(&error, self.own) })
+            }
         }
     }
 
     /// Asks a connected node for a session.
     fn open(&mut self, peer: PeerId, address: Address) {
         if self.sessions.contains_key(&peer) || !self.asked.insert(peer) {
-            let reason = "there is a session with it".to_owned();
-            return (self.tell)(Happening::NotReached { address, reason });
+            return (self.tell)(Happening::NotReached { address, reason: Unreached::Twice });
         }
         let mut control = self.swarm.behaviour().streams.new_control();
         let reports = self.reports.clone();
         tokio::spawn(async move {
             let stream = match tokio::time::timeout(OPEN_TIME, control.open_stream(peer, SESSION)).await {
-                Ok(stream) => stream.map_err(|error| error.to_string()),
-                Err(_) => Err("no session was agreed on in time".to_owned()),
+                Ok(stream) => stream.map_err(|error| Unreached::Failed(error.to_string())),
+                Err(_) => Err(Unreached::Failed("no session was agreed on in time".to_owned())),
             };
             drop(reports.send(Report::Stream { address, peer, stream }));
         });
@@ -396,7 +434,10 @@ impl SwarmTask {
                 let node = address.node();
                 match found.into_iter().next() {
                     Some(found) => self.call(address, node.map_or(found.clone(), |node| found.with_node(node))),
-                    None => (self.tell)(Happening::NotReached { address, reason: "no such host".to_owned() }),
+                    None => {
+                        let reason = Unreached::Name("it has no address".to_owned());
+                        (self.tell)(Happening::NotReached { address, reason });
+                    }
                 }
             }
             Report::Ended { session, ended } => {
@@ -415,30 +456,31 @@ impl SwarmTask {
             }
             return self.early.push_back((peer, stream));
         }
-        let refuse = |reason: &str| {
+        let failed = |reason: &str| Unreached::Failed(reason.to_owned());
+        let refuse = |reason: Unreached| {
             if let Some(address) = called.clone() {
-                (self.tell)(Happening::NotReached { address, reason: reason.to_owned() });
+                (self.tell)(Happening::NotReached { address, reason });
             }
         };
-        let Some(node) = NodeKey::of(&peer) else { return refuse("it is no node of Adit") };
+        let Some(node) = NodeKey::of(&peer) else { return refuse(failed("it is no node of Adit")) };
         let outbound = called.is_some();
         if let Some(running) = self.sessions.get(&peer) {
             let replaces = if running.outbound == outbound { !outbound } else { outbound == (self.own < node) };
             if !replaces {
-                return refuse("there is a session with it");
+                return refuse(Unreached::Twice);
             }
             running.outbox.end();
         } else {
             let count = self.sessions.values().filter(|running| running.outbound == outbound).count();
             let max = if outbound { self.settings.outbound_max } else { self.settings.inbound_max };
             if count >= max as usize {
-                return refuse("there are as many sessions as may be");
+                return refuse(failed("there are as many sessions as may be"));
             }
         }
         let session = SessionNumber(self.next_session);
         self.next_session += 1;
         let known = self.addresses.get(&peer).and_then(|all| all.first()).map(|(_, at)| Address::new(at.clone()));
-        let Some(address) = called.clone().or(known) else { return refuse("its connection has ended") };
+        let Some(address) = called.clone().or(known) else { return refuse(failed("its connection has ended")) };
         let (outbox, drain) = Outbox::new();
         self.sessions.insert(peer, Running { session, outbound, outbox: outbox.clone() });
         let address = address.with_node(node);
@@ -470,7 +512,7 @@ impl SwarmTask {
                 }
                 if let Some(address) = self.calls.remove(&connection_id) {
                     if peer_id == *self.swarm.local_peer_id() {
-                        (self.tell)(Happening::NotReached { address, reason: "it is this node itself".to_owned() });
+                        (self.tell)(Happening::NotReached { address, reason: Unreached::Itself });
                     } else {
                         self.open(peer_id, address);
                     }
@@ -485,7 +527,7 @@ impl SwarmTask {
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 if let Some(address) = self.calls.remove(&connection_id) {
-                    (self.tell)(Happening::NotReached { address, reason: error.to_string() });
+                    (self.tell)(Happening::NotReached { address, reason: Unreached::of(&error, self.own) });
                 }
             }
             SwarmEvent::Behaviour(event) => self.behaved(event),

@@ -6,7 +6,7 @@ use adit_transport::settings::Topic;
 use adit_transport::swarm::{GossipNumber, Source};
 use adit_transport::{
     Acceptance, Address, BodyMax, Ended, Frame, Happening, Lane, NodeKey, Outbox, SecretKey, SessionNumber, Transport,
-    TransportSettings,
+    TransportSettings, Unreached,
 };
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -167,7 +167,22 @@ async fn a_call_into_the_void_is_answered() {
     near.transport.handle().call(address.clone());
     let Happening::NotReached { address: at, reason } = near.next().await else { panic!("something else happened") };
     assert_eq!(at, address);
-    assert!(!reason.is_empty());
+    assert_eq!(reason, Unreached::Failed("Connection refused (os error 111)".to_owned()));
+}
+
+#[tokio::test]
+async fn a_call_of_its_own_address_and_of_a_name_that_nobody_has_say_why_they_fail() {
+    let mut near = Node::start(1, settings()).await;
+    let own = near.address.without_node();
+    near.transport.handle().call(own.clone());
+    let Happening::NotReached { address, reason } = near.next().await else { panic!("something else happened") };
+    assert_eq!((address, reason), (own, Unreached::Itself));
+    // RFC 6761: nobody has a name that ends so.
+    let nobody: Address = "nobody.invalid:8647".parse().unwrap();
+    near.transport.handle().call(nobody.clone());
+    let Happening::NotReached { address, reason } = near.next().await else { panic!("something else happened") };
+    assert_eq!(address, nobody);
+    assert!(matches!(reason, Unreached::Name(_)), "{reason}");
 }
 
 #[tokio::test]

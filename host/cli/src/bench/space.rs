@@ -1,6 +1,7 @@
 //! Proof of space: how fast plots are made and scanned, against the crates that everybody uses, and what an attacker without plots would need.
 
 mod attack;
+mod scoops;
 mod verify;
 
 use super::{grouped, median};
@@ -15,6 +16,7 @@ use adit_space::farm::{Answer, Engines, Question, Scoring, Settings, THREADS};
 use adit_space::plain::{self, PlainPlot};
 use adit_space::{Collection, Farm, Silent, hard};
 use anyhow::{Context, Result};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -204,6 +206,7 @@ fn on_disk(arguments: &SpaceBenchArguments) -> Result<()> {
         Ok(())
     })?;
     println!("  {PLOTS} plots found and opened in {} ms", opened.as_millis());
+    scoops::print(&folder.0.join("scoops"), &engine, arguments.rounds, arguments.size)?;
     let proved = shares_of_nonces(&folder.0.join("hard"), engine)?;
     println!("  {:<34} {:>13} ms each, all cores", "shares of a hard plot proved", proved.as_millis());
     Ok(())
@@ -297,10 +300,15 @@ fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
 }
 
 fn read_whole(path: &Path) -> Result<()> {
+    read_part(path, 0..Reading::open(path)?.length()?)
+}
+
+/// Reads a part that begins at a sector, one piece after the other.
+fn read_part(path: &Path, part: Range<u64>) -> Result<()> {
     let (reading, mut buffer) = (Reading::open(path)?, Buffer::new(SCANNED));
-    let (mut at, all) = (0, reading.length()?);
-    while at < all {
-        let length = usize::try_from((all - at).min(SCANNED as u64))?;
+    let mut at = part.start;
+    while at < part.end {
+        let length = usize::try_from((part.end - at).min(SCANNED as u64))?;
         reading.read(&mut buffer, at, length)?;
         std::hint::black_box(buffer.bytes());
         at += length as u64;

@@ -1,5 +1,7 @@
 //! Plots as a user makes them: `adit key new`, `adit plot create`, `list`, `check`; interrupted, killed, damaged.
 
+mod full;
+
 use crate::adit::Place;
 use serde_json::Value;
 use std::os::unix::fs::FileExt;
@@ -162,7 +164,8 @@ fn what_space_takes_is_measured_in_every_section_and_leaves_no_plots_behind() {
         assert!(speeds.len() >= 2 && speeds.iter().all(|speed| *speed > 0), "{section}: {said}");
     }
     let on_disk = figures(&said, "a plain plot of 2,097,152 bytes");
-    assert_eq!(on_disk.len(), 7, "{said}");
+    assert_eq!(on_disk.len(), 8, "{said}");
+    assert!(said.contains("a hard plot's scoop of 2,048 nonces") && said.contains("% of reading it"), "{said}");
     let judged = figures(&said, "blocks judged in the sandbox");
     assert!(said.contains("us alone") && judged == [16, 16], "{said}");
     assert_eq!(std::fs::read_dir(place.path("plots")).unwrap().count(), 0);

@@ -1,12 +1,16 @@
 //! Certified rounds as they are kept and sent: how a node that was away catches up.
 //!
-//! Bounded questions and answers; a certified round proves itself to whoever knows the validators of the round before.
+//! Bounded questions and answers; a certified round proves itself to whoever knows the validators of the round before. It comes with what it credits,
+//! which its root covers, and without its batches: what they stand on may be known to nobody any more, such as a block that lost.
 
 use super::batch::BatchId;
-use super::record::{Base, PoolId};
-use super::votes::{Certificate, Content};
+use super::record::{Base, PoolId, ShareId};
+use super::votes::{Certificate, Content, Credit};
+use crate::id::NodeId;
+use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::{Decode, DecodeError, Encode, Reader, canonical_struct};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 
 /// The most batches that one question asks for.
 pub const WANTED_MAX: usize = 100;
@@ -17,19 +21,49 @@ pub const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// The most rounds in an answer.
 pub const ANSWER_ROUNDS_MAX: usize = 64;
 
-/// A round that more than two thirds of the weight signed, with its shares.
+/// A round that more than two thirds of the weight signed, with what it credits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertifiedRound {
     pub content: Content,
     pub certificate: Certificate,
-    /// The batches as they travelled, in the content's order.
-    pub batches: Vec<Vec<u8>>,
+    /// In the order of the round.
+    pub credits: Vec<Credit>,
+}
+
+/// Credits as they are kept and sent: what many have in common stands once, and a share is 36 bytes beside it.
+struct Tables {
+    origins: Vec<Origin>,
+    payees: Vec<CreditedPayee>,
+    shares: Vec<CreditedShare>,
+}
+
+/// Whose weight credits are, and the round that they were mined on.
+struct Origin {
+    node: NodeId,
+    base: u64,
+}
+
+struct CreditedPayee {
+    /// Its place among the origins.
+    origin: u32,
+    account: String,
+    worker: String,
+    difficulty: ShareDifficulty,
+}
+
+struct CreditedShare {
+    share: ShareId,
+    /// Its place among the payees.
+    payee: u32,
 }
 
 /// Where the host keeps certified rounds.
 pub trait Archive {
     /// Returns the canonical bytes of a [`CertifiedRound`], as [`super::rounds::Effect::Certified`] gave it.
     fn round(&self, number: u64) -> Option<Bytes>;
+
+    /// Tells whether a base is one of the pool's certified rounds, however old.
+    fn has(&self, base: Base) -> bool;
 }
 
 /// A question to another node.
@@ -62,6 +96,61 @@ pub struct Answer {
     pub batches: Vec<Vec<u8>>,
 }
 
+impl Tables {
+    fn of(credits: &[Credit]) -> Self {
+        let (mut origins, mut payees) = (BTreeMap::new(), BTreeMap::new());
+        let mut tables = Self { origins: Vec::new(), payees: Vec::new(), shares: Vec::with_capacity(credits.len()) };
+        for Credit { share, base, node, account, worker, difficulty } in credits {
+            let (node, base, difficulty) = (*node, *base, *difficulty);
+            let origin = *origins.entry((node, base)).or_insert_with(|| {
+                tables.origins.push(Origin { node, base });
+                place(tables.origins.len())
+            });
+            let payee = *payees.entry((origin, account, worker, difficulty)).or_insert_with(|| {
+                let (account, worker) = (account.clone(), worker.clone());
+                tables.payees.push(CreditedPayee { origin, account, worker, difficulty });
+                place(tables.payees.len())
+            });
+            tables.shares.push(CreditedShare { share: *share, payee });
+        }
+        tables
+    }
+
+    fn credits(&self) -> Result<Vec<Credit>, DecodeError> {
+        let credit = |CreditedShare { share, payee }: &CreditedShare| {
+            let CreditedPayee { origin, account, worker, difficulty } = at(&self.payees, *payee, "credit's payee")?;
+            let Origin { node, base } = at(&self.origins, *origin, "credit's origin")?;
+            let (account, worker) = (account.clone(), worker.clone());
+            Ok(Credit { share: *share, base: *base, node: *node, account, worker, difficulty: *difficulty })
+        };
+        self.shares.iter().map(credit).collect()
+    }
+}
+
+/// Returns the place of the last of so many.
+fn place(count: usize) -> u32 {
+    u32::try_from(count - 1).expect("a round has fewer shares")
+}
+
+fn at<'t, T>(table: &'t [T], place: u32, what: &'static str) -> Result<&'t T, DecodeError> {
+    table.get(place as usize).ok_or(DecodeError::Value { what, value: place.into() })
+}
+
+impl Encode for CertifiedRound {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.content.encode(out);
+        self.certificate.encode(out);
+        Tables::of(&self.credits).encode(out);
+    }
+}
+
+impl Decode for CertifiedRound {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (content, certificate) = (Content::decode(reader)?, Certificate::decode(reader)?);
+        Ok(Self { content, certificate, credits: Tables::decode(reader)?.credits()? })
+    }
+}
+
 impl Encode for Question {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -88,6 +177,79 @@ impl Decode for Question {
     }
 }
 
-canonical_struct!(CertifiedRound { content, certificate, batches });
+canonical_struct!(Tables { origins, payees, shares });
+canonical_struct!(Origin { node, base });
+canonical_struct!(CreditedPayee { origin, account, worker, difficulty });
+canonical_struct!(CreditedShare { share, payee });
 canonical_struct!(Ask { pool, bases, wanted });
 canonical_struct!(Answer { rounds, messages, batches });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shares::batch::{BATCH_SHARES_MAX, Batch, SealedBatch};
+    use crate::shares::keys::Identity;
+    use crate::shares::record::{Entry, Job, Payee};
+    use crate::shares::votes::{Close, ROUND_BATCHES_MAX, ROUND_BYTES_MAX, Signatures};
+    use adit_primitives::{Amount, BlockId, Hash256, Height};
+
+    /// A batch that is as small as one of so many shares can be, each for another payee.
+    fn smallest_batch(identity: &Identity, pool: PoolId) -> Batch {
+        let base = Base { round: 1, root: Hash256([1; 32]) };
+        let (previous, branch, tail) = (BlockId([1; 32]), Vec::new(), Vec::new());
+        let job = Job { base, height: Height(1), reward: Amount::ZERO, previous, bits: 0, branch, tail };
+        let payee = |number: u8| Payee {
+            account: "a".repeat(1 + usize::from(number / 60)),
+            worker: String::new(),
+            difficulty: ShareDifficulty::from_log2_hashes(number % 60),
+        };
+        let count = u8::try_from(BATCH_SHARES_MAX).unwrap();
+        let payees = (0..count).map(payee).collect();
+        let entry =
+            |payee: u8| Entry { job: 0, payee: payee.into(), version: 0, extranonce: [0; 12], time: 0, nonce: 0 };
+        Batch { pool, node: identity.node(), jobs: vec![job], payees, entries: (0..count).map(entry).collect() }
+    }
+
+    #[test]
+    fn the_largest_round_fits_an_answer_and_is_read_back() {
+        let (identity, pool) = (Identity::from_secret(&[1; 32]), PoolId([7; 32]));
+        let batch = smallest_batch(&identity, pool);
+        let bytes = SealedBatch::seal(batch.clone(), &identity).unwrap().bytes().len();
+        let count = ROUND_BATCHES_MAX.min(ROUND_BYTES_MAX / bytes);
+        let mut credits = Vec::new();
+        for number in 0..count {
+            credits.extend(batch.payees.iter().map(|payee| Credit {
+                share: ShareId([number as u8; 32]),
+                base: number as u64,
+                node: identity.node(),
+                account: payee.account.clone(),
+                worker: payee.worker.clone(),
+                difficulty: payee.difficulty,
+            }));
+        }
+        let (previous, root) = (Hash256([1; 32]), Hash256([2; 32]));
+        let batches = vec![BatchId([1; 32]); ROUND_BATCHES_MAX];
+        let content = Content { round: 1, previous, close: Close::Time, batches, evidence: Vec::new(), root };
+        let certificate = Certificate { round: 1, view: 0, previous, root, signatures: Signatures::of([]) };
+        let round = CertifiedRound { content, certificate, credits };
+        let bytes = round.to_bytes();
+        // Signatures and proofs of fraud take 10 kB more.
+        assert!(bytes.len() + (16 << 10) < ANSWER_BYTES_MAX, "{} bytes of {count} batches", bytes.len());
+        assert_eq!(CertifiedRound::from_bytes(&bytes).unwrap(), round);
+    }
+
+    #[test]
+    fn a_credit_of_a_payee_that_is_not_there_is_refused() {
+        let shares = vec![CreditedShare { share: ShareId([1; 32]), payee: 0 }];
+        let payee = || CreditedPayee {
+            origin: 0,
+            account: String::new(),
+            worker: String::new(),
+            difficulty: ShareDifficulty::from_log2_hashes(1),
+        };
+        for payees in [vec![], vec![payee()]] {
+            let tables = Tables { origins: Vec::new(), payees, shares: vec![CreditedShare { ..shares[0] }] };
+            assert!(matches!(tables.credits(), Err(DecodeError::Value { .. })));
+        }
+    }
+}

@@ -29,7 +29,7 @@ use super::batch::{BatchId, SealedBatch};
 use super::judge::{BatchVerdict, Which};
 use super::keys::{Domain, Identity};
 use super::record::{Base, PoolId, ShareId};
-use super::votes::{Backing, Evidence, Kind, Message, Objection, Proposal, Signed};
+use super::votes::{Backing, Evidence, Kind, Message, Objection, Proposal};
 use super::weights::{Terms, Validators};
 use crate::event::Acceptance;
 use crate::id::{Moment, NodeId};
@@ -37,7 +37,7 @@ use adit_primitives::{Decode, Encode, Hash256};
 use bytes::Bytes;
 use held::Held;
 use history::History;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use steps::Opinion;
@@ -163,10 +163,8 @@ pub struct Rounds {
     views: Views,
     /// Messages for the next round, which others are in already.
     early: BTreeMap<NodeId, Vec<Message>>,
-    /// Rounds that others certified, to be taken over in order.
-    catching: VecDeque<CertifiedRound>,
-    /// The root of the first of them, once its certificate was checked.
-    certified: Option<Hash256>,
+    /// How many votes on the newest certified round came late of each node and were passed on.
+    late: BTreeMap<NodeId, usize>,
     /// What this node thinks of contents that were proposed in the open round.
     opinions: BTreeMap<Hash256, Opinion>,
     /// Objections that are being looked at, and how many each node made in the open round.
@@ -221,6 +219,8 @@ pub struct RoundsView {
 /// The most messages for the next round that are kept of one node, and of those the proposals.
 const EARLY_MAX: usize = 8;
 const EARLY_PROPOSALS_MAX: usize = 1;
+/// The most votes of one node that are passed on when their round is certified here.
+const LATE_MAX: usize = 64;
 /// How many validators are expected to hash a share at the least.
 const SHARE_CHECKS_LEAST: u32 = 5;
 /// The most objections of one node that are looked at in a round.
@@ -271,8 +271,7 @@ impl Rounds {
             held: Held::default(),
             views: Views::new(BTreeMap::new()),
             early: BTreeMap::new(),
-            catching: VecDeque::new(),
-            certified: None,
+            late: BTreeMap::new(),
             opinions: BTreeMap::new(),
             objections: Vec::new(),
             distrusted: BTreeSet::new(),
@@ -388,7 +387,7 @@ impl Rounds {
     /// When others are asked: at once where rounds were taken over and more may be missing, soon where something is known to be missing, at leisure where nothing is to be done.
     fn ask_at(&self) -> Moment {
         let Settings { repair, greet, .. } = self.settings;
-        if self.clock.more && self.catching.is_empty() {
+        if self.clock.more {
             self.clock.now
         } else if self.clock.behind || !self.wanted().is_empty() {
             self.clock.asked.after(repair / REPAIR_SOONER)
@@ -411,8 +410,10 @@ impl Rounds {
         if too_easy {
             return Acceptance::Reject;
         }
-        // Work on a round that is not here yet is judged when it is.
-        if batch.batch().jobs.iter().any(|job| takes(job.base) == Some(false)) {
+        // Work on a round that is not here yet is judged when it is: one that may be soon, or it would wait for ever.
+        let soon = self.history.newest.round.saturating_add(terms.base_rounds);
+        let counts = |base: Base| takes(base).unwrap_or(base.round <= soon);
+        if !batch.batch().jobs.iter().all(|job| counts(job.base)) {
             return Acceptance::Ignore;
         }
         let plan = if self.distrusted.contains(&batch.batch().node) { Plan::Local } else { plan };
@@ -421,11 +422,8 @@ impl Rounds {
             Plan::Sample { one_in } => Which::Some(self.sample(&batch, one_in.min(self.rarest_sample()))),
         };
         let is_weighty = self.validators.weight(batch.batch().node) > 0;
-        match self.held.get(&id).map(|item| item.which == Which::None) {
-            Some(false) => return Acceptance::Ignore,
-            Some(true) => self.held.put(Arc::clone(&batch), which.clone(), is_weighty),
-            None if self.held.insert(Arc::clone(&batch), which.clone(), is_weighty) => {}
-            None => return Acceptance::Ignore,
+        if self.held.get(&id).is_some() || !self.held.insert(Arc::clone(&batch), which.clone(), is_weighty) {
+            return Acceptance::Ignore;
         }
         out.push(match plan {
             Plan::Ask { count } => Effect::Consult { batch, count },
@@ -486,8 +484,11 @@ impl Rounds {
         if !message.is_bounded() || !message.is_genuine(self.settings.pool) {
             return Acceptance::Reject;
         }
+        if matches!(&message, Message::Vote(vote) if vote.statement.kind == Kind::Propose) {
+            return Acceptance::Reject;
+        }
         if round == self.history.newest.round {
-            return Acceptance::Accept;
+            return self.pass_on_late(node, &message);
         }
         if round > self.round() {
             return self.keep_early(round, node, message);
@@ -497,7 +498,7 @@ impl Rounds {
         }
         let added = match message {
             Message::Vote(vote) if vote.statement.previous != self.history.newest.root => return Acceptance::Ignore,
-            Message::Vote(vote) => self.take_vote(vote),
+            Message::Vote(vote) => Some(self.views.vote(vote)),
             Message::Proposal(proposal) if proposal.content.previous != self.history.newest.root => {
                 return Acceptance::Ignore;
             }
@@ -511,12 +512,19 @@ impl Rounds {
                 out.push(Effect::Fraud(evidence));
                 Acceptance::Accept
             }
-            None => Acceptance::Reject,
+            // Out of turn. Whoever passed it on may be in another round, where nobody can tell.
+            None => Acceptance::Ignore,
         }
     }
 
-    fn take_vote(&mut self, vote: Signed) -> Option<Added> {
-        (vote.statement.kind != Kind::Propose).then(|| self.views.vote(vote))
+    /// Passes on votes on the round that is certified here, for those who are not as far: only so many of a node.
+    fn pass_on_late(&mut self, node: NodeId, message: &Message) -> Acceptance {
+        let late = self.late.entry(node).or_default();
+        if !matches!(message, Message::Vote(_)) || *late >= LATE_MAX {
+            return Acceptance::Ignore;
+        }
+        *late += 1;
+        Acceptance::Accept
     }
 
     fn take_proposal(&mut self, proposal: Proposal) -> Option<Added> {
@@ -534,13 +542,14 @@ impl Rounds {
         let is_proposal = |message: &Message| matches!(message, Message::Proposal(_));
         let proposals = of_node.iter().filter(|message| is_proposal(message)).count();
         let fits = of_node.len() < EARLY_MAX && (!is_proposal(&message) || proposals < EARLY_PROPOSALS_MAX);
-        if is_next && fits && !of_node.contains(&message) {
+        let is_kept = is_next && fits && !of_node.contains(&message);
+        if is_kept {
             of_node.push(message);
         }
         if self.validators.has_honest(self.validators.sum(self.early.keys().copied())) {
             self.clock.behind = true;
         }
-        if is_next { Acceptance::Accept } else { Acceptance::Ignore }
+        if is_kept { Acceptance::Accept } else { Acceptance::Ignore }
     }
 
     fn take_objection(&mut self, objection: Objection, out: &mut Vec<Effect>) -> Acceptance {

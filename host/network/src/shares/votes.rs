@@ -149,22 +149,16 @@ pub struct Credit {
     pub difficulty: ShareDifficulty,
 }
 
-/// Returns the root of a round: the digest of everything that its payouts depend on.
-pub fn root(
-    pool: PoolId,
-    round: u64,
-    previous: Hash256,
-    close: Close,
-    punished: &[NodeId],
-    credits: &[Credit],
-) -> Hash256 {
-    let mut hash = blake3::Hasher::new_derive_key("adit shares 1: root");
+/// Returns the root of a round: the digest of everything that its payouts depend on, and of which batches that came from.
+pub fn root(pool: PoolId, content: &Content, credits: &[Credit]) -> Hash256 {
+    let mut hash = blake3::Hasher::new_derive_key("adit shares 2: root");
     let mut bytes = Vec::with_capacity(256);
     pool.encode(&mut bytes);
-    round.encode(&mut bytes);
-    previous.encode(&mut bytes);
-    close.encode(&mut bytes);
-    punished.encode(&mut bytes);
+    content.round.encode(&mut bytes);
+    content.previous.encode(&mut bytes);
+    content.close.encode(&mut bytes);
+    content.punished().encode(&mut bytes);
+    content.batches.encode(&mut bytes);
     encode_length(credits.len(), &mut bytes);
     for credit in credits {
         credit.encode(&mut bytes);

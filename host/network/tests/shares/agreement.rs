@@ -2,9 +2,14 @@
 
 use crate::world::Conduct::{Copier, Honest, Lax, Liar, Silent, Slow};
 use crate::world::{Conduct, POOL, World, batch, identity, settings};
+use adit_network::Acceptance;
 use adit_network::id::Moment;
-use adit_network::shares::{Base, BatchVerdict, Effect, Event, Halt, Plan, Rounds};
-use adit_primitives::Hash256;
+use adit_network::shares::archive::Answer;
+use adit_network::shares::votes::{Kind, Message, Signatures, root};
+use adit_network::shares::{
+    Base, BatchId, BatchVerdict, Certificate, CertifiedRound, Close, Effect, Event, Halt, Plan, Rounds, Statement,
+};
+use adit_primitives::{Decode, Encode, Hash256};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -211,6 +216,104 @@ fn a_node_that_was_away_for_long_catches_up() {
     world.run(5_000);
     world.assert_agreed();
     assert!(world.rounds_of_all() + 3 >= world.rounds_of_any());
+}
+
+/// A machine remembers some rounds; hosts remember all of them.
+#[test]
+fn nodes_that_missed_more_rounds_than_machines_remember_join_and_return() {
+    let mut world = World::new(22, 4, &with(5, &[]));
+    world.crash(4);
+    world.run(2_000);
+    world.crash(3);
+    world.run(400_000);
+    let missed = world.nodes[0].pasts.len() - world.nodes[3].pasts.len();
+    assert!(missed > 100, "{missed} rounds missed");
+    world.start(3);
+    world.start(4);
+    world.run(5_000);
+    world.assert_agreed();
+    assert!(world.rounds_of_all() + 3 >= world.rounds_of_any(), "{} {}", world.rounds_of_all(), world.rounds_of_any());
+}
+
+/// What somebody serves who has the certified rounds, and changed something in one.
+#[test]
+fn who_was_away_believes_no_round_that_differs_from_the_certified_one() {
+    let mut world = World::new(23, 4, &with(4, &[]));
+    world.run(10_000);
+    let rounds = world.nodes[0].archive.values().map(|bytes| CertifiedRound::from_bytes(bytes).unwrap());
+    let rounds: Vec<CertifiedRound> = rounds.take(2).collect();
+    let now = Moment::from_millis(0);
+    let founders = world.nodes.iter().map(|node| node.identity.node());
+    let mut joiner = Rounds::new(settings(founders), identity(9), [], None, now).unwrap();
+    let mut serve = |rounds: &[&CertifiedRound]| {
+        let (rounds, mut out) = (rounds.iter().map(|round| round.to_bytes()).collect(), Vec::new());
+        let bytes = Answer { rounds, ..Answer::default() }.to_bytes().into();
+        let acceptance = joiner.handle(now, Event::Answer { bytes }, &mut out);
+        let certified = out.iter().filter(|effect| matches!(effect, Effect::Certified { .. })).count();
+        let other = out.iter().any(|effect| matches!(effect, Effect::Judge { .. } | Effect::Halted(_)));
+        assert!(!other && joiner.view().batches == 0, "{out:?}");
+        (acceptance, certified)
+    };
+    let changed = |change: fn(&mut CertifiedRound)| {
+        let mut round = rounds[0].clone();
+        change(&mut round);
+        round
+    };
+    let no_signatures = Signatures::of([]);
+    let unsigned = CertifiedRound {
+        certificate: Certificate { signatures: no_signatures, ..rounds[0].certificate.clone() },
+        ..rounds[0].clone()
+    };
+    let lies = [
+        changed(|round| round.content.batches.push(BatchId([1; 32]))),
+        changed(|round| round.content.batches.reverse()),
+        changed(|round| round.content.close = Close::Count),
+        changed(|round| round.credits[0].account.push('x')),
+        changed(|round| drop(round.credits.pop())),
+        changed(|round| round.credits.push(round.credits[0].clone())),
+        changed(|round| {
+            round.credits[0].account.push('x');
+            round.content.root = root(POOL, &round.content, &round.credits);
+            round.certificate.root = round.content.root;
+        }),
+        unsigned,
+    ];
+    for lie in lies.iter().filter(|lie| **lie != rounds[0]) {
+        assert_eq!(serve(&[lie]), (Acceptance::Reject, 0), "{lie:?}");
+    }
+    assert_eq!(serve(&[&rounds[1]]), (Acceptance::Accept, 0), "a round is missing before it");
+    assert_eq!(serve(&[&rounds[0], &rounds[1]]), (Acceptance::Accept, 2));
+}
+
+#[test]
+fn work_on_a_round_that_nobody_can_be_in_takes_no_room() {
+    let now = Moment::from_millis(0);
+    let mut rounds = Rounds::new(settings([identity(1).node()]), identity(1), [], None, now).unwrap();
+    for (round, taken) in [(8, 1), (9, 1), (u64::MAX, 1), (1, 2)] {
+        let batch = batch(&identity(2), Base { round, root: Hash256([5; 32]) }, 0, true);
+        let mut out = Vec::new();
+        rounds.handle(now, Event::Batch { batch: Arc::new(batch), plan: Plan::Local }, &mut out);
+        assert_eq!(rounds.view().batches, taken, "on round {round}");
+    }
+}
+
+#[test]
+fn only_votes_are_passed_on_for_those_who_are_a_round_behind_and_only_some_of_a_node() {
+    let mut world = World::new(24, 4, &with(4, &[]));
+    world.run(5_000);
+    let base = world.nodes[0].pasts.last().unwrap().base;
+    let (liar, now) = (world.nodes[1].identity.clone(), Moment::from_millis(5_000));
+    let mut say = |kind, view| {
+        let (round, previous) = (base.round, Hash256([3; 32]));
+        let vote = Statement { round, view, kind, previous, value: None }.sign(POOL, &liar);
+        let bytes = Message::Vote(vote).to_bytes().into();
+        world.nodes[0].rounds.as_mut().unwrap().handle(now, Event::Message { bytes }, &mut Vec::new())
+    };
+    assert_eq!(say(Kind::Propose, 0), Acceptance::Reject);
+    let answers: Vec<Acceptance> = (0..100).map(|view| say(Kind::Prevote, view)).collect();
+    let passed_on = answers.iter().filter(|answer| **answer == Acceptance::Accept).count();
+    assert!((1..=64).contains(&passed_on), "{passed_on}");
+    assert!(!answers.contains(&Acceptance::Reject));
 }
 
 #[test]

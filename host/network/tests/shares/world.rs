@@ -5,8 +5,8 @@ use adit_network::id::{Moment, NodeId};
 use adit_network::shares::rounds::Lie;
 use adit_network::shares::votes::{Kind, Message, Signed, Statement};
 use adit_network::shares::{
-    Archive, Base, Batch, BatchId, BatchVerdict, Effect, Entry, Event, Halt, Identity, Job, JobFault, Jobs, Past,
-    Payee, Plan, PoolId, Question, Rounds, SealedBatch, Settings, Share, Terms, Which, judge,
+    Archive, Base, Batch, BatchId, BatchVerdict, CertifiedRound, Effect, Entry, Event, Halt, Identity, Job, JobFault,
+    Jobs, Past, Payee, Plan, PoolId, Question, Rounds, SealedBatch, Settings, Share, Terms, Which, judge,
 };
 use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::contract::{Scan, SearchJob};
@@ -142,6 +142,11 @@ struct Shelf<'a>(&'a BTreeMap<u64, Bytes>);
 impl Archive for Shelf<'_> {
     fn round(&self, number: u64) -> Option<Bytes> {
         self.0.get(&number).cloned()
+    }
+
+    fn has(&self, base: Base) -> bool {
+        let round = self.0.get(&base.round).map(|bytes| CertifiedRound::from_bytes(bytes).expect("it was kept"));
+        round.is_some_and(|round| round.content.root == base.root)
     }
 }
 
@@ -327,7 +332,7 @@ impl World {
                 Effect::Forget { batches } => self.nodes[at].kept.retain(|id, _| !batches.contains(id)),
                 Effect::Judge { batch, which } => {
                     let mut engine = Sha256d(0);
-                    let which = if self.nodes[at].conduct == Conduct::Lax { Which::None } else { which };
+                    let which = if self.nodes[at].conduct == Conduct::Lax { Which::Some(Vec::new()) } else { which };
                     let verdict = judge(batch.batch(), &which, &Chain, &mut engine);
                     self.hashed += engine.0;
                     self.count += 1;

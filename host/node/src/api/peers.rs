@@ -1,7 +1,7 @@
 //! Other nodes.
 
 use super::ApiState;
-use crate::network::{NetworkHandle, NetworkStanding};
+use crate::network::{NamedView, NetworkHandle, NetworkStanding};
 use adit_network::{Direction, PeerView, Phase};
 use adit_transport::NodeKey;
 use axum::Json;
@@ -24,7 +24,21 @@ pub struct PeersResponse {
     pub peers: Vec<PeerBody>,
     /// Addresses of nodes that are known.
     pub addresses: usize,
+    /// What became of the addresses of `network.bootstrap`.
+    #[serde(default)]
+    pub named: Vec<NamedBody>,
     pub sync: SyncBody,
+}
+
+/// An address that the operator named.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NamedBody {
+    pub address: String,
+    /// Whether there is a session with the node there.
+    pub connected: bool,
+    /// Why no session came of the last call. Left out where it was not called, or one came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// A peer.
@@ -66,6 +80,9 @@ pub struct SyncBody {
     pub blocks_per_second: f64,
     /// How long it takes at this rate. `null` where nothing is missing or the rate is not known.
     pub seconds_left: Option<f64>,
+    /// By how much a peer's header was lately too far ahead of this machine's time to be taken. Left out where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead_seconds: Option<u64>,
 }
 
 impl PeersResponse {
@@ -77,6 +94,7 @@ impl PeersResponse {
             listening: standing.listening.iter().map(ToString::to_string).collect(),
             peers: standing.peers.iter().map(|peer| PeerBody::new(peer, &standing)).collect(),
             addresses: standing.known.addresses,
+            named: standing.named.iter().map(NamedBody::new).collect(),
             sync: SyncBody::new(&standing),
         }
     }
@@ -91,8 +109,17 @@ impl PeersResponse {
             headers_per_second: 0.0,
             blocks_per_second: 0.0,
             seconds_left: None,
+            ahead_seconds: None,
         };
-        Self { enabled: false, node: None, listening: Vec::new(), peers: Vec::new(), addresses: 0, sync }
+        let (listening, peers, named) = (Vec::new(), Vec::new(), Vec::new());
+        Self { enabled: false, node: None, listening, peers, addresses: 0, named, sync }
+    }
+}
+
+impl NamedBody {
+    fn new(view: &NamedView) -> Self {
+        let NamedView { address, connected, failure } = view.clone();
+        Self { address, connected, failure }
     }
 }
 
@@ -134,6 +161,7 @@ impl SyncBody {
             headers_per_second: sync.headers_per_second,
             blocks_per_second: sync.blocks_per_second,
             seconds_left: known.then(|| missing as f64 / sync.blocks_per_second),
+            ahead_seconds: standing.ahead.map(|ahead| ahead.as_secs()),
         }
     }
 }

@@ -21,7 +21,7 @@ pub const LANES: usize = 16;
 /// How long a checker hashes headers before they are judged, where it gets through more than [`LANES`] of them.
 const PART_TIME: Duration = Duration::from_millis(250);
 
-/// Set in the numbers of sources that are addresses. Sessions count from 0.
+/// Set in the numbers of sources that are addresses, and in no other.
 const ADDRESS: u64 = 1 << 63;
 
 /// Checkers, lent to one block at a time.
@@ -165,6 +165,11 @@ fn source_of(from: IpAddr) -> u64 {
     let mut hasher = DefaultHasher::new();
     network_of(from).hash(&mut hasher);
     hasher.finish() | ADDRESS
+}
+
+/// Returns the number of a session of the network among the sources of blocks, by any number that stands for whom it is with.
+pub fn session(number: u64) -> u64 {
+    number & !ADDRESS
 }
 
 /// Tells whether a source of blocks is a session of the network.

@@ -3,7 +3,7 @@
 //! What comes from peers is checked beside the chain's thread and taken in turns: each turn is one durable commit, short enough that miners do not
 //! wait for it, and no more than [`TURNS`] of them stand in the mailbox at once.
 
-use super::checks::Checks;
+use super::checks::{self, Checks};
 use super::{ChainHandle, Request, SubmitError, Taken, Unavailable};
 use adit_chain::{Asked, Block, Checked, CheckedHeaders, TakenHeaders};
 use adit_primitives::engine::Fault;
@@ -33,7 +33,7 @@ pub enum News {
     Block {
         id: BlockId,
         header: Arc<[u8]>,
-        /// Who offered it, where that was said: see [`ChainHandle::submit_blocks`].
+        /// The peer that offered it, where one did: see [`ChainHandle::submit_blocks`].
         source: Option<u64>,
     },
     /// Transactions that wait for a block now.
@@ -100,7 +100,7 @@ impl ChainHandle {
     }
 
     /// Submits whole blocks, parents before children: checked by all cores, placed in order, with few durable commits. One answer for each. `source` is
-    /// any number that stands for who offered them: what waits for a parent is bounded for each. It waits for its turn instead of being refused
+    /// any number that stands for who offered them, its highest bit left aside: what waits for a parent is bounded for each. It waits for its turn instead of being refused
     /// as busy; blocks of calls that run at once may be placed in any order.
     pub async fn submit_blocks(
         &self,
@@ -116,6 +116,7 @@ impl ChainHandle {
         blocks: Vec<Asked>,
         source: Option<u64>,
     ) -> Result<Vec<Result<Taken, SubmitError>>, Unavailable> {
+        let source = source.map(checks::session);
         let mut answers = Vec::with_capacity(blocks.len());
         let mut turns = turns_of(blocks).into_iter();
         let check =

@@ -2,6 +2,7 @@
 //!
 //! It never waits for a disk, for the chain or for a socket: what takes time runs in tasks that report back.
 
+use super::ahead::Ahead;
 use super::calls::{Calls, Step};
 use super::facts::ChainFacts;
 use super::shares::Question;
@@ -71,6 +72,8 @@ pub struct Actor {
     pub banned: HashMap<NodeId, Moment>,
     /// Blocks told of outside of sessions that are being judged, by who passed them on.
     pub gossip: HashMap<Option<NodeKey>, usize>,
+    /// What is too far ahead of this machine's time.
+    pub ahead: Arc<Ahead>,
     /// Whether the operator says where others reach this node.
     pub announces: bool,
     /// The share log of this process's pool.
@@ -218,8 +221,8 @@ impl Actor {
                 self.handle(Event::Disconnected { session }, effects);
             }
             Happening::NotReached { address, reason } => {
-                tracing::debug!(%address, reason, "a node was not reached");
-                self.calls.not_reached(now, &address);
+                tracing::debug!(%address, %reason, "a node was not reached");
+                self.calls.not_reached(now, &address, &reason);
             }
             Happening::Discovered { node, addresses, source } => {
                 tracing::trace!(peer = %node, ?source, "heard of a node");
@@ -246,9 +249,9 @@ impl Actor {
                 }
                 *judged += 1;
                 let (chain, transport, header) = (self.chain.clone(), self.transport.clone(), header.to_vec());
-                let back = self.back.clone();
+                let (back, ahead) = (self.back.clone(), Arc::clone(&self.ahead));
                 self.runtime.spawn(async move {
-                    let acceptance = match judge::header(&chain, id, header).await {
+                    let acceptance = match judge::header(&chain, &ahead, id, header).await {
                         Verdict::Valid | Verdict::Known => Acceptance::Accept,
                         Verdict::Invalid { .. } => Acceptance::Reject,
                         _ => Acceptance::Ignore,
@@ -265,7 +268,7 @@ impl Actor {
             Effect::Send { session, lane, frame, droppable } => self.send(session, lane, frame, droppable),
             Effect::Close { session, node, reason } => {
                 tracing::info!(peer = %NodeKey(node.0), %reason, "a session ends");
-                self.calls.ends(session, &reason);
+                self.calls.ends(now, session, &reason);
                 if let Some(open) = self.sessions.get(&session) {
                     open.outbox.end();
                 }
@@ -286,7 +289,7 @@ impl Actor {
             // The session's end says so as well.
             Effect::Foreign { .. } => {}
             Effect::JudgeHeaders { ticket, headers, .. } => {
-                self.ask(judge::headers(self.chain.clone(), ticket, headers))
+                self.ask(judge::headers(self.chain.clone(), Arc::clone(&self.ahead), ticket, headers));
             }
             Effect::JudgeBlocks { ticket, blocks } => {
                 let sender = blocks.first().and_then(|block| self.sessions.get(&block.session)).map(|open| open.node);
@@ -387,7 +390,9 @@ impl Actor {
         }
         let counters = self.machine.counters();
         let listening = self.calls.listen_addresses().to_vec();
-        let standing = NetworkStanding { peers, sync, counters, listening, known: self.calls.known(), now };
+        let (known, named) = (self.calls.known(), self.calls.named());
+        let ahead = self.ahead.lately(Instant::now());
+        let standing = NetworkStanding { peers, sync, ahead, counters, listening, known, named, now };
         self.standing.send_replace(Arc::new(standing));
     }
 

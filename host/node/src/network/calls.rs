@@ -1,6 +1,7 @@
 //! Whom this node talks to: `adit_network::peers` chooses, this carries its words to the transport and back, and keeps the address book on disk.
 
 use super::address::{heard, told};
+use super::named::{Named, NamedView};
 use crate::clock::Clock;
 use adit_network::peers::book::{Book, Source};
 use adit_network::peers::choice::{self, Action, Admission, Choice, Failure, Leaving, Opened, Standing};
@@ -8,7 +9,7 @@ use adit_network::peers::place::Place;
 use adit_network::wire::{Goodbye, PeerAddress};
 use adit_network::{CloseReason, Direction, Moment, NodeId, PeerView, SessionId, SyncView};
 use adit_primitives::Work;
-use adit_transport::{Address, swarm};
+use adit_transport::{Address, Unreached, swarm};
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,7 @@ pub struct Calls {
     reasons: HashMap<SessionId, Failure>,
     /// The addresses of those that are connected.
     at: HashMap<SessionId, Opened>,
+    named: Named,
     listening: Vec<Address>,
     saved: Moment,
     seed: u64,
@@ -89,6 +91,7 @@ impl Calls {
             actions: Vec::new(),
             reasons: HashMap::new(),
             at: HashMap::new(),
+            named: Named::new(&parts.bootstrap),
             listening: parts.announce,
             saved: now,
             seed: parts.seed,
@@ -99,6 +102,11 @@ impl Calls {
     /// Returns how much is known.
     pub fn known(&self) -> Known {
         Known { addresses: self.choice.book().len() }
+    }
+
+    /// Returns what became of the addresses that the operator named.
+    pub fn named(&self) -> Vec<NamedView> {
+        self.named.views()
     }
 
     /// Takes in where this node is reached. Tells whether that was new.
@@ -143,25 +151,50 @@ impl Calls {
 
     /// Takes in that a greeting is done.
     pub fn ready(&mut self, now: Moment, peer: &PeerView) {
+        if let Some(address) = self.called(peer.session) {
+            self.named.reached(&address, peer.session);
+        }
         let listen: Vec<Place> = peer.listen.iter().filter_map(heard).map(|address| place(&address)).collect();
         self.choice.ready(now, peer.session, peer.tip.work, &listen, &mut self.actions);
     }
 
     /// Takes in why the machine ends a session.
-    pub fn ends(&mut self, session: SessionId, reason: &CloseReason) {
-        self.reasons.insert(session, Failure::of(reason, FOREIGN_TIME));
+    pub fn ends(&mut self, now: Moment, session: SessionId, reason: &CloseReason) {
+        let failure = Failure::of(reason, FOREIGN_TIME);
+        if let Some(address) = self.called(session) {
+            match failure {
+                Failure::Twice => self.named.not_reached(now, &address, &Unreached::Twice),
+                Failure::Itself => self.named.not_reached(now, &address, &Unreached::Itself),
+                _ => drop(self.named.failed(now, &address, &reason.to_string())),
+            }
+        }
+        self.reasons.insert(session, failure);
+    }
+
+    /// Returns the address at which a session was called, where this node did.
+    fn called(&self, session: SessionId) -> Option<adit_network::Address> {
+        let opened = self.at.get(&session).filter(|opened| opened.direction == Direction::Out)?;
+        Some(opened.address.clone())
     }
 
     /// Takes in that a session has ended.
     pub fn closed(&mut self, now: Moment, session: SessionId) {
         let reason = self.reasons.remove(&session);
+        if !self.named.closed(session)
+            && reason.is_none()
+            && let Some(address) = self.called(session)
+        {
+            self.named.failed(now, &address, "it ended the session before it said anything");
+        }
         self.at.remove(&session);
         self.choice.closed(now, session, reason);
     }
 
     /// Takes in that nobody was reached at an address.
-    pub fn not_reached(&mut self, now: Moment, address: &Address) {
-        self.choice.failed(now, &told(&address.without_node()), Failure::Unreachable);
+    pub fn not_reached(&mut self, now: Moment, address: &Address, reason: &Unreached) {
+        let address = told(&address.without_node());
+        self.named.not_reached(now, &address, reason);
+        self.choice.failed(now, &address, Failure::Unreachable);
     }
 
     /// Takes in an answer to a ping.
@@ -329,7 +362,9 @@ mod tests {
         let mut talk = Calls::open(parts(folder.path(), &["203.0.113.7:8647"]));
         let address = "/ip4/203.0.113.7/tcp/8647";
         assert_eq!(calls(&mut talk, 0), [address]);
-        talk.not_reached(Moment::from_millis(10), &address.parse().unwrap());
+        let refused = Unreached::Failed("refused".to_owned());
+        talk.not_reached(Moment::from_millis(10), &address.parse().unwrap(), &refused);
+        assert_eq!(talk.named()[0].failure.as_deref(), Some("refused"));
         let again = (1..7_200).find(|second| calls(&mut talk, second * 1000) == [address]);
         assert!(again.is_some(), "it is not called again within two hours");
     }

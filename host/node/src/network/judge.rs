@@ -3,17 +3,19 @@
 //! A verdict blames a peer for what breaks a rule whoever judges it, and for nothing else: not for what this node does not take, has no room for, or
 //! could not judge.
 
+use super::ahead::Ahead;
 use crate::chain::{ChainHandle, SubmitError, Taken, Unavailable};
 use adit_chain::{Block, BlockError, HeaderError, HeadersError, MempoolError, Transaction, TransactionError};
 use adit_network::{Event, JudgeBlock, NodeId, Ticket, Verdict};
 use adit_primitives::{BlockId, Decode, TxId};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Judges a header that came by itself, as that of the block `id`.
-pub async fn header(chain: &ChainHandle, id: BlockId, header: Vec<u8>) -> Verdict {
+pub async fn header(chain: &ChainHandle, ahead: &Ahead, id: BlockId, header: Vec<u8>) -> Verdict {
     match chain.submit_headers(vec![header]).await {
         Ok(taken) => match taken.refused {
-            Some(refused) => of_headers(refused),
+            Some(refused) => of_headers(refused, ahead),
             None if taken.ids == [id] => Verdict::Valid,
             None => invalid("id", "it is not the header of the block that was told of"),
         },
@@ -22,10 +24,13 @@ pub async fn header(chain: &ChainHandle, id: BlockId, header: Vec<u8>) -> Verdic
 }
 
 /// Judges headers.
-pub async fn headers(chain: ChainHandle, ticket: Ticket, headers: Vec<Bytes>) -> Event {
+pub async fn headers(chain: ChainHandle, ahead: Arc<Ahead>, ticket: Ticket, headers: Vec<Bytes>) -> Event {
     let headers = headers.iter().map(|header| header.to_vec()).collect();
     let (new, last, verdict) = match chain.submit_headers(headers).await {
-        Ok(taken) => (taken.new, taken.ids.last().copied(), taken.refused.map_or(Verdict::Valid, of_headers)),
+        Ok(taken) => {
+            let verdict = taken.refused.map_or(Verdict::Valid, |refused| of_headers(refused, &ahead));
+            (taken.new, taken.ids.last().copied(), verdict)
+        }
         Err(unavailable) => (0, None, busy(unavailable)),
     };
     Event::HeadersJudged { ticket, new, last, verdict }
@@ -86,11 +91,14 @@ fn busy(unavailable: Unavailable) -> Verdict {
     }
 }
 
-fn of_headers(error: HeadersError) -> Verdict {
+fn of_headers(error: HeadersError, ahead: &Ahead) -> Verdict {
     match error {
         HeadersError::Header(HeaderError::Invalid { violation, .. }) => invalid(&violation.rule, &violation.detail),
         HeadersError::Header(HeaderError::Orphan { parent, .. }) => Verdict::Orphan { missing: vec![parent] },
-        HeadersError::Early { .. } => Verdict::Early,
+        HeadersError::Early { valid_from, .. } => {
+            ahead.note(valid_from);
+            Verdict::Early
+        }
         // As many bodies are missing as may be: they come first.
         HeadersError::Full { .. } => Verdict::Busy,
         HeadersError::Header(HeaderError::Fault(_)) => Verdict::Fault,

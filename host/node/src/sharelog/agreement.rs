@@ -62,7 +62,7 @@ impl Agreement {
             difficulty_least: quorum.difficulty_least,
         };
         Ok(Self {
-            pool: PoolId(blake3::derive_key("adit pool 1", &bytes)),
+            pool: PoolId(blake3::derive_key("adit pool 2", &bytes)),
             terms,
             round: Duration::from_millis(quorum.round_ms),
             round_shares: usize::try_from(quorum.round_shares).unwrap_or(usize::MAX),

@@ -145,6 +145,13 @@ impl Archive for CertifiedRounds {
             }
         }
     }
+
+    fn has(&self, base: Base) -> bool {
+        Self::has(self, base).unwrap_or_else(|error| {
+            tracing::error!(%error, round = base.round, "a round cannot be read for a peer");
+            false
+        })
+    }
 }
 
 /// The key of something that a pool has by number.

@@ -63,7 +63,6 @@ pub fn start(
             let shares = match &which {
                 Which::All => batch.batch().entries.len(),
                 Which::Some(places) => places.len(),
-                Which::None => 0,
             };
             tell(Hashed { batch, which, verdict, shares, took: began.elapsed() });
         }

@@ -16,7 +16,7 @@ use adit_network::shares::batch::BATCH_DELAY;
 use adit_network::shares::rounds::{Lie, Settings};
 use adit_network::shares::{
     BatchError, BatchId, BatchVerdict, Batcher, Effect, Event, Halt, PanelEffect, Panels, Past, Plan, PoolId, Question,
-    Rounds, SealedBatch, Which,
+    Rounds, SealedBatch,
 };
 use adit_network::{Acceptance, Class, Moment, NodeId, Ticket};
 use adit_primitives::Decode;
@@ -380,7 +380,7 @@ impl Log {
         self.consulted();
         let is_valid = matches!(hashed.verdict, BatchVerdict::Valid { .. });
         let is_settled = is_valid || matches!(hashed.verdict, BatchVerdict::Wrong { .. });
-        if hashed.which == Which::None || !is_settled {
+        if !is_settled {
             self.handle(now, Event::Judged { batch: id, verdict: hashed.verdict });
             return;
         }

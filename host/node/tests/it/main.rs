@@ -6,6 +6,7 @@ mod support;
 
 mod bounds;
 mod control;
+mod farming;
 mod mining;
 mod peers;
 mod pools;

@@ -64,6 +64,20 @@ async fn a_node_takes_headers_and_then_blocks_of_another_and_tells_of_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_block_of_a_peer_is_told_of_as_that_whatever_its_number_is() {
+    let ahead = TestNode::start().await;
+    ahead.mine().await;
+    let from = ahead.node.chain();
+    for number in [0, 1 << 63, u64::MAX] {
+        let behind = TestNode::start().await;
+        let (to, mut news) = (behind.node.chain(), behind.node.chain().news());
+        to.submit_blocks(blocks(from, &ids(from)), Some(number)).await.unwrap();
+        let heard = heard(&mut news);
+        assert!(matches!(heard[..], [(_, Some(_))]), "{number}: {heard:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_header_is_named_by_its_place_in_the_whole_batch() {
     let (ahead, behind) = (TestNode::start().await, TestNode::start().await);
     for _ in 0..20 {

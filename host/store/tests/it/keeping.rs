@@ -1,8 +1,11 @@
 //! What was committed is read back, in order, by everyone, after a restart too.
 
-use crate::{open, put};
+use crate::{open, options, put};
 use adit_primitives::storage::{Batch, MemoryStorage, Storage, Table};
+use adit_store::{OpenError, Store};
 use proptest::prelude::*;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 #[test]
 fn a_table_keeps_its_own_keys_over_a_restart() {
@@ -113,6 +116,34 @@ fn concurrent_committers_each_find_their_batch_as_soon_as_it_returns() {
     drop(store);
     let entries = open(directory.path()).scan(Table::Headers, b"", usize::MAX).unwrap();
     assert_eq!(entries.len(), (COMMITTERS * BATCHES) as usize);
+}
+
+#[test]
+fn what_is_queued_when_a_committed_batch_drops_the_last_handle_is_kept_and_told_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(directory.path()));
+    let (let_go, hold) = sync_channel::<()>(1);
+    let (done, answer) = sync_channel(1);
+    let last = Arc::clone(&store);
+    let committed = move |result: Result<(), _>| {
+        hold.recv().unwrap();
+        drop(last);
+        result.unwrap();
+    };
+    store.commit_later(put(Table::Meta, b"first", b"1"), Box::new(committed));
+    store.commit_later(put(Table::Meta, b"behind", b"2"), Box::new(move |result| done.send(result).unwrap()));
+    drop(store);
+    let_go.send(()).unwrap();
+    answer.recv().unwrap().unwrap();
+    // The files close when all is told of.
+    let store = loop {
+        match Store::open(&options(directory.path())) {
+            Err(OpenError::InUse { .. }) => std::thread::yield_now(),
+            opened => break opened.unwrap(),
+        }
+    };
+    assert_eq!(store.get(Table::Meta, b"first").unwrap(), Some(b"1".to_vec()));
+    assert_eq!(store.get(Table::Meta, b"behind").unwrap(), Some(b"2".to_vec()));
 }
 
 #[test]

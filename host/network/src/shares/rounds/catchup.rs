@@ -1,7 +1,7 @@
 //! How a node learns what it missed, and how it answers others that did.
 //!
-//! A certificate proves that more than two thirds signed a root; that the shares in the answer are those of the root is recomputed.
-//! Which shares meet their targets is taken over from who certified.
+//! A certificate proves that more than two thirds signed a root; that the credits in the answer are those of the root is recomputed.
+//! Which shares meet their targets is taken over from who certified, so nothing of the chain on which they were mined is needed.
 
 use super::held::{Item, Standing};
 use super::history::RECENT_ROUNDS;
@@ -11,8 +11,8 @@ use crate::shares::archive::{
     ANSWER_BYTES_MAX, ANSWER_ROUNDS_MAX, Answer, Archive, Ask, BASES_MAX, CertifiedRound, Question, WANTED_MAX,
 };
 use crate::shares::batch::{BatchId, SealedBatch};
-use crate::shares::judge::Which;
-use crate::shares::votes::{Certificate, Close, Content, Message};
+use crate::shares::record::Base;
+use crate::shares::votes::{Certificate, Message, root};
 use adit_primitives::{Decode, Encode};
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -50,7 +50,9 @@ impl Rounds {
         };
         let newest = self.history.newest;
         let asked = ask.bases.first()?;
-        let common = ask.bases.iter().take(BASES_MAX).find(|base| self.history.has(**base, self.settings.pool));
+        // The host remembers more rounds than this machine.
+        let is_ours = |base: &&Base| self.history.has(**base, self.settings.pool) || archive.has(**base);
+        let common = ask.bases.iter().take(BASES_MAX).find(is_ours);
         // One that is far ahead, or of another past, is given what is remembered: it may prove a split.
         let from =
             common.map_or_else(|| asked.round.saturating_sub(RECENT_ROUNDS), |base| base.round).saturating_add(1);
@@ -91,13 +93,16 @@ impl Rounds {
                 Err(_) => return Acceptance::Reject,
             };
         }
-        for round in answer.rounds {
-            let Ok(round) = CertifiedRound::from_bytes(&round) else { return Acceptance::Reject };
+        for round in answer.rounds.iter().take(ANSWER_ROUNDS_MAX) {
+            let Ok(round) = CertifiedRound::from_bytes(round) else { return Acceptance::Reject };
             let number = round.content.round;
             if number <= self.history.newest.round {
                 self.find_split(&round.certificate, out);
-            } else if number == self.round() + self.catching.len() as u64 && self.catching.len() < ANSWER_ROUNDS_MAX {
-                self.catching.push_back(round);
+            } else if number == self.round() && self.take_over(round, out) == Acceptance::Reject {
+                return Acceptance::Reject;
+            }
+            if self.halted.is_some() {
+                return Acceptance::Accept;
             }
         }
         for message in answer.messages {
@@ -128,79 +133,34 @@ impl Rounds {
         out.push(Effect::Halted(halt));
     }
 
-    /// Takes over the next round that others certified, once its headers are built.
-    pub(super) fn catch_up(&mut self, out: &mut Vec<Effect>) -> bool {
-        while self.catching.front().is_some_and(|round| round.content.round < self.round()) {
-            self.catching.pop_front();
+    /// Takes over the next round, where others certified it.
+    ///
+    /// Rejected where somebody claims so who knows that it is not.
+    fn take_over(&mut self, round: CertifiedRound, out: &mut Vec<Effect>) -> Acceptance {
+        let CertifiedRound { content, certificate, credits } = round;
+        // Of another past: what that means is seen where the pasts part.
+        if content.previous != self.history.newest.root {
+            return Acceptance::Ignore;
         }
-        let Some(round) = self.catching.front().filter(|round| round.content.round == self.round()) else {
-            self.catching.clear();
-            return false;
-        };
-        let round = round.clone();
-        let is_certified = self.certified == Some(round.content.root) || self.is_certified(&round);
-        // Checked once, not with each batch that is judged.
-        self.certified = is_certified.then_some(round.content.root);
-        if !is_certified || !self.take_over_batches(&round, out) {
-            self.catching.clear();
-            return false;
+        let pool = self.settings.pool;
+        let is_certified = (certificate.round, certificate.previous, certificate.root)
+            == (content.round, content.previous, content.root)
+            && content.is_bounded()
+            && root(pool, &content, &credits) == content.root
+            && content.evidence.iter().all(|evidence| evidence.is_proof(pool))
+            && certificate.is_valid(pool, &self.validators);
+        if !is_certified {
+            return Acceptance::Reject;
         }
-        let Some(credits) = self.credits(&round.content.batches) else { return false };
-        let has_block = match round.content.close {
-            Close::Block(share) => credits.iter().any(|credit| credit.share == share),
-            Close::Count | Close::Time => true,
-        };
-        if !has_block || self.root_of(&round.content, &credits) != round.content.root {
-            self.catching.clear();
-            return false;
-        }
-        self.catching.pop_front();
         let wrong =
             |id: &&BatchId| self.held.get(id).is_some_and(|item| matches!(item.standing, Standing::Wrong { .. }));
-        if let Some(batch) = round.content.batches.iter().find(wrong) {
-            let Content { round, root, .. } = round.content;
-            self.halt(Halt::Contradicted { round, root, batch: Some(*batch) }, out);
-            return true;
+        if let Some(batch) = content.batches.iter().find(wrong) {
+            let halt = Halt::Contradicted { round: content.round, root: content.root, batch: Some(*batch) };
+            self.halt(halt, out);
+            return Acceptance::Accept;
         }
-        self.certify(round.content, round.certificate, out);
+        self.certify(content, certificate, credits, out);
         self.clock.more = true;
-        true
-    }
-
-    /// Tells whether the certificate is one of the open round, and of this content.
-    fn is_certified(&self, round: &CertifiedRound) -> bool {
-        let CertifiedRound { content, certificate, batches } = round;
-        let of_content = (certificate.round, certificate.previous, certificate.root)
-            == (content.round, content.previous, content.root);
-        of_content
-            && content.previous == self.history.newest.root
-            && content.is_bounded()
-            && batches.len() == content.batches.len()
-            && content.evidence.iter().all(|evidence| evidence.is_proof(self.settings.pool))
-            && certificate.is_valid(self.settings.pool, &self.validators)
-    }
-
-    /// Has the headers built of those batches of the round that are not here yet. `false` where a batch is not what the content names.
-    fn take_over_batches(&mut self, round: &CertifiedRound, out: &mut Vec<Effect>) -> bool {
-        for (id, bytes) in round.content.batches.iter().zip(&round.batches) {
-            match self.held.get_mut(id) {
-                Some(item) if item.shares.is_some() || item.awaited > 0 || item.standing == Standing::Later => {}
-                // Wrong by one of its shares, so its headers were not all built.
-                Some(item) if item.which != Which::None => {
-                    (item.which, item.awaited) = (Which::None, 1);
-                    out.push(Effect::Judge { batch: Arc::clone(&item.batch), which: Which::None });
-                }
-                Some(_) => return false,
-                None => match SealedBatch::open(bytes.clone().into(), self.settings.pool) {
-                    Ok(batch) if batch.id() == *id => {
-                        let batch = Arc::new(batch);
-                        self.held.put(Arc::clone(&batch), Which::None, true);
-                        out.push(Effect::Judge { batch, which: Which::None });
-                    }
-                    _ => return false,
-                },
-            }
-        }
-        true
+        Acceptance::Accept
     }
 }

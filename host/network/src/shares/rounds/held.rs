@@ -29,8 +29,7 @@ pub(super) struct Item {
     pub standing: Standing,
     /// The ids of its shares, once the headers were built.
     pub shares: Option<Arc<Vec<ShareId>>>,
-    /// Which shares are being hashed, or were. None of them in a batch that was only taken over: it counts in no round but the
-    /// certified one that it came with.
+    /// Which shares are being hashed, or were.
     pub which: Which,
     /// How many verdicts are awaited.
     pub awaited: u32,
@@ -81,16 +80,12 @@ impl Held {
             of_node <= STRANGER_BYTES_MAX && strangers <= STRANGERS_BYTES_MAX
         };
         if fits {
-            self.put(batch, which, is_weighty);
+            let (number, standing) = (self.count, Standing::Judging);
+            self.count += 1;
+            let item = Item { batch, number, standing, shares: None, which, awaited: 1, is_weighty };
+            self.items.insert(item.batch.id(), item);
         }
         fits
-    }
-
-    /// Takes a batch in whatever room there is: one of a round that is certified.
-    pub fn put(&mut self, batch: Arc<SealedBatch>, which: Which, is_weighty: bool) {
-        let (number, standing) = (self.count, Standing::Judging);
-        self.count += 1;
-        self.items.insert(batch.id(), Item { batch, number, standing, shares: None, which, awaited: 1, is_weighty });
     }
 
     fn bytes(&self, of: impl Fn(&Item) -> bool) -> usize {
@@ -142,8 +137,8 @@ impl Held {
 }
 
 impl Item {
-    /// Tells whether the batch was found valid by this node, not only taken over.
+    /// Tells whether the batch was found valid.
     pub fn is_valid(&self) -> bool {
-        self.standing == Standing::Valid && self.which != Which::None
+        self.standing == Standing::Valid
     }
 }

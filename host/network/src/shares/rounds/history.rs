@@ -114,7 +114,7 @@ impl History {
         if known.is_empty() { vec![self.newest] } else { known }
     }
 
-    /// Tells whether a round is one of ours.
+    /// Tells whether a round is one of ours, among those that are remembered.
     pub fn has(&self, base: Base, pool: PoolId) -> bool {
         self.root_of(base.round, pool) == Some(base.root)
     }

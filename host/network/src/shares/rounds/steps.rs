@@ -38,8 +38,7 @@ impl Rounds {
     }
 
     fn apply_one_rule(&mut self, out: &mut Vec<Effect>) -> bool {
-        self.catch_up(out)
-            || self.decide(out)
+        self.decide(out)
             || self.skip_views()
             || self.propose(out)
             || self.prevote(out)
@@ -148,18 +147,12 @@ impl Rounds {
         };
         let (round, previous) = (self.round(), self.history.newest.root);
         let mut content = Content { round, previous, close, batches, evidence, root: Hash256::default() };
-        content.root = self.root_of(&content, &credits);
+        content.root = root(self.settings.pool, &content, &credits);
         Some(content)
     }
 
-    /// Returns the root that a content should state.
-    pub(super) fn root_of(&self, content: &Content, credits: &[Credit]) -> Hash256 {
-        let Content { round, previous, close, .. } = *content;
-        root(self.settings.pool, round, previous, close, &content.punished(), credits)
-    }
-
     /// Returns the shares that batches credit, in order, each once, without those credited before. `None` where ids are missing.
-    pub(super) fn credits(&mut self, batches: &[BatchId]) -> Option<Vec<Credit>> {
+    fn credits(&mut self, batches: &[BatchId]) -> Option<Vec<Credit>> {
         let (mut credits, mut counted) = (Vec::new(), HashSet::new());
         for id in batches {
             let item = self.held.get(id)?;
@@ -221,7 +214,7 @@ impl Rounds {
                     Close::Count | Close::Time => true,
                 };
                 let is_something = !credits.is_empty() || !content.evidence.is_empty();
-                let is_right = has_block && is_something && self.root_of(content, &credits) == content.root;
+                let is_right = has_block && is_something && root(pool, content, &credits) == content.root;
                 if is_right { Opinion::Good } else { Opinion::Bad }
             }
             _ => Opinion::Pending,
@@ -359,21 +352,25 @@ impl Rounds {
         };
         let signatures = Signatures::of(self.views.votes_for(view, Kind::Precommit, root));
         let certificate = Certificate { round: content.round, view, previous: content.previous, root, signatures };
-        self.certify(content, certificate, out);
+        let credits = self.credits(&content.batches).expect("a content that was recomputed has all ids");
+        self.certify(content, certificate, credits, out);
         true
     }
 
-    /// Ends the round with a content that was recomputed and is certified.
-    pub(super) fn certify(&mut self, content: Content, certificate: Certificate, out: &mut Vec<Effect>) {
-        let credits = self.credits(&content.batches).expect("a content that was recomputed has all ids");
-        let batch = |id| self.held.get(id).map(|item| item.batch.bytes().to_vec()).expect("its batches are held");
-        let batches = content.batches.iter().map(batch).collect();
+    /// Ends the round with a content that is certified, and what it credits.
+    pub(super) fn certify(
+        &mut self,
+        content: Content,
+        certificate: Certificate,
+        credits: Vec<Credit>,
+        out: &mut Vec<Effect>,
+    ) {
         let mut punished = self.history.punished.clone();
         punished.extend(content.punished());
         let base = Base { round: content.round, root: content.root };
-        let past = Arc::new(Past { base, credits, punished: punished.into_iter().collect() });
+        let past = Arc::new(Past { base, credits: credits.clone(), punished: punished.into_iter().collect() });
         self.block = self.block.filter(|block| past.credits.iter().all(|credit| credit.share != *block));
-        let round = Arc::new(CertifiedRound { content, certificate: certificate.clone(), batches });
+        let round = Arc::new(CertifiedRound { content, certificate: certificate.clone(), credits });
         out.push(Effect::Certified { round, past: Arc::clone(&past) });
         if std::mem::take(&mut self.clock.waiting) {
             out.push(Effect::Resumed { round: base.round });
@@ -391,6 +388,7 @@ impl Rounds {
         self.views = Views::new(evidence);
         self.opinions.clear();
         self.objected.clear();
+        self.late.clear();
         self.clock.certified = self.clock.now;
         self.clock.active = None;
         self.clock.behind = false;
