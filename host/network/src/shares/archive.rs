@@ -219,7 +219,7 @@ mod tests {
         let mut credits = Vec::new();
         for number in 0..count {
             credits.extend(batch.payees.iter().map(|payee| Credit {
-                share: ShareId([number as u8; 32]),
+                share: ShareId([u8::try_from(number % 256).unwrap(); 32]),
                 base: number as u64,
                 node: identity.node(),
                 account: payee.account.clone(),
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_credit_of_a_payee_that_is_not_there_is_refused() {
-        let shares = vec![CreditedShare { share: ShareId([1; 32]), payee: 0 }];
+        let share = || CreditedShare { share: ShareId([1; 32]), payee: 0 };
         let payee = || CreditedPayee {
             origin: 0,
             account: String::new(),
@@ -248,7 +248,7 @@ mod tests {
             difficulty: ShareDifficulty::from_log2_hashes(1),
         };
         for payees in [vec![], vec![payee()]] {
-            let tables = Tables { origins: Vec::new(), payees, shares: vec![CreditedShare { ..shares[0] }] };
+            let tables = Tables { origins: Vec::new(), payees, shares: vec![share()] };
             assert!(matches!(tables.credits(), Err(DecodeError::Value { .. })));
         }
     }
