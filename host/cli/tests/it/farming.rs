@@ -1,6 +1,5 @@
 //! Blocks won by plots: `adit up` and `adit miner` on chains of both kinds, with what goes wrong with disks and processes.
 
-mod flood;
 mod miners;
 mod pool;
 

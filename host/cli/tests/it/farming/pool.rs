@@ -31,7 +31,7 @@ payment-ms = 1_000
 }
 
 /// Writes the chain of a pool that keeps its port over a restart, and returns where it will be.
-pub fn pool_chain(place: &Place, leaf: &str, hash: &str) -> String {
+fn pool_chain(place: &Place, leaf: &str, hash: &str) -> String {
     let port = free_port();
     let path = chain(place, "chain", leaf, hash, "");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -47,7 +47,7 @@ pub fn pool_chain(place: &Place, leaf: &str, hash: &str) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-pub fn up(place: &Place) -> Pool {
+fn up(place: &Place) -> Pool {
     let mut process = place.start(&["up", "chain.toml"]);
     let url = process.url();
     Pool { process, url, stratum: String::new() }
@@ -62,7 +62,7 @@ fn farmer(leaf: &str, hash: &str, url: &str) -> (Place, Running, String) {
     (place, process, owner)
 }
 
-pub fn stats(url: &str) -> Value {
+fn stats(url: &str) -> Value {
     get(url, "/pool/stats").1
 }
 
@@ -73,7 +73,7 @@ fn forged(challenge: &str, nonce: u64) -> Vec<u8> {
 }
 
 /// How many shares counted of each worker's address.
-pub fn valid(url: &str, owner: &str) -> u64 {
+fn valid(url: &str, owner: &str) -> u64 {
     let (_, told) = get(url, "/pool/workers");
     let workers = told["workers"].as_array().cloned().unwrap_or_default();
     let is_its = |worker: &&Value| worker["worker"] == format!("{owner}.shed");
