@@ -4,10 +4,9 @@
 //! which its root covers, and without its batches: what they stand on may be known to nobody any more, such as a block that lost.
 
 use super::batch::BatchId;
-use super::record::{Base, PoolId, ShareId};
+use super::record::{Base, Payee, PoolId, ShareId};
 use super::votes::{Certificate, Content, Credit};
 use crate::id::NodeId;
-use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::{Decode, DecodeError, Encode, Reader, canonical_struct};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -46,9 +45,7 @@ struct Origin {
 struct CreditedPayee {
     /// Its place among the origins.
     origin: u32,
-    account: String,
-    worker: String,
-    difficulty: ShareDifficulty,
+    payee: Payee,
 }
 
 struct CreditedShare {
@@ -107,8 +104,8 @@ impl Tables {
                 place(tables.origins.len())
             });
             let payee = *payees.entry((origin, account, worker, difficulty)).or_insert_with(|| {
-                let (account, worker) = (account.clone(), worker.clone());
-                tables.payees.push(CreditedPayee { origin, account, worker, difficulty });
+                let payee = Payee { account: account.clone(), worker: worker.clone(), difficulty };
+                tables.payees.push(CreditedPayee { origin, payee });
                 place(tables.payees.len())
             });
             tables.shares.push(CreditedShare { share: *share, payee });
@@ -117,8 +114,13 @@ impl Tables {
     }
 
     fn credits(&self) -> Result<Vec<Credit>, DecodeError> {
+        // A text is copied for each of its shares: one without a bound would fill the memory.
+        if let Some(place) = self.payees.iter().position(|row| !row.payee.is_bounded()) {
+            return Err(DecodeError::Value { what: "credited payee out of bounds", value: place as u64 });
+        }
         let credit = |CreditedShare { share, payee }: &CreditedShare| {
-            let CreditedPayee { origin, account, worker, difficulty } = at(&self.payees, *payee, "credit's payee")?;
+            let CreditedPayee { origin, payee } = at(&self.payees, *payee, "credit's payee")?;
+            let Payee { account, worker, difficulty } = payee;
             let Origin { node, base } = at(&self.origins, *origin, "credit's origin")?;
             let (account, worker) = (account.clone(), worker.clone());
             Ok(Credit { share: *share, base: *base, node: *node, account, worker, difficulty: *difficulty })
@@ -179,7 +181,7 @@ impl Decode for Question {
 
 canonical_struct!(Tables { origins, payees, shares });
 canonical_struct!(Origin { node, base });
-canonical_struct!(CreditedPayee { origin, account, worker, difficulty });
+canonical_struct!(CreditedPayee { origin, payee });
 canonical_struct!(CreditedShare { share, payee });
 canonical_struct!(Ask { pool, bases, wanted });
 canonical_struct!(Answer { rounds, messages, batches });
@@ -189,8 +191,9 @@ mod tests {
     use super::*;
     use crate::shares::batch::{BATCH_SHARES_MAX, Batch, SealedBatch};
     use crate::shares::keys::Identity;
-    use crate::shares::record::{Entry, Job, Payee};
+    use crate::shares::record::{Entry, Job};
     use crate::shares::votes::{Close, ROUND_BATCHES_MAX, ROUND_BYTES_MAX, Signatures};
+    use adit_primitives::contract::shares::ShareDifficulty;
     use adit_primitives::{Amount, BlockId, Hash256, Height};
 
     /// A batch that is as small as one of so many shares can be, each for another payee.
@@ -238,18 +241,25 @@ mod tests {
         assert_eq!(CertifiedRound::from_bytes(&bytes).unwrap(), round);
     }
 
-    #[test]
-    fn a_credit_of_a_payee_that_is_not_there_is_refused() {
-        let share = || CreditedShare { share: ShareId([1; 32]), payee: 0 };
-        let payee = || CreditedPayee {
-            origin: 0,
-            account: String::new(),
-            worker: String::new(),
-            difficulty: ShareDifficulty::from_log2_hashes(1),
+    /// Returns whether one share of a payee with this account is read, where so many origins are there.
+    fn is_read(account: &str, origins: usize, payee: u32) -> bool {
+        let difficulty = ShareDifficulty::from_log2_hashes(1);
+        let origin = || Origin { node: Identity::from_secret(&[1; 32]).node(), base: 0 };
+        let named = Payee { account: account.to_owned(), worker: String::new(), difficulty };
+        let tables = Tables {
+            origins: (0..origins).map(|_| origin()).collect(),
+            payees: vec![CreditedPayee { origin: 0, payee: named }],
+            shares: vec![CreditedShare { share: ShareId([1; 32]), payee }],
         };
-        for payees in [vec![], vec![payee()]] {
-            let tables = Tables { origins: Vec::new(), payees, shares: vec![share()] };
-            assert!(matches!(tables.credits(), Err(DecodeError::Value { .. })));
-        }
+        tables.credits().is_ok()
+    }
+
+    #[test]
+    fn credits_of_payees_that_are_not_there_or_out_of_bounds_are_refused() {
+        assert!(is_read("account", 1, 0));
+        assert!(!is_read("account", 1, 1));
+        assert!(!is_read("account", 0, 0));
+        assert!(!is_read(&"a".repeat(1 << 20), 1, 0));
+        assert!(!is_read("line\nbreak", 1, 0));
     }
 }
