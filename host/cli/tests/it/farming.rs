@@ -1,5 +1,6 @@
 //! Blocks won by plots: `adit up` and `adit miner` on chains of both kinds, with what goes wrong with disks and processes.
 
+mod flood;
 mod miners;
 mod pool;
 

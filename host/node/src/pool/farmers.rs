@@ -25,14 +25,14 @@ use adit_pool::work::job::JobId;
 use adit_pool::work::limits::Bucket;
 use adit_pool::work::partial::Partial;
 use adit_pool::work::retarget::ConnectionId;
-use adit_pool::work::share::Refusal;
+use adit_pool::work::share::{Outcome, Refusal};
 use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::contract::space::{Registration, SpaceProof};
 use adit_primitives::engine::{HashEngine, RulesEngine, ShareEngine};
 use adit_primitives::identity::Rules;
 use adit_primitives::{BlockId, Hash256, Height};
 pub(super) use checking::{FarmersChecking, start};
-use checking::{Handed, WAITING_OF_ADDRESS, WAITING_OF_STRANGERS};
+use checking::{Handed, STRANGERS_AT_ONCE, WAITING_OF_ADDRESS};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,8 +108,10 @@ pub struct Farmers {
     registered: Mutex<RegisteredPlots>,
     /// For proofs that wait.
     places: Places,
-    /// The same for proofs of farmers who have shown nothing yet: they are taken a few at a time.
+    /// The same for proofs of farmers who have shown nothing yet: whoever comes from where they do and has shown something finds room beside them.
     strangers: Places,
+    /// How few of those are taken at a time.
+    turns: Places,
 }
 
 #[derive(Default)]
@@ -164,7 +166,8 @@ impl Farmers {
             known: Mutex::default(),
             registered: Mutex::default(),
             places: Places::new(WAITING_OF_ADDRESS),
-            strangers: Places::new(WAITING_OF_STRANGERS),
+            strangers: Places::new(WAITING_OF_ADDRESS),
+            turns: Places::new(STRANGERS_AT_ONCE),
         }
     }
 
@@ -240,15 +243,21 @@ impl Farmers {
             let (account, worker) = (farmer.member.account, farmer.member.worker);
             let partial = Partial { account, worker, difficulty, job, proof, registered: None };
             let (origin, user, connection) = (farmer.origin, Arc::clone(&farmer.user), farmer.connection);
-            let place = self.places.of(origin).try_acquire_owned().map_err(|_| FarmerError::TooFast)?;
+            let places = if farmer.holds { &self.places } else { &self.strangers };
+            let place = places.of(origin).try_acquire_owned().map_err(|_| FarmerError::TooFast)?;
             let (reply, answer) = oneshot::channel();
-            let handed = Handed { partial, origin, user, connection, place, stranger: None, reply };
+            let handed = Handed { partial, origin, user, connection, place, turn: None, reply };
             (handed, answer, farmer.holds)
         };
         if !holds {
             // It waits with its request, and keeps nobody else waiting.
-            let stranger = self.strangers.of(handed.origin).acquire_owned().await;
-            handed.stranger = Some(stranger.map_err(|_| FarmerError::Ending)?);
+            let turn = self.turns.of(handed.origin).acquire_owned().await;
+            handed.turn = Some(turn.map_err(|_| FarmerError::Ending)?);
+            // To look at what became late would make the next ones late too.
+            if handed.partial.job.stale_ms((self.front.clock)()) > 0 {
+                self.front.metrics.share(Outcome::Refused(Refusal::Stale));
+                return Err(FarmerError::Share(Refusal::Stale));
+            }
         }
         handed.partial.registered = self.registered(handed.origin, &handed.partial).await?;
         self.checking.send(handed).await.map_err(|_| FarmerError::Ending)?;

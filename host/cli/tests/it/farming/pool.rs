@@ -31,7 +31,7 @@ payment-ms = 1_000
 }
 
 /// Writes the chain of a pool that keeps its port over a restart, and returns where it will be.
-fn pool_chain(place: &Place, leaf: &str, hash: &str) -> String {
+pub fn pool_chain(place: &Place, leaf: &str, hash: &str) -> String {
     let port = free_port();
     let path = chain(place, "chain", leaf, hash, "");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -47,22 +47,23 @@ fn pool_chain(place: &Place, leaf: &str, hash: &str) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-fn up(place: &Place) -> Pool {
+pub fn up(place: &Place) -> Pool {
     let mut process = place.start(&["up", "chain.toml"]);
     let url = process.url();
     Pool { process, url, stratum: String::new() }
 }
 
-/// A farmer with a plot of its own, and its address.
-fn farmer(leaf: &str, hash: &str, url: &str) -> (Place, Running, String) {
+/// A farmer with a plot of its own, and its address. `change` does to its file of the chain what was done to the pool's.
+pub fn farmer(leaf: &str, hash: &str, url: &str, change: impl Fn(&Place)) -> (Place, Running, String) {
     let place = farm(leaf);
     chain(&place, "chain", leaf, hash, "");
+    change(&place);
     let process = place.start(&["miner", "chain.toml", "--pool", url, "--worker", "shed"]);
     let owner = address(&place, "chain.toml", "miner.key");
     (place, process, owner)
 }
 
-fn stats(url: &str) -> Value {
+pub fn stats(url: &str) -> Value {
     get(url, "/pool/stats").1
 }
 
@@ -73,7 +74,7 @@ fn forged(challenge: &str, nonce: u64) -> Vec<u8> {
 }
 
 /// How many shares counted of each worker's address.
-fn valid(url: &str, owner: &str) -> u64 {
+pub fn valid(url: &str, owner: &str) -> u64 {
     let (_, told) = get(url, "/pool/workers");
     let workers = told["workers"].as_array().cloned().unwrap_or_default();
     let is_its = |worker: &&Value| worker["worker"] == format!("{owner}.shed");
@@ -85,7 +86,7 @@ fn farmers_of_a_pool_are_paid_for_partial_proofs_over_a_kill() {
     let place = Place::new();
     let url = pool_chain(&place, "plain", "sha256");
     let pool = up(&place);
-    let farmers = [farmer("plain", "sha256", &url), farmer("plain", "sha256", &url)];
+    let farmers = [farmer("plain", "sha256", &url, |_| ()), farmer("plain", "sha256", &url, |_| ())];
     // Past the height from which plots must have been registered: by the pool, for farmers.
     wait_until("blocks of the pool", || (pool.blocks().len() >= 6).then_some(()));
     for block in pool.blocks() {
@@ -124,7 +125,7 @@ fn shares_of_hard_plots_count_and_proofs_that_do_not_hold_do_not() {
     let place = Place::new();
     let url = pool_chain(&place, "hard", "poc2");
     let pool = up(&place);
-    let (_farm, _farmer, owner) = farmer("hard", "poc2", &url);
+    let (_farm, _farmer, owner) = farmer("hard", "poc2", &url, |_| ());
     wait_until("shares and a block", || (valid(&url, &owner) >= 3 && !pool.blocks().is_empty()).then_some(()));
     let told = stats(&url);
     assert!(told["shares_valid"].as_u64().unwrap() >= 3 && told["workers"] == 1, "{told}");

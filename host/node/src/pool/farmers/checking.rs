@@ -23,11 +23,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 /// Proofs that may wait. Who finds no room waits with its request.
 const WAITING_MAX: usize = 1_024;
 
-/// Proofs of one address that may wait.
+/// Proofs of one address that may wait, and as many again of farmers of whom none was good yet.
 pub const WAITING_OF_ADDRESS: usize = WAITING_MAX / 8;
 
-/// Proofs of one address that may be on their way from farmers of whom none was good yet: so many may be nonsense before anybody can tell.
-pub const WAITING_OF_STRANGERS: usize = 4;
+/// Of those, how many are checked at a time: so many may be nonsense before anybody can tell.
+pub const STRANGERS_AT_ONCE: usize = 4;
 
 /// The most late proofs that are checked with those in time, which wait for no more than these.
 const LATE_AT_ONCE: usize = 1;
@@ -41,8 +41,8 @@ pub struct Handed {
     pub connection: ConnectionId,
     /// Its place among those of its address: another may come when it has its answer.
     pub place: OwnedSemaphorePermit,
-    /// Its place among those of strangers, where its farmer is one.
-    pub stranger: Option<OwnedSemaphorePermit>,
+    /// Where its farmer has shown nothing yet: one of the few turns of such at its address.
+    pub turn: Option<OwnedSemaphorePermit>,
     pub reply: oneshot::Sender<Result<(), Refusal>>,
 }
 
@@ -104,9 +104,9 @@ impl FarmersChecking {
     fn take(&mut self, batch: Vec<Handed>, rivals: &Arc<Rivals>) {
         let now = (self.clock)();
         let (mut partials, mut askers) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-        for Handed { partial, origin, user, connection, place, stranger, reply } in batch {
+        for Handed { partial, origin, user, connection, place, turn, reply } in batch {
             partials.push(partial);
-            askers.push((origin, user, connection, (place, stranger), reply));
+            askers.push((origin, user, connection, (place, turn), reply));
         }
         let (solved, mut blocks) = (&self.solved, Vec::new());
         let mut checked = self.checker.check(&partials, now, &mut |block| {
