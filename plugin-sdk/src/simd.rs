@@ -77,6 +77,13 @@ impl Words {
         Self(lanes::swap_bytes(self.0))
     }
 
+    /// Moves each word so many lanes towards the first, by 1 to 3: those that leave come in again at the other end.
+    #[inline(always)]
+    pub fn turn_lanes<const LANES: usize>(self) -> Self {
+        const { assert!(0 < LANES && LANES < 4) }
+        Self(lanes::turn_lanes::<LANES>(self.0))
+    }
+
     /// Takes the bits that `mask` does not have.
     #[inline(always)]
     pub fn without(self, mask: Self) -> Self {
@@ -195,6 +202,10 @@ mod tests {
             check(a.rotate_left::<7>(), x, y, |x, _| x.rotate_left(7));
             check(a.rotate_right::<7>(), x, y, |x, _| x.rotate_right(7));
             check(a.swap_bytes(), x, y, |x, _| x.swap_bytes());
+            let [first, second, third, last] = x;
+            prop_assert_eq!(a.turn_lanes::<1>().words(), [second, third, last, first]);
+            prop_assert_eq!(a.turn_lanes::<2>().words(), [third, last, first, second]);
+            prop_assert_eq!(a.turn_lanes::<3>().words(), [last, first, second, third]);
         }
 
         #[test]

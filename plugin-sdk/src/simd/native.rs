@@ -99,6 +99,11 @@ pub(super) fn pack(a: Words, b: Words, c: Words, d: Words) -> Pair {
     [half(a, b), half(c, d)]
 }
 
+#[inline(always)]
+pub(super) fn turn_lanes<const LANES: usize>(x: Words) -> Words {
+    [x[LANES % 4], x[(LANES + 1) % 4], x[(LANES + 2) % 4], x[(LANES + 3) % 4]]
+}
+
 /// The low words of both in turn, and the high ones.
 #[inline(always)]
 pub(super) fn zip(x: Words, y: Words) -> (Words, Words) {

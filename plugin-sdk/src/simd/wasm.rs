@@ -38,6 +38,16 @@ pub(super) fn pack(a: Words, b: Words, c: Words, d: Words) -> Pair {
     u8x16_narrow_i16x8(i16x8_narrow_i32x4(a, b), i16x8_narrow_i32x4(c, d))
 }
 
+#[inline(always)]
+pub(super) fn turn_lanes<const LANES: usize>(x: Words) -> Words {
+    match LANES {
+        1 => u32x4_shuffle::<1, 2, 3, 0>(x, x),
+        2 => u32x4_shuffle::<2, 3, 0, 1>(x, x),
+        3 => u32x4_shuffle::<3, 0, 1, 2>(x, x),
+        _ => x,
+    }
+}
+
 /// The low words of both in turn, and the high ones.
 #[inline(always)]
 pub(super) fn zip(x: Words, y: Words) -> (Words, Words) {

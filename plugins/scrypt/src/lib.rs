@@ -12,10 +12,10 @@ mod tests;
 
 use adit_plugin_sdk::{ConfigError, Found, Hash256, HashAlgorithm, NoConfig, Scan, SearchJob};
 use pbkdf2::Hmac;
-use romix::Memory;
+use romix::{HASHES, Memory};
 use std::cell::RefCell;
 
-/// The algorithm, with the working memory for four hashes.
+/// The algorithm, with the working memory for some hashes.
 #[derive(Clone)]
 pub struct Scrypt(RefCell<Memory>);
 
@@ -23,10 +23,10 @@ pub struct Scrypt(RefCell<Memory>);
 const FOUND_MAX: usize = 4096;
 
 impl Scrypt {
-    /// Hashes at most four inputs.
-    fn digest_four<'a>(&self, inputs: impl Iterator<Item = &'a [u8]>, digests: &mut Vec<Hash256>) {
-        let mut states = [[0; 32]; 4];
-        let mut keys = [None; 4];
+    /// Hashes at most [`HASHES`] inputs.
+    fn digest_few<'a>(&self, inputs: impl Iterator<Item = &'a [u8]>, digests: &mut Vec<Hash256>) {
+        let mut states = [[0; 32]; HASHES];
+        let mut keys = [None; HASHES];
         for ((input, state), key) in inputs.zip(&mut states).zip(&mut keys) {
             *state = key.insert(Hmac::new(input)).expand(input);
         }
@@ -46,13 +46,13 @@ impl HashAlgorithm for Scrypt {
 
     fn digest(&self, input: &[u8]) -> Hash256 {
         let mut digests = Vec::with_capacity(1);
-        self.digest_four(std::iter::once(input), &mut digests);
+        self.digest_few(std::iter::once(input), &mut digests);
         digests[0]
     }
 
     fn digest_many(&self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) {
-        for four in inputs.chunks((4 * each).max(1)) {
-            self.digest_four(four.chunks_exact(each.max(1)), digests);
+        for few in inputs.chunks((HASHES * each).max(1)) {
+            self.digest_few(few.chunks_exact(each.max(1)), digests);
         }
     }
 
@@ -62,8 +62,8 @@ impl HashAlgorithm for Scrypt {
         let mut copies = Vec::new();
         let mut digests = Vec::new();
         while scan.scanned < count && scan.found.len() < FOUND_MAX {
-            let steps = scan.scanned..count.min(scan.scanned + 4);
-            let nonces = steps.map(|step| first.wrapping_add(step) & mask);
+            let steps = scan.scanned..count.min(scan.scanned + HASHES as u64);
+            let nonces = steps.clone().map(|step| first.wrapping_add(step) & mask);
             for (number, input) in (0..).zip(&job.inputs) {
                 copies.clear();
                 for nonce in nonces.clone() {
@@ -76,7 +76,7 @@ impl HashAlgorithm for Scrypt {
                 let met = nonces.clone().zip(&digests).filter(|(_, digest)| job.target.is_met_by(&digest.0));
                 scan.found.extend(met.map(|(nonce, _)| Found { nonce, input: number }));
             }
-            scan.scanned = count.min(scan.scanned + 4);
+            scan.scanned = steps.end;
         }
         scan
     }

@@ -1,78 +1,72 @@
-//! ROMix with N = 1024 and r = 1 on four hashes, one in each lane of vectors that hold one word of Salsa20's state each.
+//! ROMix with N = 1024 and r = 1 on several hashes beside each other.
+//!
+//! Salsa20's state is a square of sixteen words. A vector holds one of its diagonals, so that what is done to all columns is done to whole vectors, and what
+//! is done to all rows too once the vectors are turned against each other. A hash waits most for its own last step: four go on in turn, which is as
+//! many as the sixteen vectors of a processor hold. Rounds are a loop: written out, the sandbox's compiler does one hash after the other.
 
 use adit_plugin_sdk::simd::Words;
+
+/// How many hashes are computed beside each other.
+pub const HASHES: usize = 4;
 
 /// How many rows a hash has: scrypt's N.
 const ROWS: usize = 1024;
 
+/// Which words of a square lie on each diagonal.
+const DIAGONALS: [[usize; 4]; 4] = [[0, 5, 10, 15], [4, 9, 14, 3], [8, 13, 2, 7], [12, 1, 6, 11]];
+
 /// The state of one hash at one step: 2r blocks of 64 bytes, as little-endian words.
 pub type Row = [u32; 32];
 
-/// The working memory: 512 KiB. A row of each of four hashes, and that 1024 times.
+/// The working memory: a row of each hash, and that 1024 times.
 #[derive(Clone)]
-pub struct Memory(Vec<[[Words; 8]; 4]>);
+pub struct Memory(Vec<Rows>);
 
-/// 64 bytes of each hash: vector `i` holds word `i`.
-type Block = [Words; 16];
+/// A row of each hash: the first blocks of all, and the second ones.
+type Rows = [[Block; HASHES]; 2];
+
+/// 64 bytes of a hash: four diagonals.
+type Block = [Words; 4];
 
 impl Memory {
     /// Takes the memory.
     pub fn new() -> Self {
-        Self(vec![[[Words::new([0; 4]); 8]; 4]; ROWS])
+        Self(vec![[[[Words::splat(0); 4]; HASHES]; 2]; ROWS])
     }
 
     /// Runs ROMix.
-    pub fn mix(&mut self, states: &mut [Row; 4]) {
-        let [mut low, mut high] = from_rows([0, 1, 2, 3].map(|hash| quads(&states[hash])));
-        for rows in &mut self.0 {
-            *rows = to_rows([low, high]);
-            block_mix(&mut low, &mut high);
+    pub fn mix(&mut self, states: &mut [Row; HASHES]) {
+        let block =
+            |half: usize, state: &Row| DIAGONALS.map(|words| Words::new(words.map(|word| state[16 * half + word])));
+        let mut rows = [0, 1].map(|half| states.each_ref().map(|state| block(half, state)));
+        for kept in &mut self.0 {
+            *kept = rows;
+            block_mix(&mut rows);
         }
         for _ in 0..ROWS {
-            let [a, b, c, d] = high[0].words().map(|word| word as usize % ROWS);
-            let [low_mask, high_mask] = from_rows([self.0[a][0], self.0[b][1], self.0[c][2], self.0[d][3]]);
-            xor(&mut low, &low_mask);
-            xor(&mut high, &high_mask);
-            block_mix(&mut low, &mut high);
+            for hash in 0..HASHES {
+                let [.., high] = &rows;
+                let kept = &self.0[high[hash][0].words()[0] as usize % ROWS];
+                rows.iter_mut().zip(kept).for_each(|(blocks, masks)| xor(&mut blocks[hash], &masks[hash]));
+            }
+            block_mix(&mut rows);
         }
-        for (state, row) in states.iter_mut().zip(to_rows([low, high])) {
-            for (words, quad) in state.as_chunks_mut().0.iter_mut().zip(row) {
-                *words = quad.words();
+        for (half, blocks) in rows.iter().enumerate() {
+            for (state, block) in states.iter_mut().zip(blocks) {
+                for (places, words) in DIAGONALS.iter().zip(block) {
+                    places.iter().zip(words.words()).for_each(|(place, word)| state[16 * half + place] = word);
+                }
             }
         }
     }
 }
 
-fn quads(row: &Row) -> [Words; 8] {
-    [0, 1, 2, 3, 4, 5, 6, 7].map(|quad| Words::new([0, 1, 2, 3].map(|word| row[4 * quad + word])))
-}
-
-#[inline(always)]
-fn to_rows(blocks: [Block; 2]) -> [[Words; 8]; 4] {
-    let mut rows = [[blocks[0][0]; 8]; 4];
-    for (quad, four) in blocks.as_flattened().as_chunks().0.iter().enumerate() {
-        for (row, words) in rows.iter_mut().zip(Words::transpose(*four)) {
-            row[quad] = words;
-        }
-    }
-    rows
-}
-
-#[inline(always)]
-fn from_rows(rows: [[Words; 8]; 4]) -> [Block; 2] {
-    let mut blocks = [[rows[0][0]; 16]; 2];
-    for (quad, four) in blocks.as_flattened_mut().as_chunks_mut().0.iter_mut().enumerate() {
-        *four = Words::transpose([rows[0][quad], rows[1][quad], rows[2][quad], rows[3][quad]]);
-    }
-    blocks
-}
-
 /// Does scrypt's BlockMix.
 #[inline(always)]
-fn block_mix(low: &mut Block, high: &mut Block) {
-    xor(low, high);
+fn block_mix([low, high]: &mut Rows) {
+    low.iter_mut().zip(&*high).for_each(|(block, mask)| xor(block, mask));
     salsa(low);
-    xor(high, low);
+    high.iter_mut().zip(&*low).for_each(|(block, mask)| xor(block, mask));
     salsa(high);
 }
 
@@ -83,26 +77,32 @@ fn xor(block: &mut Block, mask: &Block) {
     }
 }
 
-/// Does Salsa20/8: four double rounds, then the sum with what was there before.
+/// Does Salsa20/8: eight rounds, on the columns and on the rows in turn, then the sum with what was there before.
 #[inline(always)]
-fn salsa(block: &mut Block) {
-    let mut x = *block;
-    macro_rules! step {
-        ($bits:literal: $($into:literal by $a:literal $b:literal),*) => {
-            $(x[$into] = x[$into] ^ (x[$a] + x[$b]).rotate_left::<$bits>();)*
-        };
+fn salsa(blocks: &mut [Block; HASHES]) {
+    let mut x = *blocks;
+    for _ in 0..8 {
+        step::<7>(&mut x, 1, [0, 3]);
+        step::<9>(&mut x, 2, [1, 0]);
+        step::<13>(&mut x, 3, [2, 1]);
+        step::<18>(&mut x, 0, [3, 2]);
+        x.iter_mut().for_each(turn);
     }
-    for _ in 0..4 {
-        step!(7: 4 by 0 12, 9 by 5 1, 14 by 10 6, 3 by 15 11);
-        step!(9: 8 by 4 0, 13 by 9 5, 2 by 14 10, 7 by 3 15);
-        step!(13: 12 by 8 4, 1 by 13 9, 6 by 2 14, 11 by 7 3);
-        step!(18: 0 by 12 8, 5 by 1 13, 10 by 6 2, 15 by 11 7);
-        step!(7: 1 by 0 3, 6 by 5 4, 11 by 10 9, 12 by 15 14);
-        step!(9: 2 by 1 0, 7 by 6 5, 8 by 11 10, 13 by 12 15);
-        step!(13: 3 by 2 1, 4 by 7 6, 9 by 8 11, 14 by 13 12);
-        step!(18: 0 by 3 2, 5 by 4 7, 10 by 9 8, 15 by 14 13);
+    for (words, more) in blocks.as_flattened_mut().iter_mut().zip(x.as_flattened()) {
+        *words = *words + *more;
     }
-    for (words, more) in block.iter_mut().zip(x) {
-        *words = *words + more;
+}
+
+#[inline(always)]
+fn step<const BITS: u32>(blocks: &mut [Block; HASHES], into: usize, [one, other]: [usize; 2]) {
+    for x in blocks {
+        x[into] = x[into] ^ (x[one] + x[other]).rotate_left::<BITS>();
     }
+}
+
+/// Makes rows of columns, and columns of rows: the diagonals beside the first are turned against it, and two of them change places.
+#[inline(always)]
+fn turn([_, second, third, last]: &mut Block) {
+    (*second, *last) = (last.turn_lanes::<1>(), second.turn_lanes::<3>());
+    *third = third.turn_lanes::<2>();
 }
