@@ -1,7 +1,7 @@
 //! `adit bench flood`: what a node does with more blocks than it can take.
 //!
 //! A node in a process of its own, with its disk, is offered the blocks of a DAG over `POST /block`, on several connections, each block as soon as the
-//! connection's last one is answered. The DAG is made beforehand, by the node's own rules: layers of blocks that do not know each other, a second of
+//! connection's last one is answered, and never so many that it would have to drop some that wait. The DAG is made beforehand, by the node's own rules: layers of blocks that do not know each other, a second of
 //! its clock between two layers, full of payments that are signed and spend different outputs. Whoever sends has its cores beside the node.
 //!
 //! Reading order: [`run`], then [`blocks`] for how the DAG is made, [`offer`] for how it is sent, [`node`] for who gets it.
@@ -13,7 +13,7 @@ mod offer;
 use super::grouped;
 use anyhow::Result;
 use blocks::Flood;
-use node::{FloodedNode, TAKEN};
+use node::FloodedNode;
 use offer::Answers;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -58,13 +58,11 @@ pub fn run(arguments: &FloodArguments) -> Result<ExitCode> {
     println!("made in {:.1?}", start.elapsed());
     let node = node.start()?;
     offer::offer(node.api, &flood.before, 1)?;
-    let taken = node.metric(TAKEN)?;
-    let (before, start) = (node.figures()?, Instant::now());
+    let before = node.figures()?;
     let answers = offer::offer(node.api, &flood.blocks, arguments.connections.into())?;
-    node.wait_until_taken(taken + u64::from(arguments.blocks))?;
-    let took = start.elapsed();
     let after = node.figures()?;
     offer::offer_again(node.api, &flood.blocks, &answers.waited)?;
+    let Answers { waited, busy, taken, took, cpu: sending } = answers;
     println!(
         "\n{} blocks of {} payments, {} beside each other, offered on {} connections",
         grouped(arguments.blocks.into()),
@@ -72,23 +70,29 @@ pub fn run(arguments: &FloodArguments) -> Result<ExitCode> {
         arguments.beside,
         arguments.connections
     );
-    let second = |count: u32| grouped(u64::from(count) * 1_000 / u64::try_from(took.as_millis()).unwrap_or(1).max(1));
-    row("blocks taken, a second", second(arguments.blocks));
-    row("payments of theirs, a second", second(arguments.blocks * arguments.payments));
+    let second = |count: u64| grouped(count * 1_000 / u64::try_from(took.as_millis()).unwrap_or(1).max(1));
+    row("blocks taken, a second", second(taken));
+    row("payments of theirs, a second", second(taken * u64::from(arguments.payments)));
+    row("blocks pushed out by others that waited", grouped(u64::from(arguments.blocks).saturating_sub(taken)));
     let cores = |cpu: Duration| format!("{:.2}", cpu.as_secs_f64() / took.as_secs_f64());
     let spent = after.since(&before);
     row("cores taken by the node", cores(spent.cpu));
     for (name, cpu) in spent.threads.iter().filter(|(_, cpu)| **cpu * 20 >= took) {
         row(&format!("  {name}"), cores(*cpu));
     }
-    row("cores taken by whoever sends", cores(answers.cpu));
-    let Answers { waited, busy, .. } = answers;
+    row("cores taken by whoever sends", cores(sending));
     row("blocks that waited for a parent", grouped(waited.len() as u64));
     row("answers that all is busy", grouped(busy));
     row("memory before, MB", grouped(before.memory_bytes / 1_000_000));
     row("memory at its peak, MB", grouped(after.memory_peak_bytes / 1_000_000));
-    row("of that, what is known of all blocks, kB", grouped(node.metric("adit_block_index_bytes")? / 1_000));
-    row("and of that, placements, which are bounded, kB", grouped(node.metric("adit_placements_bytes")? / 1_000));
+    row(
+        "of that, what is known of all blocks, kB",
+        grouped(offer::metric(node.api, "adit_block_index_bytes")? / 1_000),
+    );
+    row(
+        "and of that, placements, which are bounded, kB",
+        grouped(offer::metric(node.api, "adit_placements_bytes")? / 1_000),
+    );
     Ok(ExitCode::SUCCESS)
 }
 

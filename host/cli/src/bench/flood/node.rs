@@ -4,7 +4,7 @@ use super::FloodArguments;
 use super::offer;
 use crate::bench::figures::Figures;
 use crate::bench::pool::free_port;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,12 +15,6 @@ const START_TIME: Duration = Duration::from_secs(60);
 
 /// Between two looks whether it does.
 const GLANCE: Duration = Duration::from_millis(25);
-
-/// How long a node that takes no block is waited for.
-const STANDSTILL: Duration = Duration::from_secs(3);
-
-/// The metric of blocks that it took.
-pub const TAKEN: &str = "adit_blocks_accepted_total";
 
 /// The node. It ends, and its folder goes, when this is dropped.
 pub struct FloodedNode {
@@ -72,27 +66,6 @@ impl FloodedNode {
     pub fn figures(&self) -> Result<Figures> {
         Figures::of(self.child.as_ref().context("the node is not running")?.id())
     }
-
-    /// Waits until it has taken so many blocks, or takes none for a while: some may have been pushed out by others that waited.
-    pub fn wait_until_taken(&self, count: u64) -> Result<()> {
-        let (mut taken, mut since) = (0, Instant::now());
-        while taken < count && since.elapsed() < STANDSTILL {
-            std::thread::sleep(GLANCE);
-            let now = self.metric(TAKEN)?;
-            if now != taken {
-                (taken, since) = (now, Instant::now());
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns what it says of itself.
-    pub fn metric(&self, name: &str) -> Result<u64> {
-        let (status, metrics) = offer::get(self.api, "/metrics")?;
-        ensure!(status == 200, "the node's metrics came with status {status}");
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.and_then(|value| value.parse().ok()).with_context(|| format!("the metrics do not say {name}"))
-    }
 }
 
 impl Drop for FloodedNode {
@@ -110,6 +83,7 @@ impl Drop for FloodedNode {
 fn chain_toml(arguments: &FloodArguments, api: u16, data: &Path) -> String {
     let FloodArguments { beside, hash, connections, .. } = arguments;
     let (target_ms, connections, data) = (1_000 / beside, connections + 8, data.display());
+    let orphans = 2 * offer::AHEAD_MAX;
     format!(
         r#"
 [chain]
@@ -158,6 +132,9 @@ enabled = false
 [node]
 api = "127.0.0.1:{api}"
 data-dir = "{data}"
+
+[node.sizes]
+orphans = {orphans}
 
 [node.limits]
 request-bytes = 33_554_432
