@@ -2,7 +2,7 @@
 
 use crate::config::finding::{Finding, Gravity};
 use crate::config::plugins::ChosenPlugin;
-use crate::config::{self, Report, ResolvedChain};
+use crate::config::{self, Report, ResolvedChain, start};
 use crate::{farm, reference, sandbox};
 use anyhow::{Context, Result, bail};
 use std::io::Write;
@@ -26,7 +26,8 @@ pub enum ChainCommand {
         #[arg(long, default_value = "chain.toml", value_name = "FILE")]
         out: PathBuf,
     },
-    /// Report every wrong, missing, unknown or defaulted value with its line.
+    /// Report every wrong, missing, unknown or defaulted value with its line, and what a start would not get: ports that are taken twice, files of TLS
+    /// that are not there, pools to join that are not named.
     Check {
         file: PathBuf,
         /// Leave out the values that are defaults.
@@ -115,7 +116,11 @@ fn plain_leaf() -> Item {
 }
 
 fn check(file: &Path, quiet: bool) -> Result<ExitCode> {
-    Ok(print_report(&config::read(file, &sandbox::open()?)?, quiet))
+    let mut report = config::read(file, &sandbox::open()?)?;
+    if let Some(chain) = &report.chain {
+        report.findings.extend(start::findings(chain, &report.text));
+    }
+    Ok(print_report(&report, quiet))
 }
 
 fn print_report(report: &Report, quiet: bool) -> ExitCode {
@@ -128,16 +133,17 @@ fn print_report(report: &Report, quiet: bool) -> ExitCode {
     let count = |gravity| report.findings.iter().filter(|finding| finding.gravity == gravity).count();
     let errors = count(Gravity::Error);
     match &report.chain {
-        Some(chain) => {
-            println!(
-                "{}: good ({} defaults); identity {}",
-                report.file,
-                count(Gravity::Default),
-                chain.rules.identity()
-            );
+        Some(chain) if errors == 0 => {
+            let warnings = match count(Gravity::Warning) {
+                0 => String::new(),
+                1 => ", 1 warning".to_owned(),
+                more => format!(", {more} warnings"),
+            };
+            let (defaults, identity) = (count(Gravity::Default), chain.rules.identity());
+            println!("{}: good ({defaults} defaults{warnings}); identity {identity}", report.file);
             ExitCode::SUCCESS
         }
-        None => {
+        _ => {
             println!("{}: {errors} errors", report.file);
             ExitCode::FAILURE
         }
