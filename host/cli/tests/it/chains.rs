@@ -1,6 +1,7 @@
 //! `adit chain`.
 
-use crate::adit::Place;
+use crate::adit::{Place, parsed};
+use serde_json::{Value, json};
 
 #[test]
 fn a_new_chain_is_good_and_has_an_identity() {
@@ -365,4 +366,45 @@ fn a_dag_whose_ledger_refuses_blocks_is_warned_of() {
     let line = text.lines().position(|line| line.starts_with("conflicts = ")).unwrap() + 1;
     assert!(said.contains(&format!("warning: chain.toml:{line}: `ledger.conflicts` is \"refuse-block\"")), "{said}");
     assert!(said.contains("\"skip-transaction\" is wanted"), "{said}");
+}
+
+#[test]
+fn what_check_and_show_say_is_one_document_of_json() {
+    let place = Place::new();
+    let (said, line) = checked(&place, "[pool]\nmode = \"join\"\n", "mode = ");
+    assert!(said.starts_with("error: "), "{said}");
+    let found = parsed(&place.fail(&["--json", "chain", "check", "--quiet", "wrong.toml"]));
+    assert_eq!(
+        (&found["file"], &found["good"], &found["identity"]),
+        (&json!("wrong.toml"), &json!(false), &Value::Null)
+    );
+    let findings = found["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{found}");
+    assert_eq!((&findings[0]["gravity"], &findings[0]["line"]), (&json!("error"), &json!(line)));
+    assert_eq!(findings[0]["key"], "pool.join.pools");
+    assert!(findings[0]["problem"].as_str().unwrap().starts_with("is missing; "), "{found}");
+
+    place.fast_chain("right", "");
+    let checked = parsed(&place.succeed(&["chain", "check", "right.toml", "--json"]));
+    assert_eq!(checked["good"], true, "{checked}");
+    assert!(checked["findings"].as_array().unwrap().iter().all(|finding| finding["gravity"] == "default"), "{checked}");
+    let shown = parsed(&place.succeed(&["--json", "chain", "show", "right.toml"]));
+    assert_eq!((&shown["identity"], &shown["chain"]), (&checked["identity"], &json!("right")), "{shown}");
+    assert_eq!(shown["consensus"]["name"], "longest-chain", "{shown}");
+    assert_eq!(shown["consensus"]["config"]["subsidy"]["initial-atoms"], 5_000_000_000_u64, "{shown}");
+    assert_eq!(shown["ledger"]["address_prefix"], "tt", "{shown}");
+    assert_eq!((&shown["node"]["api"], &shown["pool"]["mode"]), (&json!("127.0.0.1:0"), &json!("solo")), "{shown}");
+    let text = place.succeed(&["chain", "show", "right.toml"]);
+    assert!(text.contains(shown["identity"].as_str().unwrap()), "{text}");
+}
+
+#[test]
+fn a_keys_file_and_address_are_one_document_of_json() {
+    let place = Place::new();
+    place.fast_chain("money", "");
+    let made = parsed(&place.succeed(&["--json", "key", "new", "m.key", "--chain", "money.toml"]));
+    assert_eq!(made, parsed(&place.succeed(&["--json", "key", "show", "m.key", "--chain", "money.toml"])));
+    let text = place.succeed(&["key", "show", "m.key", "--chain", "money.toml"]);
+    assert_eq!(text.trim(), format!("m.key: {}", made["address"].as_str().unwrap()));
+    assert_eq!(made["file"], "m.key");
 }
