@@ -250,7 +250,7 @@ impl Host {
             self.close().await;
         }
         self.standing.send_modify(|standing| standing.mode = mode);
-        tracing::info!(?mode, "the mode is changed");
+        tracing::info!(%mode, "the mode is changed");
         Ok(())
     }
 
