@@ -1,13 +1,15 @@
 //! `chain.toml`: read, checked, and resolved into rules and settings.
 //!
 //! Nothing here starts anything. One check serves the host's own tables and each plugin's `config` table, by JSON Schema; every
-//! finding keeps its line. Reading order: [`mod@file`] has the tables, [`schema`] the check, [`finding`] what it reports.
+//! finding keeps its line. Reading order: [`mod@file`] has the tables, [`schema`] the check, [`finding`] what it reports; [`start`] is what a start
+//! would not get, which `adit chain check` asks.
 
 pub mod file;
 pub mod finding;
 pub mod plugins;
 pub mod schema;
 pub mod source;
+pub mod start;
 
 pub use source::ChainSource;
 

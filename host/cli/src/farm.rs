@@ -202,7 +202,8 @@ impl Choice {
         let single = Arc::new(Baseline);
         let scoring = scoring(chain, &[&engine, &*single])?;
         let folders = &chain.settings.farm.folders;
-        tracing::info!(key = %file.display(), engine = engine.name(), ?scoring, ?folders, "the farmer begins");
+        let named = folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ");
+        tracing::info!(key = %file.display(), engine = engine.name(), %scoring, folders = named, "the farmer begins");
         if folders.is_empty() {
             tracing::warn!(
                 "no plots to farm: adit plot create --size 10GiB --dir FOLDER, then --plots FOLDER or farm.folders in chain.toml"

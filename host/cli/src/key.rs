@@ -4,6 +4,7 @@ use crate::sandbox::random;
 use adit_chain::{AddressPrefix, SecretKey};
 use adit_space::disk::sync_folder;
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,8 +34,8 @@ pub enum KeyCommand {
     },
 }
 
-/// Runs a command on a key file.
-pub fn run(command: KeyCommand) -> Result<ExitCode> {
+/// Runs a command on a key file, and shows its address, as text or as JSON.
+pub fn run(command: KeyCommand, json: bool) -> Result<ExitCode> {
     let (file, chain, key) = match command {
         KeyCommand::New { file, chain } => {
             let key = create(&file)?;
@@ -49,7 +50,12 @@ pub fn run(command: KeyCommand) -> Result<ExitCode> {
         Some(chain) => crate::config::read(&chain, &crate::sandbox::open()?)?.into_chain()?.prefix,
         None => AddressPrefix::new("adit")?,
     };
-    println!("{}: {}", file.display(), prefix.address(key.public()));
+    let address = prefix.address(key.public());
+    if json {
+        println!("{}", json!({ "file": file, "address": address.to_string() }));
+    } else {
+        println!("{}: {address}", file.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -36,7 +36,8 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "adit", version, max_term_width = 110)]
 struct Arguments {
-    /// Write the log, or the answer of `adit stats`, `adit peers` and `adit plot list`, as JSON.
+    /// Write the log as JSON, and one document of JSON as the answer of `balance`, `send`, `stats`, `peers`, `sim`, `replay`, `chain check`, `chain show`, `key`,
+    /// `plot list` and the commands on a pool's books. What other commands answer (`bench`, `dag`, `plugin`, `chain new`, `chain pin`) is text, or a file, either way.
     #[arg(long, global = true)]
     json: bool,
     /// What is logged, in tracing's notation; over `log.level` of chain.toml.
@@ -99,13 +100,13 @@ fn execute(arguments: Arguments) -> ExitCode {
         Command::Node(arguments) => run::node(arguments, &log),
         Command::Miner(arguments) => run::miner(arguments, &log),
         Command::Pool(arguments) => pool::run(arguments, &log),
-        Command::Chain(command) => chain::run(command),
+        Command::Chain(command) => chain::run(command, json),
         Command::Plugin(command) => plugin::run(command),
-        Command::Replay(arguments) => replay::run(&arguments),
-        Command::Key(command) => key::run(command),
+        Command::Replay(arguments) => replay::run(&arguments, json),
+        Command::Key(command) => key::run(command, json),
         Command::Plot(command) => plot::run(command, &log),
-        Command::Send(arguments) => wallet::send(&arguments),
-        Command::Balance(arguments) => wallet::balance(&arguments),
+        Command::Send(arguments) => wallet::send(&arguments, json),
+        Command::Balance(arguments) => wallet::balance(&arguments, json),
         Command::Dag(arguments) => dag::run(&arguments),
         Command::Stats(arguments) => stats::run(&arguments, json),
         Command::Peers(arguments) => peers::run(&arguments, json),

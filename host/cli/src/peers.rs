@@ -123,7 +123,8 @@ pub fn progress(sync: &SyncBody, peers: usize) -> String {
     }
 }
 
-fn duration(time: Duration) -> String {
+/// Says a span of time in its two largest units, rounded down.
+pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..60 => format!("{seconds} s"),

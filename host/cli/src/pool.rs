@@ -1,5 +1,6 @@
 //! `adit pool`: the pool wired together, and its books shown.
 
+mod bans;
 mod books;
 mod schemes;
 pub mod shared;

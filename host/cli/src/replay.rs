@@ -1,11 +1,13 @@
 //! `adit replay`: recorded headers, judged by the chain's own plugins.
 //!
-//! Reading order: this file, `file` (the forms of files), `kaspa` (one of them).
+//! Reading order: this file, `outcome` (what is said), `file` (the forms of files), `kaspa` (one of them).
 
 mod file;
 mod kaspa;
+mod outcome;
 
 use self::file::{Counted, Run};
+use self::outcome::{Colours, Refusal, Taken};
 use crate::{config, sandbox};
 use adit_chain::{HeaderChain, HeaderError};
 use adit_primitives::contract::KnownBlock;
@@ -21,9 +23,6 @@ use std::time::Instant;
 /// Headers judged in one batch.
 const BATCH: usize = 2_000;
 
-/// Blocks of the selected chain read at once.
-const PAGE: usize = 1_000;
-
 #[derive(clap::Args)]
 pub struct ReplayArguments {
     /// The chain whose rules judge.
@@ -37,42 +36,27 @@ pub struct ReplayArguments {
     height: u64,
 }
 
-/// Judges a file of headers and says what it found.
-pub fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
+/// Judges a file of headers and says what it found, as text or as JSON.
+pub fn run(arguments: &ReplayArguments, json: bool) -> Result<ExitCode> {
     let sandbox = sandbox::open()?;
     let chain = config::read(&arguments.chain, &sandbox)?.into_chain()?;
     let rules: Arc<dyn RulesEngine> = Arc::new(chain.consensus.plugin.rules(&chain.consensus.config)?);
     let hash = Box::new(chain.hash.plugin.hash(&chain.hash.config)?);
-    let length = rules.genesis()?.len();
-    let run = file::read(&arguments.headers, length, arguments.height)?;
-
-    let mut judge = match run.counted {
-        Counted::Heights if run.first > 0 => {
-            if run.headers[0] == rules.genesis()? {
-                println!(
-                    "invalid: the file begins with the genesis of this chain.toml: its height is 0, not {}",
-                    run.first
-                );
-                return Ok(ExitCode::FAILURE);
-            }
+    let run = file::read(&arguments.headers, rules.genesis()?.len(), arguments.height)?;
+    if let Some(refusal) = strange(rules.as_ref(), &run)? {
+        return Ok(refused(&refusal, json));
+    }
+    let mut judge = if run.is_anchored() {
+        if !json {
             println!(
                 "the run starts at height {}: that header is taken as given, and rules that look further back apply once the run holds what they need",
                 run.first
             );
-            let anchor = anchor(rules.as_ref(), &run.headers[0], run.first)?;
-            HeaderChain::from_anchor(anchor, Arc::clone(&rules), hash)
         }
-        Counted::Heights | Counted::Lines => {
-            if let Some(problem) = other_genesis(rules.as_ref(), &run.headers[0])? {
-                let hint = match run.counted {
-                    Counted::Heights => "; for a raw run from the middle of a chain: --height",
-                    Counted::Lines => "",
-                };
-                println!("invalid: {problem}{hint}");
-                return Ok(ExitCode::FAILURE);
-            }
-            HeaderChain::from_genesis(Arc::clone(&rules), hash)?
-        }
+        let anchor = anchor(rules.as_ref(), &run.headers[0], run.first)?;
+        HeaderChain::from_anchor(anchor, Arc::clone(&rules), hash)
+    } else {
+        HeaderChain::from_genesis(Arc::clone(&rules), hash)?
     };
 
     // The first header is the chain's beginning.
@@ -82,25 +66,48 @@ pub fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     let cpu = cpu_seconds();
     let mut taken = 1;
     for batch in headers.chunks(BATCH) {
-        if let Some(problem) = judge_batch(&mut judge, rules.as_ref(), &run, taken, batch.len())? {
+        if let Some(refusal) = judge_batch(&mut judge, rules.as_ref(), &run, taken, batch.len())? {
             bar.abandon();
-            println!("{problem}");
-            return Ok(ExitCode::FAILURE);
+            return Ok(refused(&refusal, json));
         }
         taken += batch.len();
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-    let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds().zip(cpu).map(|(end, start)| end - start));
-    println!("valid: {taken} headers, {} {} to {}", run.counted.plural(), run.first, run.number(taken - 1));
-    report_tip(&judge);
-    let count = headers.len() as f64;
-    print!("{:.0} headers a second", count / wall);
-    match cpu {
-        Some(cpu) if cpu > 0.0 => println!(", {:.0} a CPU-second", count / cpu),
-        _ => println!(),
+    let seconds = start.elapsed().as_secs_f64();
+    let cpu_seconds = cpu_seconds().zip(cpu).map(|(end, start)| end - start);
+    let (tip, colours) = (judge.tip(), Colours::of(&judge));
+    let taken = Taken { run: &run, count: taken, tip, colours, seconds, cpu_seconds };
+    if json {
+        println!("{}", taken.json());
+    } else {
+        println!("{taken}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn refused(refusal: &Refusal, json: bool) -> ExitCode {
+    if json {
+        println!("{}", refusal.json());
+    } else {
+        println!("{refusal}");
+    }
+    ExitCode::FAILURE
+}
+
+/// Says what is wrong with a file that does not begin as this chain does.
+fn strange(rules: &dyn RulesEngine, run: &Run) -> Result<Option<Refusal>> {
+    if run.is_anchored() {
+        let is_genesis = run.headers[0] == rules.genesis()?;
+        let problem =
+            || format!("the file begins with the genesis of this chain.toml: its height is 0, not {}", run.first);
+        return Ok(is_genesis.then(|| Refusal::Invalid(problem())));
+    }
+    let hint = match run.counted {
+        Counted::Heights => "; for a raw run from the middle of a chain: --height",
+        Counted::Lines => "",
+    };
+    Ok(other_genesis(rules, &run.headers[0])?.map(|problem| Refusal::Invalid(format!("{problem}{hint}"))))
 }
 
 /// Judges `count` headers from `from`, and says what is wrong with the first that is refused.
@@ -110,7 +117,7 @@ fn judge_batch(
     run: &Run,
     from: usize,
     count: usize,
-) -> Result<Option<String>> {
+) -> Result<Option<Refusal>> {
     let fresh = judge.append(&run.headers[from..from + count]);
     let sound = match &fresh {
         Ok(_) => count,
@@ -125,11 +132,11 @@ fn judge_batch(
             return Ok(stray);
         }
     }
-    Ok(fresh.err().map(|error| refused(&error, run, from)))
+    Ok(fresh.err().map(|error| refusal_of(&error, run, from)))
 }
 
 /// Finds the first of `count` headers from `from` that does not stand on the one before it. The chain took all of them, or had them already.
-fn stray(rules: &dyn RulesEngine, run: &Run, from: usize, count: usize) -> Result<Option<String>> {
+fn stray(rules: &dyn RulesEngine, run: &Run, from: usize, count: usize) -> Result<Option<Refusal>> {
     let views = rules.decode(&run.headers[from - 1..from + count])?.into_iter().collect::<Result<Vec<_>, _>>()?;
     let Some(at) = views.windows(2).position(|pair| !pair[1].parents.contains(&pair[0].id)) else { return Ok(None) };
     let header = &run.headers[from + at];
@@ -140,7 +147,7 @@ fn stray(rules: &dyn RulesEngine, run: &Run, from: usize, count: usize) -> Resul
         (None, Some(parent)) => format!("does not follow the one at height {}: its parent is {parent}", height - 1),
         (None, None) => format!("does not follow the one at height {}: it has no parent", height - 1),
     };
-    Ok(Some(format!("invalid: the header at height {height} {problem}")))
+    Ok(Some(Refusal::Invalid(format!("the header at height {height} {problem}"))))
 }
 
 /// Reads a recorded DAG that begins with the rules' genesis.
@@ -188,43 +195,21 @@ fn other_genesis(rules: &dyn RulesEngine, first: &[u8]) -> Result<Option<String>
     }
 }
 
-/// Says where the chain ends, and how many blocks of a DAG are blue and red as its tip sees them.
-fn report_tip(judge: &HeaderChain) {
-    let tip = judge.tip();
-    println!("tip {} with work {}", tip.id, tip.work);
-    let (mut first, mut chain, mut blue, mut red) = (Height(0), 0u64, 0u64, 0u64);
-    loop {
-        let page = judge.index().selected_page(first, PAGE);
-        for block in &page {
-            chain += 1;
-            let blues = block.placement.merge_set.iter().filter(|merged| merged.blue).count();
-            blue += blues as u64;
-            red += (block.placement.merge_set.len() - blues) as u64;
-        }
-        match page.last() {
-            Some(last) if page.len() == PAGE => first = Height(last.known.height.0 + 1),
-            _ => break,
-        }
-    }
-    if blue + red > 0 {
-        println!("{chain} blocks on the selected chain, {blue} merged blue and {red} red; blue score {}", tip.height);
-    }
-}
-
 /// Says why a header of the batch from `from` was not taken.
-fn refused(error: &HeaderError, run: &Run, from: usize) -> String {
+fn refusal_of(error: &HeaderError, run: &Run, from: usize) -> Refusal {
     let place = |position: &usize| format!("{} {}", run.counted.singular(), run.number(from + position));
     match error {
-        HeaderError::Invalid { position, violation } => format!(
-            "invalid: the header at {} breaks the rule `{}`: {}",
+        HeaderError::Invalid { position, violation } => Refusal::Invalid(format!(
+            "the header at {} breaks the rule `{}`: {}",
             place(position),
             violation.rule,
             violation.detail
-        ),
-        HeaderError::Orphan { position, parent } => {
-            format!("invalid: the header at {} breaks the rule `parent-unknown`: it names {parent}", place(position))
-        }
-        HeaderError::Fault(fault) => format!("no verdict: {fault}"),
+        )),
+        HeaderError::Orphan { position, parent } => Refusal::Invalid(format!(
+            "the header at {} breaks the rule `parent-unknown`: it names {parent}",
+            place(position)
+        )),
+        HeaderError::Fault(fault) => Refusal::NoVerdict(fault.to_string()),
     }
 }
 

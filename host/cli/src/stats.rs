@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tokio::runtime::{Builder, Runtime};
 
 #[derive(clap::Args)]
 pub struct StatsArguments {
@@ -47,6 +48,10 @@ pub fn url_of(node: &NodeSettings) -> String {
 /// Asks a node, whatever its chain.
 pub fn ask<A: DeserializeOwned>(url: &str, ca_file: Option<&Path>, path: &str) -> Result<A> {
     let node = AnyNode::new(url, ca_file)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(node.ask(path)).with_context(|| format!("the node at {url} gives no answer"))
+    runtime()?.block_on(node.ask(path)).with_context(|| format!("the node at {url} gives no answer"))
+}
+
+/// Returns what a command waits for answers with.
+pub fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("no runtime")
 }

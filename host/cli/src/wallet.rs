@@ -11,6 +11,7 @@ use adit_node::api::transactions::{HoldingsResponse, TransactionResponse};
 use adit_node::client::{NodeClient, Patience};
 use adit_primitives::{Amount, Height, TxId};
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -86,7 +87,7 @@ impl Wallet {
 }
 
 /// Pays.
-pub fn send(arguments: &SendArguments) -> Result<ExitCode> {
+pub fn send(arguments: &SendArguments, json: bool) -> Result<ExitCode> {
     let key = key::read(&arguments.key)?;
     let wallet = Wallet::open(&arguments.node)?;
     let prefix = &wallet.chain.prefix;
@@ -102,7 +103,13 @@ pub fn send(arguments: &SendArguments) -> Result<ExitCode> {
     let body = TransactionBody::new(&transaction, None, prefix);
     let ask = wallet.client.ask::<_, TransactionResponse>("transaction", Some(&body), Patience::Attempts(ATTEMPTS));
     let (_, answer) = wallet.runtime.block_on(ask)?;
-    println!("{}: {} to {}", answer.transaction_id, decimal(arguments.amount), arguments.to);
+    let amount = arguments.amount;
+    if json {
+        let (id, to, atoms) = (answer.transaction_id, &arguments.to, amount.to_atoms());
+        println!("{}", json!({ "transaction_id": id, "to": to, "amount": decimal(amount), "amount_atoms": atoms }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{}: {} to {}", answer.transaction_id, decimal(amount), arguments.to);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -122,7 +129,7 @@ fn spendable(holdings: &HoldingsResponse, key: PublicKey) -> Result<Vec<(OutPoin
 }
 
 /// Shows what an address holds.
-pub fn balance(arguments: &BalanceArguments) -> Result<ExitCode> {
+pub fn balance(arguments: &BalanceArguments, json: bool) -> Result<ExitCode> {
     let wallet = Wallet::open(&arguments.node)?;
     let address = match (&arguments.address, &arguments.key) {
         (Some(address), _) => address.clone(),
@@ -130,6 +137,13 @@ pub fn balance(arguments: &BalanceArguments) -> Result<ExitCode> {
         (None, None) => bail!("an address or a key file is wanted"),
     };
     let holdings = wallet.holdings(&address)?;
+    if json {
+        let HoldingsResponse { balance, balance_atoms, immature, immature_atoms, more, .. } = holdings;
+        let whole = json!({ "address": address, "balance": balance, "balance_atoms": balance_atoms, "immature": immature,
+            "immature_atoms": immature_atoms, "more": more });
+        println!("{whole}");
+        return Ok(ExitCode::SUCCESS);
+    }
     println!("{address}");
     println!("spendable  {}", holdings.balance);
     println!("immature   {}", holdings.immature);

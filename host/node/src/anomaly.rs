@@ -69,6 +69,15 @@ pub enum Change {
     Ended,
 }
 
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Began => "began",
+            Self::Ended => "ended",
+        })
+    }
+}
+
 /// What is watched and what was found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AnomalyReport {

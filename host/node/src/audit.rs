@@ -69,7 +69,8 @@ impl AuditLog {
         batch.put(Table::Audit, key(sequence), serde_json::to_vec(&entry).expect("an entry is plain data"));
         self.storage.commit(batch)?;
         self.last = sequence;
-        tracing::info!(?entry, "audit");
+        let AuditEntry { action, old, new, reason, from, .. } = entry;
+        tracing::info!(sequence, action, %old, %new, reason, from, "audit");
         Ok(())
     }
 }

@@ -10,11 +10,12 @@ use crate::clock::{Entropy, random_u32, random_u64};
 use crate::retry::{self, Failure, Next};
 use crate::settings::failover::{FailoverSettings, UpstreamPlace};
 use crate::tls::{self, Authorities, TlsError};
+use crate::token::Token;
 use crate::turns::{Question, Turns};
 use adit_primitives::identity::Rules;
 use futures_util::StreamExt;
-use reqwest::header::RETRY_AFTER;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -303,7 +304,7 @@ impl Nodes {
         body: Option<&Q>,
         attempt: u32,
     ) -> Result<A, Failure> {
-        exchange(&self.http, &self.nodes[number].url, path, body, retry::timeout(attempt)).await
+        exchange(request(&self.http, &self.nodes[number].url, path, body)?, retry::timeout(attempt)).await
     }
 
     async fn open(&self, number: NodeNumber, miner_address: &str) -> Result<WebSocketStream<Box<dyn Stream>>, Failure> {
@@ -332,6 +333,7 @@ impl Nodes {
 pub struct AnyNode {
     http: reqwest::Client,
     url: Url,
+    token: Option<Token>,
 }
 
 impl AnyNode {
@@ -339,12 +341,30 @@ impl AnyNode {
     pub fn new(url: &str, ca_file: Option<&Path>) -> Result<Self, ClientError> {
         let Node { url, .. } = node(url)?;
         let (http, _) = http(url.scheme() == "https", ca_file)?;
-        Ok(Self { http, url })
+        Ok(Self { http, url, token: None })
+    }
+
+    /// Shows a token with every request from now on.
+    pub fn with_token(self, token: Token) -> Self {
+        Self { token: Some(token), ..self }
     }
 
     /// Asks once.
     pub async fn ask<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
-        exchange(&self.http, &self.url, path, None::<&()>, retry::timeout(0)).await
+        self.send(path, None::<&()>).await
+    }
+
+    /// Has something done, once.
+    pub async fn order<Q: Serialize + Sync, A: DeserializeOwned>(&self, path: &str, body: &Q) -> Result<A, Failure> {
+        self.send(path, Some(body)).await
+    }
+
+    async fn send<Q: Serialize + Sync, A: DeserializeOwned>(&self, path: &str, body: Option<&Q>) -> Result<A, Failure> {
+        let mut request = request(&self.http, &self.url, path, body)?;
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.header());
+        }
+        exchange(request, retry::timeout(0)).await
     }
 }
 
@@ -366,20 +386,21 @@ fn http(encrypted: bool, ca_file: Option<&Path>) -> Result<(reqwest::Client, Cli
     Ok((http, tls))
 }
 
-async fn exchange<Q: Serialize + Sync, A: DeserializeOwned>(
+fn request<Q: Serialize>(
     http: &reqwest::Client,
     url: &Url,
     path: &str,
     body: Option<&Q>,
-    limit: Duration,
-) -> Result<A, Failure> {
+) -> Result<RequestBuilder, Failure> {
     let url = url.join(path).map_err(|error| Failure::Garbled { detail: error.to_string() })?;
-    let method = if body.is_some() { Method::POST } else { Method::GET };
-    let mut request = http.request(method, url).timeout(limit);
-    if let Some(body) = body {
-        request = request.json(body);
-    }
-    let response = request.send().await.map_err(|error| classify(&error, limit))?;
+    Ok(match body {
+        Some(body) => http.request(Method::POST, url).json(body),
+        None => http.request(Method::GET, url),
+    })
+}
+
+async fn exchange<A: DeserializeOwned>(request: RequestBuilder, limit: Duration) -> Result<A, Failure> {
+    let response = request.timeout(limit).send().await.map_err(|error| classify(&error, limit))?;
     let status = response.status();
     let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let bytes = read(response, limit).await?;

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`Pool`] puts the parts together. [`upstreams`] and [`upstream`] are the nodes behind, [`jobs`] what miners are given to do,
 //! [`front`], [`connection`] and [`connections`] where they are, [`web`] how those are who speak
-//! HTTP, [`farmers`] those who prove space, [`members`] who they are, [`shared`] how several nodes are one pool, [`checking`] what becomes of their shares, [`bookkeeping`]
+//! HTTP, [`farmers`] those who prove space, [`members`] who they are, [`shared`] how several nodes are one pool, [`checking`] what becomes of their shares, [`warden`] who is turned away, [`bookkeeping`]
 //! and [`solved`] of blocks and money, [`metrics`] what is counted; [`hosting`] starts
 //! and stops it all while the process runs, and [`api`] shows it.
 
@@ -24,6 +24,7 @@ pub mod shared;
 pub mod solved;
 pub mod upstream;
 pub mod upstreams;
+pub mod warden;
 pub mod web;
 
 use crate::clock::{Clock, Entropy, random_u32, random_u64};
@@ -45,14 +46,14 @@ use adit_pool::work::partial::{PartialChecker, PartialParts};
 use adit_pool::work::retarget::{RetargetRules, Retargets};
 use adit_pool::work::workers::{WorkerRules, Workers};
 use adit_primitives::Amount;
-use adit_primitives::accounts::{Accounts, AccountsError, Ban, Era};
+use adit_primitives::accounts::{Accounts, AccountsError, Era};
 use adit_primitives::contract::payout::Economics;
 use adit_primitives::engine::{Fault, HashEngine, PayoutEngine, ShareEngine};
 use adit_primitives::storage::Storage;
 use adit_protocol::stratum::difficulty::{Base, Decimal};
 use adit_protocol::stratum::server::Settings as SessionSettings;
 use bookkeeping::{Bookkeeping, BooksFailure, Terms, Waits};
-use checking::{Checking, CheckingParts, CheckingThreads, Solved, Warden};
+use checking::{Checking, CheckingParts, CheckingThreads, Solved};
 use connections::Connections;
 use farmers::{Farmers, FarmersChecking, FarmersThread, SpaceParts};
 use front::{Difficulties, Front, Port};
@@ -70,6 +71,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use upstream::Upstream;
 use upstreams::Upstreams;
+use warden::{Keep, Warden};
 use web::WebMiners;
 
 /// The bytes of an extranonce that the pool hands out: the front-end's number and a counter.
@@ -214,6 +216,7 @@ pub struct Running {
     pub log: Arc<ShareLog>,
     pub metrics: Arc<PoolMetrics>,
     pub terms: Arc<Mutex<Terms>>,
+    pub warden: Warden,
     pub web: Arc<WebMiners>,
     /// Where plots win blocks.
     pub farmers: Option<Arc<Farmers>>,
@@ -297,8 +300,8 @@ impl Pool {
         bookkeeping.load_earlier(load).await?;
 
         let (solved, solved_receiver) = mpsc::unbounded_channel();
-        let (banned, banned_receiver) = mpsc::unbounded_channel();
-        let warden = shared.warden(banned);
+        let (keeping, keeping_receiver) = mpsc::unbounded_channel();
+        let warden = shared.warden(keeping);
         let (checking, threads) = Checking::start(CheckingParts {
             checkers: checks.into_iter().map(|engines| shared.checker(engines)).collect(),
             log: Arc::clone(&shared.log),
@@ -311,10 +314,10 @@ impl Pool {
         })
         .map_err(PoolStartError::Thread)?;
         let front = Arc::new(shared.front(&settings, parts.version_mask, checking)?);
-        let farmers = parts.space.map(|space| shared.farmers(space, &front, warden, solved)).transpose();
+        let farmers = parts.space.map(|space| shared.farmers(space, &front, warden.clone(), solved)).transpose();
         let (farmers, farming) = farmers.map_err(PoolStartError::Thread)?.unzip();
         let retargeting = retargeting(Arc::clone(&front), retargets).map_err(PoolStartError::Thread)?;
-        let books = tokio::spawn(bookkeeping.run(solved_receiver, banned_receiver));
+        let books = tokio::spawn(bookkeeping.run(solved_receiver, keeping_receiver));
         let mut tasks = vec![tokio::spawn(shared.following(&settings).run())];
         for port in ports {
             tasks.push(tokio::spawn(Arc::clone(&front).listen(port)));
@@ -335,6 +338,7 @@ impl Pool {
             log: shared.log,
             metrics: shared.metrics,
             terms: shared.terms,
+            warden,
             shared: shared.pool,
             started: Instant::now(),
         });
@@ -422,12 +426,12 @@ impl Shared {
         Checker::new(CheckerParts { jobs, workers, native, sandbox, tree, validator })
     }
 
-    fn warden(&self, banned: mpsc::UnboundedSender<Ban>) -> Warden {
+    fn warden(&self, keeping: mpsc::UnboundedSender<Keep>) -> Warden {
         Warden {
             connections: Arc::clone(&self.connections),
             bans: Arc::clone(&self.bans),
             metrics: Arc::clone(&self.metrics),
-            banned,
+            keeping,
         }
     }
 

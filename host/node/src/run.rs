@@ -360,7 +360,7 @@ async fn watch_for_anomalies(api: Arc<ApiState>, found: watch::Sender<Arc<Anomal
         let readings = watch.read(report.since_start, &api.miner.borrow());
         for event in watch.observe((api.clock)(), readings, &settings) {
             let AnomalyEvent { metric, change, reading, median, z, .. } = event;
-            tracing::warn!(%metric, ?change, reading, median, z, "out of the ordinary");
+            tracing::warn!(%metric, %change, reading, median, z, "out of the ordinary");
         }
         found.send_replace(Arc::new(watch.report()));
     }

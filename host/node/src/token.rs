@@ -2,6 +2,7 @@
 //!
 //! The file is there whole or not at all: a node that dies while it makes the token leaves none behind that locks its operator out.
 
+use axum::http::HeaderValue;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -45,7 +46,11 @@ impl Token {
         }
     }
 
-    fn load(path: &Path) -> Result<Self, TokenError> {
+    /// Reads the token.
+    ///
+    /// # Errors
+    /// Where there is no file, where others can read it, and where it holds no token.
+    pub fn load(path: &Path) -> Result<Self, TokenError> {
         let file_error = |source| TokenError::File { path: path.to_owned(), source };
         let file = OpenOptions::new().read(true).open(path).map_err(file_error)?;
         let mode = file.metadata().map_err(file_error)?.permissions().mode() & 0o777;
@@ -61,6 +66,14 @@ impl Token {
             return Err(TokenError::Malformed { path: path.to_owned(), found: secret.chars().count() });
         }
         Ok(Self { secret: secret.to_owned() })
+    }
+
+    /// Returns the `Authorization` header that carries this token.
+    pub(crate) fn header(&self) -> HeaderValue {
+        let mut value =
+            HeaderValue::try_from(format!("Bearer {}", self.secret)).expect("a token has visible characters");
+        value.set_sensitive(true);
+        value
     }
 
     /// Tells whether an `Authorization` header carries this token.

@@ -12,6 +12,8 @@ pub struct Place(Option<usize>);
 pub enum Gravity {
     /// The chain does not start.
     Error,
+    /// What works, and may not be what was meant.
+    Warning,
     /// A value that was not written, and the one in its place.
     Default,
 }
@@ -68,12 +70,14 @@ impl Finding {
         self.gravity == Gravity::Error
     }
 
-    /// Shows the finding with file, line and, where it is an error, the offending line.
+    /// Shows the finding with file, line and, where it is an error or a warning, the offending line.
     pub fn show(&self, file: &str, text: &str) -> String {
         let line = self.place.line(text);
         let head = format!("{}: {file}:{line}: `{}` {}", self.gravity, self.path, self.problem);
         match (self.gravity, self.place.0, text.lines().nth(line - 1)) {
-            (Gravity::Error, Some(_), Some(source)) => format!("{head}\n    {line} | {}", source.trim_end()),
+            (Gravity::Error | Gravity::Warning, Some(_), Some(source)) => {
+                format!("{head}\n    {line} | {}", source.trim_end())
+            }
             _ => head,
         }
     }
@@ -83,6 +87,7 @@ impl fmt::Display for Gravity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Error => "error",
+            Self::Warning => "warning",
             Self::Default => "default",
         })
     }

@@ -127,18 +127,24 @@ fn check_config(plugin: &Plugin, item: &Item, name: &str, findings: &mut Vec<Fin
 
 /// Finds the place of a dotted key, or of the deepest table on the way to it.
 pub fn find(item: &Item, path: &str) -> Place {
-    let mut place = Place::TOP;
-    let mut item = item;
-    for key in path.split(['.', '[', ']']).filter(|key| !key.is_empty()) {
-        let next = match key.parse::<usize>() {
+    way(item, path).flatten().fold(Place::TOP, |place, item| Place::of(item.span()).or(place))
+}
+
+/// Tells whether a dotted key stands in the file.
+pub fn stands(item: &Item, path: &str) -> bool {
+    way(item, path).all(|item| item.is_some())
+}
+
+/// What lies on the way to a dotted key, as far as there is something, and `None` where there is not.
+fn way<'a>(item: &'a Item, path: &'a str) -> impl Iterator<Item = Option<&'a Item>> {
+    let keys = path.split(['.', '[', ']']).filter(|key| !key.is_empty());
+    keys.scan(Some(item), |item, key| {
+        *item = item.and_then(|item| match key.parse::<usize>() {
             Ok(index) => item.get(index),
             Err(_) => item.get(key),
-        };
-        let Some(next) = next else { break };
-        place = Place::of(next.span()).or(place);
-        item = next;
-    }
-    place
+        });
+        Some(*item)
+    })
 }
 
 /// Writes JSON with sorted keys and no white space: one value has one text, whatever order it was written in.

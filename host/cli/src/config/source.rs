@@ -26,6 +26,7 @@ pub fn diagnostics(report: &Report) -> Vec<Diagnostic> {
     let diagnostic = |finding: &super::finding::Finding| Diagnostic {
         severity: match finding.gravity {
             Gravity::Error => Severity::Error,
+            Gravity::Warning => Severity::Warning,
             Gravity::Default => Severity::Default,
         },
         key: finding.path.clone(),

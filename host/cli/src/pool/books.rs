@@ -1,6 +1,8 @@
-//! What a pool's books hold, as tables: blocks, payouts, the audit; and what the running pool says of workers and shares.
+//! What a pool's books hold, as tables: blocks, payouts, the audit; and what the running pool says of workers, shares and bans.
 
+use super::bans::{self, BansArguments, UnbanArguments};
 use super::books_path;
+use crate::config::ResolvedChain;
 use crate::{config, sandbox, stats};
 use adit_node::api::shapes::decimal;
 use adit_node::pool::api::reads::{StatsResponse, WorkerBody, WorkersResponse};
@@ -11,7 +13,7 @@ use adit_store::Books;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Rows that are shown without a wish.
@@ -26,6 +28,10 @@ pub enum BooksCommand {
     Workers(Question),
     /// Show the shares of a running pool since its start: how many count, and why others do not.
     Shares(Question),
+    /// Show whom a running pool bans, why and for how long.
+    Bans(BansArguments),
+    /// Lift bans of a running pool, for good: a restart brings none of them back.
+    Unban(UnbanArguments),
     /// Show the blocks that the pool found, the newest first.
     Blocks(Choice),
     /// Show the payments, the newest first.
@@ -37,22 +43,29 @@ pub enum BooksCommand {
 #[derive(clap::Args)]
 pub struct Choice {
     /// The chain whose pool is meant.
-    chain: PathBuf,
+    pub chain: PathBuf,
     /// How many rows.
     #[arg(long, default_value_t = ROWS)]
-    rows: usize,
+    pub rows: usize,
 }
 
 #[derive(clap::Args)]
 pub struct Question {
     #[command(flatten)]
     choice: Choice,
+    #[command(flatten)]
+    place: PoolPlace,
+}
+
+/// Where a running pool is reached.
+#[derive(clap::Args)]
+pub struct PoolPlace {
     /// Where the pool is asked. Without it at `pool.api`, or at `node.api` where the chain has no `pool.upstreams` and its pool runs by `adit up`.
     #[arg(long, value_name = "URL")]
     pool: Option<String>,
     /// A PEM file of authorities that sign the pool's certificate. Without it, the system's.
     #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Shows what was asked for.
@@ -60,6 +73,8 @@ pub fn show(command: &BooksCommand, json: bool) -> Result<ExitCode> {
     match command {
         BooksCommand::Workers(question) => workers(question, json),
         BooksCommand::Shares(question) => shares(question, json),
+        BooksCommand::Bans(arguments) => bans::show(arguments, json),
+        BooksCommand::Unban(arguments) => bans::lift(arguments, json),
         BooksCommand::Blocks(choice) => {
             let blocks = open(choice)?.blocks(0, choice.rows)?;
             table(json, &BLOCKS, blocks.iter().map(block_row).collect());
@@ -80,24 +95,37 @@ pub fn show(command: &BooksCommand, json: bool) -> Result<ExitCode> {
 }
 
 fn open(choice: &Choice) -> Result<Books> {
-    let chain = config::read(&choice.chain, &sandbox::open()?)?.into_chain()?;
+    let chain = read_chain(&choice.chain)?;
     let path = books_path(&chain);
     Books::open_to_read(&path).with_context(|| format!("failed to read the books in {}", path.display()))
+}
+
+/// Reads the chain whose pool is meant.
+pub fn read_chain(file: &Path) -> Result<ResolvedChain> {
+    config::read(file, &sandbox::open()?)?.into_chain()
+}
+
+impl PoolPlace {
+    /// Returns where the pool of a chain is asked.
+    pub fn url(&self, chain: &ResolvedChain) -> String {
+        let settings = &chain.settings;
+        let is_embedded = settings.pool.upstreams.is_empty();
+        let own = || if is_embedded { stats::url_of(&settings.node) } else { format!("http://{}", settings.pool.api) };
+        self.pool.clone().unwrap_or_else(own)
+    }
 }
 
 impl Question {
     /// Returns where the pool is asked.
     fn url(&self) -> Result<String> {
-        if let Some(url) = &self.pool {
-            return Ok(url.clone());
+        match &self.place.pool {
+            Some(url) => Ok(url.clone()),
+            None => Ok(self.place.url(&read_chain(&self.choice.chain)?)),
         }
-        let settings = config::read(&self.choice.chain, &sandbox::open()?)?.into_chain()?.settings;
-        let is_embedded = settings.pool.upstreams.is_empty();
-        Ok(if is_embedded { stats::url_of(&settings.node) } else { format!("http://{}", settings.pool.api) })
     }
 
     fn ask<A: DeserializeOwned>(&self, url: &str, path: &str) -> Result<A> {
-        stats::ask(url, self.ca_file.as_deref(), path)
+        stats::ask(url, self.place.ca_file.as_deref(), path)
     }
 }
 
@@ -169,7 +197,7 @@ fn payment_row(payment: &Payment) -> Vec<String> {
 }
 
 /// Prints rows under their heads, each column as wide as its widest entry; or as a JSON list of objects.
-fn table<const N: usize>(json: bool, heads: &[&str; N], rows: Vec<Vec<String>>) {
+pub fn table<const N: usize>(json: bool, heads: &[&str; N], rows: Vec<Vec<String>>) {
     if json {
         let object = |row: Vec<String>| {
             let fields = heads.iter().map(|head| (*head).to_owned()).zip(row.into_iter().map(Value::from));

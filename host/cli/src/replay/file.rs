@@ -46,6 +46,11 @@ impl Counted {
 }
 
 impl Run {
+    /// Whether it begins in the middle of a chain.
+    pub fn is_anchored(&self) -> bool {
+        self.counted == Counted::Heights && self.first > 0
+    }
+
     /// Returns the number of a header by its place, from 0.
     pub const fn number(&self, place: usize) -> u64 {
         self.first.saturating_add(place as u64)

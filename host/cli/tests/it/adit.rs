@@ -77,6 +77,12 @@ impl Place {
     }
 }
 
+/// Reads what was printed as one document of JSON.
+#[track_caller]
+pub fn parsed(said: &str) -> Value {
+    serde_json::from_str(said.trim()).unwrap_or_else(|error| panic!("{error}: {said}"))
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

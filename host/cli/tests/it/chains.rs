@@ -1,6 +1,7 @@
 //! `adit chain`.
 
-use crate::adit::Place;
+use crate::adit::{Place, parsed};
+use serde_json::{Value, json};
 
 #[test]
 fn a_new_chain_is_good_and_has_an_identity() {
@@ -251,4 +252,159 @@ fn a_pools_plugins_that_are_named_are_pinned_on_mainnet() {
     assert!(said.contains("`payout.digest` is missing") && !said.contains("`shares.digest`"), "{said}");
     place.succeed(&["chain", "pin", "main.toml"]);
     place.succeed(&["chain", "check", "main.toml"]);
+}
+
+/// Checks a chain with further text, and returns what is said, with the number of the line of a key.
+fn checked(place: &Place, more: &str, key: &str) -> (String, usize) {
+    let chain = place.fast_chain("wrong", more);
+    let text = std::fs::read_to_string(&chain).unwrap();
+    let output = place.run(&["chain", "check", "--quiet", "wrong.toml"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let is_error = said.lines().any(|line| line.starts_with("error: "));
+    assert_eq!(output.status.success(), !is_error, "{said}");
+    assert_eq!(said.contains("wrong.toml: good ("), !is_error, "{said}");
+    let line = text.lines().position(|line| line.starts_with(key)).unwrap_or_else(|| panic!("no {key}")) + 1;
+    (said, line)
+}
+
+#[test]
+fn a_pool_to_join_must_be_named() {
+    let place = Place::new();
+    let (said, line) = checked(&place, "[pool]\nmode = \"join\"\n", "mode = ");
+    assert!(said.contains(&format!("error: wrong.toml:{line}: `pool.join.pools` is missing")), "{said}");
+    assert!(said.contains("stratum+tcp://pool.example:3333") && said.contains("mode = \"join\""), "{said}");
+    let (said, _) = checked(&place, "[pool]\nmode = \"join\"\njoin.pools = [\"stratum+tcp://a:1\"]\n", "mode = ");
+    assert!(!said.contains("error: "), "{said}");
+    // What the file is for besides starting goes on to work.
+    place.fast_chain("wrong", "[pool]\nmode = \"join\"\n");
+    place.succeed(&["chain", "show", "wrong.toml"]);
+}
+
+#[test]
+fn a_port_that_two_listeners_of_a_process_want_is_an_error() {
+    let place = Place::new();
+    let (up, pool) =
+        ("[pool]\nmode = \"host\"\n", "[pool]\nupstreams = [{ kind = \"adit\", url = \"http://127.0.0.1:1\" }]\n");
+    let tls = "tls = { certificate = \"wrong.toml\", key = \"wrong.toml\" }\n";
+    for (more, key, other) in [
+        (format!("{up}stratum = \"0.0.0.0:8647\"\n[network]\n"), "pool.stratum", "network.listen[0]"),
+        (format!("{up}stratum-tls = \"[::]:3333\"\n{tls}"), "pool.stratum-tls", "pool.stratum"),
+        (format!("{pool}stratum = \"127.0.0.1:9\"\napi = \"127.0.0.1:9\"\n"), "pool.api", "pool.stratum"),
+        (format!("{pool}stratum = \"127.0.0.1:8646\"\n"), "pool.stratum", "pool.api"),
+    ] {
+        let name = key.rsplit('.').next().unwrap();
+        let chain = place.fast_chain("wrong", &more);
+        let table = std::fs::read_to_string(chain).unwrap().find("[pool]").unwrap();
+        let (said, _) = checked(&place, &more, "[pool]");
+        let text = std::fs::read_to_string(place.path("wrong.toml")).unwrap();
+        let before = text[..table].lines().count();
+        let line = before + text[table..].lines().position(|line| line.starts_with(&format!("{name} = "))).unwrap() + 1;
+        assert!(said.contains(&format!("error: wrong.toml:{line}: `{key}` ")), "{said}");
+        assert!(said.contains(&format!("`{other}` is ")) && said.contains("or 0 for one"), "{said}");
+    }
+}
+
+#[test]
+fn a_port_that_only_a_later_pool_would_want_is_a_warning_and_other_ports_are_nothing() {
+    let place = Place::new();
+    let (said, line) = checked(&place, "[network]\nlisten = [\"0.0.0.0:3333\"]\n[pool]\n", "listen = ");
+    assert!(said.contains(&format!("warning: wrong.toml:{line}: `network.listen[0]` ")), "{said}");
+    assert!(said.contains("1 warning"), "{said}");
+    // A node shares a port with itself.
+    let (said, line) = checked(&place, "[network]\nlisten = [\"127.0.0.1:9\", \"127.0.0.1:9\"]\n", "listen = ");
+    assert!(said.contains(&format!("warning: wrong.toml:{line}: `network.listen[1]` ")), "{said}");
+    for more in [
+        "[network]\nlisten = [\"127.0.0.1:0\", \"[::1]:0\"]\n[pool]\nmode = \"host\"\nstratum = \"127.0.0.1:0\"\n",
+        "[network]\nlisten = [\"127.0.0.2:3333\"]\n[pool]\nmode = \"host\"\n",
+        "[network]\nlisten = [\"0.0.0.0:9\", \"[::]:9\"]\n[pool]\n",
+    ] {
+        let (said, _) = checked(&place, more, "[pool]");
+        assert!(!said.contains("error: ") && !said.contains("warning: "), "{said}");
+    }
+}
+
+#[test]
+fn tls_without_its_files_is_an_error() {
+    let place = Place::new();
+    let host = "[pool]\nmode = \"host\"\nstratum-tls = \"127.0.0.1:0\"\n";
+    let (said, line) = checked(&place, host, "stratum-tls");
+    assert!(
+        said.contains(&format!("error: wrong.toml:{line}: `pool.stratum-tls` needs certificate and key")),
+        "{said}"
+    );
+    let (said, _) = checked(&place, "[pool]\nstratum-tls = \"127.0.0.1:0\"\n", "stratum-tls");
+    assert!(said.contains("warning: ") && !said.contains("error: "), "{said}");
+
+    place.write("here.pem", "no certificate");
+    let (said, line) = checked(&place, "[node.tls]\ncertificate = \"here.pem\"\nkey = \"gone.pem\"\n", "key = ");
+    assert!(
+        said.contains(&format!("error: wrong.toml:{line}: `node.tls.key` ")) && said.contains("gone.pem"),
+        "{said}"
+    );
+    assert!(!said.contains("`node.tls.certificate`"), "{said}");
+    let (said, _) =
+        checked(&place, &format!("{host}[pool.tls]\ncertificate = \"here.pem\"\nkey = \"here.pem\"\n"), "[pool]");
+    assert!(said.contains("`pool.tls` gives no TLS: "), "{said}");
+
+    let pair = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    place.write("cert.pem", &pair.cert.pem());
+    place.write("key.pem", &pair.signing_key.serialize_pem());
+    let (said, _) =
+        checked(&place, &format!("{host}[node.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n"), "[pool]");
+    assert!(!said.contains("error: ") && !said.contains("warning: "), "{said}");
+}
+
+#[test]
+fn a_dag_whose_ledger_refuses_blocks_is_warned_of() {
+    let place = Place::new();
+    place.succeed(&["chain", "new", "penny", "--consensus", "ghostdag"]);
+    let file = place.path("chain.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(!place.succeed(&["chain", "check", "--quiet", "chain.toml"]).contains("warning: "));
+    std::fs::write(&file, text.replace("conflicts = \"skip-transaction\"", "conflicts = \"refuse-block\"")).unwrap();
+    let said = place.succeed(&["chain", "check", "--quiet", "chain.toml"]);
+    let line = text.lines().position(|line| line.starts_with("conflicts = ")).unwrap() + 1;
+    assert!(said.contains(&format!("warning: chain.toml:{line}: `ledger.conflicts` is \"refuse-block\"")), "{said}");
+    assert!(said.contains("\"skip-transaction\" is wanted"), "{said}");
+}
+
+#[test]
+fn what_check_and_show_say_is_one_document_of_json() {
+    let place = Place::new();
+    let (said, line) = checked(&place, "[pool]\nmode = \"join\"\n", "mode = ");
+    assert!(said.starts_with("error: "), "{said}");
+    let found = parsed(&place.fail(&["--json", "chain", "check", "--quiet", "wrong.toml"]));
+    assert_eq!(
+        (&found["file"], &found["good"], &found["identity"]),
+        (&json!("wrong.toml"), &json!(false), &Value::Null)
+    );
+    let findings = found["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{found}");
+    assert_eq!((&findings[0]["gravity"], &findings[0]["line"]), (&json!("error"), &json!(line)));
+    assert_eq!(findings[0]["key"], "pool.join.pools");
+    assert!(findings[0]["problem"].as_str().unwrap().starts_with("is missing; "), "{found}");
+
+    place.fast_chain("right", "");
+    let checked = parsed(&place.succeed(&["chain", "check", "right.toml", "--json"]));
+    assert_eq!(checked["good"], true, "{checked}");
+    assert!(checked["findings"].as_array().unwrap().iter().all(|finding| finding["gravity"] == "default"), "{checked}");
+    let shown = parsed(&place.succeed(&["--json", "chain", "show", "right.toml"]));
+    assert_eq!((&shown["identity"], &shown["chain"]), (&checked["identity"], &json!("right")), "{shown}");
+    assert_eq!(shown["consensus"]["name"], "longest-chain", "{shown}");
+    assert_eq!(shown["consensus"]["config"]["subsidy"]["initial-atoms"], 5_000_000_000_u64, "{shown}");
+    assert_eq!(shown["ledger"]["address_prefix"], "tt", "{shown}");
+    assert_eq!((&shown["node"]["api"], &shown["pool"]["mode"]), (&json!("127.0.0.1:0"), &json!("solo")), "{shown}");
+    let text = place.succeed(&["chain", "show", "right.toml"]);
+    assert!(text.contains(shown["identity"].as_str().unwrap()), "{text}");
+}
+
+#[test]
+fn a_keys_file_and_address_are_one_document_of_json() {
+    let place = Place::new();
+    place.fast_chain("money", "");
+    let made = parsed(&place.succeed(&["--json", "key", "new", "m.key", "--chain", "money.toml"]));
+    assert_eq!(made, parsed(&place.succeed(&["--json", "key", "show", "m.key", "--chain", "money.toml"])));
+    let text = place.succeed(&["key", "show", "m.key", "--chain", "money.toml"]);
+    assert_eq!(text.trim(), format!("m.key: {}", made["address"].as_str().unwrap()));
+    assert_eq!(made["file"], "m.key");
 }

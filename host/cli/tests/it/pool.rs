@@ -3,6 +3,7 @@
 //! Reading order: [`counterparts`] finds and starts what the pool works with, [`bench`]
 //! starts the pool itself; every other module is one kind of claim. Where a server is missing a test says that it did not run.
 
+mod bans;
 pub mod bench;
 pub mod counterparts;
 mod failover;

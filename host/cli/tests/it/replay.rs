@@ -1,6 +1,7 @@
 //! `adit replay` on recorded headers of real chains.
 
-use crate::adit::Place;
+use crate::adit::{Place, parsed};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The recorded data, or `None` after saying that the test did not run.
@@ -212,11 +213,11 @@ fn a_wrong_field_of_kaspas_headers_is_refused_by_its_rule() {
         ("PruningPoint", "pruning-point"),
         ("Bits", "bits"),
     ] {
-        let mut block: serde_json::Value = serde_json::from_str(last).unwrap();
+        let mut block: Value = serde_json::from_str(last).unwrap();
         let value = &mut block["Header"][field];
         *value = match &*value {
-            serde_json::Value::String(text) if text.len() == 64 => "11".repeat(32).into(),
-            serde_json::Value::String(text) => format!("{text}1").into(),
+            Value::String(text) if text.len() == 64 => "11".repeat(32).into(),
+            Value::String(text) => format!("{text}1").into(),
             number => (number.as_u64().unwrap() - 1).into(),
         };
         // Without a proof of work the rule behind it is reached.
@@ -234,4 +235,30 @@ fn a_file_that_holds_no_headers_is_refused() {
     place.write("few.bin", "123");
     let said = place.fail(&["replay", &chain("bitcoin"), "few.bin"]);
     assert!(said.contains("no whole number of headers of 80 bytes"), "{said}");
+}
+
+#[test]
+fn what_a_replay_came_to_is_one_document_of_json() {
+    let Some(headers) = data("bitcoin/mainnet-0-2016.bin") else { return };
+    let place = Place::new();
+    let mut bytes = std::fs::read(headers).unwrap();
+    std::fs::write(place.path("good.bin"), &bytes).unwrap();
+    let valid = parsed(&place.succeed(&["--json", "replay", &chain("bitcoin"), "good.bin"]));
+    let run = json!([true, 2017, "heights", 0, 2016, 2016, 2017, 0]);
+    let fields = ["valid", "headers", "counted", "first", "last"].map(|field| valid[field].clone());
+    let found =
+        [&fields[..], &[valid["tip"]["height"].clone(), valid["selected_blocks"].clone(), valid["red_blocks"].clone()]]
+            .concat();
+    assert_eq!(Value::from(found), run, "{valid}");
+    assert!(valid["headers_per_second"].as_f64().is_some_and(|speed| speed > 0.0), "{valid}");
+    let text = place.succeed(&["replay", &chain("bitcoin"), "good.bin"]);
+    assert!(text.contains(&format!("tip {} with work", valid["tip"]["hash"].as_str().unwrap())), "{text}");
+
+    let middle = bytes.split_off(80 * 1000);
+    std::fs::write(place.path("middle.bin"), &middle).unwrap();
+    let anchored = parsed(&place.succeed(&["--json", "replay", &chain("bitcoin"), "middle.bin", "--height", "1000"]));
+    assert_eq!((&anchored["first"], &anchored["last"]), (&json!(1000), &json!(2016)), "{anchored}");
+    let invalid = parsed(&place.fail(&["--json", "replay", &chain("bitcoin"), "middle.bin"]));
+    assert_eq!(invalid["valid"], false, "{invalid}");
+    assert!(invalid["problem"].as_str().unwrap().starts_with("the file begins with block "), "{invalid}");
 }

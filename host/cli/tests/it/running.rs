@@ -1,6 +1,6 @@
 //! Nodes, miners and wallets of a running chain.
 
-use crate::adit::{Place, Running, agent, get, length, post, wait_for_length, wait_until, work_request};
+use crate::adit::{Place, Running, agent, get, length, parsed, post, wait_for_length, wait_until, work_request};
 use crate::pool::counterparts::free_port;
 use serde_json::json;
 
@@ -128,11 +128,19 @@ fn money_is_mined_sent_and_counted() {
     let mut node = place.start(&["up", "money.toml", "--key", "miner.key"]);
     let url = node.url();
     wait_for_length(&url, 6);
-    place.succeed(&["send", "money.toml", "--node", &url, "--key", "miner.key", "--to", &address, "--amount", "12.5"]);
+    let pay =
+        ["--json", "send", "money.toml", "--node", &url, "--key", "miner.key", "--to", &address, "--amount", "12.5"];
+    let sent = parsed(&place.succeed(&pay));
+    assert_eq!((&sent["amount_atoms"], &sent["to"]), (&json!(1_250_000_000), &json!(address)), "{sent}");
+    assert_eq!(sent["transaction_id"].as_str().map(str::len), Some(64), "{sent}");
     wait_until("the payment", || {
         let said = place.succeed(&["balance", "money.toml", "--node", &url, "--address", &address]);
         said.contains("spendable  12.50000000").then_some(())
     });
+    let held = parsed(&place.succeed(&["--json", "balance", "money.toml", "--node", &url, "--address", &address]));
+    let want = json!({ "address": address, "balance": "12.50000000", "balance_atoms": 1_250_000_000, "immature": "0.00000000",
+        "immature_atoms": 0, "more": false });
+    assert_eq!(held, want);
     let said =
         place.fail(&["send", "money.toml", "--node", &url, "--key", "other.key", "--to", &address, "--amount", "13"]);
     assert!(said.contains("are needed"), "{said}");

@@ -1,7 +1,10 @@
-//! The pool's routes: what it does and holds is open to everyone, as JSON and as metrics; miners may work over them; what changes it needs a token.
+//! The pool's routes: what it does and holds is open to everyone, as JSON and as metrics; miners may work over them; what changes it, and whom it bans,
+//! needs a token.
 //!
 //! Money comes twice: as a decimal string, and as an integer of atoms under the same name with `_atoms`.
 
+#[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
+pub mod bans;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
 pub mod control;
 #[allow(unused_qualifications, reason = "utoipa's path macro writes them")]
@@ -38,7 +41,7 @@ use utoipa_axum::routes;
 
 /// What the handlers share.
 pub struct PoolApi {
-    /// Opens what changes something.
+    /// Opens what changes something, and what is not everybody's to see.
     pub token: Token,
     pub standing: watch::Receiver<Standing>,
     pub orders: Orders,
@@ -88,6 +91,8 @@ pub fn router(api: Arc<PoolApi>) -> Router {
                 .routes(routes!(control::stop))
                 .routes(routes!(control::configure))
                 .routes(routes!(control::write_off))
+                .routes(routes!(bans::bans))
+                .routes(routes!(bans::lift))
                 .route_layer(from_fn_with_state(Arc::clone(&api), need_token)),
         )
         .split_for_parts();

@@ -17,6 +17,7 @@ use super::metrics::PoolMetrics;
 use super::shared::SharedPool;
 use super::solved::Notes;
 use super::upstreams::Upstreams;
+use super::warden::Keep;
 use crate::clock::Clock;
 use adit_pool::money::payments::{PaymentError, PaymentSettings};
 use adit_pool::money::retention;
@@ -28,7 +29,7 @@ use adit_pool::work::farm::SpaceJob;
 use adit_pool::work::log::{ShareLog, ShareLogError};
 use adit_pool::work::workers::Workers;
 use adit_primitives::BlockId;
-use adit_primitives::accounts::{Accounts, AccountsError, Ban, Change};
+use adit_primitives::accounts::{Accounts, AccountsError, Change};
 use adit_primitives::contract::payout::Economics;
 use adit_primitives::storage::StorageError;
 use last_payment::LastPaymentError;
@@ -142,13 +143,13 @@ impl Bookkeeping {
     pub async fn run(
         self: Arc<Self>,
         mut solved: mpsc::UnboundedReceiver<Solved>,
-        banned: mpsc::UnboundedReceiver<Ban>,
+        bans: mpsc::UnboundedReceiver<Keep>,
     ) {
         let mut blocks = JoinSet::new();
         self.hand_in_left(&mut blocks).await;
         // Neither of these may keep a block waiting.
         let rounds = tokio::spawn(Arc::clone(&self).follow());
-        let bans = tokio::spawn(Arc::clone(&self).keep_bans(banned));
+        let bans = tokio::spawn(Arc::clone(&self).keep_bans(bans));
         loop {
             tokio::select! {
                 biased;
@@ -169,11 +170,15 @@ impl Bookkeeping {
         }
     }
 
-    async fn keep_bans(self: Arc<Self>, mut banned: mpsc::UnboundedReceiver<Ban>) {
-        while let Some(ban) = banned.recv().await {
-            let kept = self.step(move |keeper| Ok(keeper.books.commit(&[Change::Ban(ban)])?)).await;
-            if let Err(error) = kept {
-                tracing::error!(%error, "a ban is not in the books");
+    async fn keep_bans(self: Arc<Self>, mut bans: mpsc::UnboundedReceiver<Keep>) {
+        while let Some(Keep { changes, kept }) = bans.recv().await {
+            let outcome = self.step(move |keeper| Ok(keeper.books.commit(&changes)?)).await.map(|_| ());
+            if let Err(error) = &outcome {
+                tracing::error!(%error, "a ban, or its end, is not in the books");
+            }
+            if let Some(kept) = kept {
+                // Who asked may have gone.
+                drop(kept.send(outcome));
             }
         }
     }
@@ -245,7 +250,7 @@ impl Bookkeeping {
         let work = self.economics.borrow().map(|economics| economics.work);
         let kept = self.step(move |keeper| {
             for ban in over {
-                tracing::info!(who = ?ban.who, "a ban is over");
+                tracing::info!(who = %ban.who, "a ban is over");
                 keeper.books.commit(&[Change::Unban(ban.who)])?;
             }
             if let Some(work) = work {

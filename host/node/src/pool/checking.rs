@@ -13,8 +13,8 @@ use super::farmers::Rivals;
 use super::metrics::PoolMetrics;
 use super::shared::{MinerName, SharedPool};
 use super::solved::Note;
+use super::warden::Warden;
 use crate::clock::Clock;
-use adit_pool::work::bans::Bans;
 use adit_pool::work::check::{Checker, Trouble};
 use adit_pool::work::job::JobBook;
 use adit_pool::work::log::{NewShare, ShareLog};
@@ -22,12 +22,12 @@ use adit_pool::work::order::{Order, Standing};
 use adit_pool::work::retarget::ConnectionId;
 use adit_pool::work::share::{Outcome, Refusal, Submission};
 use adit_primitives::Timestamp;
-use adit_primitives::accounts::{Ban, ShareSequence};
+use adit_primitives::accounts::ShareSequence;
 use adit_protocol::stratum::message;
 use adit_protocol::stratum::server::Ticket;
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
@@ -221,16 +221,6 @@ impl CheckerThread {
     }
 }
 
-/// Bans whoever sends too much that is invalid.
-#[derive(Clone)]
-pub struct Warden {
-    pub connections: Arc<Connections>,
-    pub bans: Arc<Mutex<Bans>>,
-    pub metrics: Arc<PoolMetrics>,
-    /// Where new bans go, to be kept.
-    pub banned: mpsc::UnboundedSender<Ban>,
-}
-
 /// Owns the log.
 struct Keeper {
     log: Arc<ShareLog>,
@@ -345,26 +335,6 @@ impl Keeper {
         self.connections.credit(connection, &credits, now);
         self.connections.tell(connection, connections::Note::Judged(answers));
         self.warden.note(origin, &tallies, now);
-    }
-}
-
-impl Warden {
-    /// Notes how many of the shares that somebody there sent under each name were invalid, and bans whom that is enough of.
-    pub fn note(&self, origin: IpAddr, tallies: &[(Arc<str>, u64, u64)], now: Timestamp) {
-        let mut bans = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
-        let new: Vec<Ban> = tallies
-            .iter()
-            .filter(|(_, count, _)| *count > 0)
-            .flat_map(|(user, count, invalid)| bans.note(origin, user, *count, *invalid, now))
-            .collect();
-        for ban in new {
-            tracing::warn!(who = ?ban.who, reason = ban.reason, "banned");
-            bans.put(ban.clone());
-            self.connections.turn_out(&ban.who);
-            self.metrics.bans.inc();
-            // Without a receiver the pool ends; the ban holds until then.
-            drop(self.banned.send(ban));
-        }
     }
 }
 

@@ -78,6 +78,17 @@ pub struct WriteOff {
     pub reason: String,
 }
 
+/// The end of a ban before its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LiftBan {
+    /// The name, or the IP address: of IPv6 any of its network of 64 bits.
+    pub who: String,
+    /// Kept in the record, at most 500 characters.
+    #[serde(default)]
+    pub reason: String,
+}
+
 /// Why an order was not carried out. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
@@ -93,6 +104,8 @@ pub enum OrderError {
     Value { detail: String },
     #[error("payment {payment} is not written off: {detail}")]
     Payment { payment: u64, detail: String },
+    #[error("the ban of {who:?} is not lifted: {detail}")]
+    Ban { who: String, detail: String },
     #[error("the books do not take the change: {detail}")]
     Books { detail: String },
     #[error("the process ends")]
@@ -106,6 +119,7 @@ enum Order {
     Stop(Reply),
     Configure(Configuration, Reply),
     WriteOff(WriteOff, Reply),
+    LiftBan(LiftBan, Reply),
 }
 
 /// The way to give orders.
@@ -176,6 +190,11 @@ impl Orders {
         self.give(|reply| Order::WriteOff(write_off, reply)).await
     }
 
+    /// Lifts a ban before its time.
+    pub async fn lift_ban(&self, lift: LiftBan) -> Result<(), OrderError> {
+        self.give(|reply| Order::LiftBan(lift, reply)).await
+    }
+
     async fn give(&self, order: impl FnOnce(Reply) -> Order) -> Result<(), OrderError> {
         let (reply, answer) = oneshot::channel();
         self.0.send(order(reply)).await.map_err(|_| OrderError::Ending)?;
@@ -205,6 +224,7 @@ impl Host {
                 Some(Order::Stop(reply)) => _ = reply.send(self.stop().await),
                 Some(Order::Configure(change, reply)) => _ = reply.send(self.configure(change).await),
                 Some(Order::WriteOff(wish, reply)) => _ = reply.send(self.write_off(wish).await),
+                Some(Order::LiftBan(wish, reply)) => _ = reply.send(self.lift_ban(wish).await),
                 None => break,
             }
         }
@@ -230,7 +250,7 @@ impl Host {
             self.close().await;
         }
         self.standing.send_modify(|standing| standing.mode = mode);
-        tracing::info!(?mode, "the mode is changed");
+        tracing::info!(%mode, "the mode is changed");
         Ok(())
     }
 
@@ -285,6 +305,15 @@ impl Host {
         let written = tokio::task::spawn_blocking(move || payments::write_off(&*running.books, number, note)).await;
         let written = written.map_err(|_| refused("a write panicked".to_owned()))?;
         written.map(|_| ()).map_err(|error| refused(error.to_string()))
+    }
+
+    async fn lift_ban(&self, wish: LiftBan) -> Result<(), OrderError> {
+        let running = self.pool.as_ref().map(|pool| Arc::clone(pool.running())).ok_or(OrderError::NotRunning)?;
+        let LiftBan { who, reason } = wish;
+        let what = format!("ban of {who:?} lifted");
+        let note = OperatorChange { time: (self.clock)(), who: "api".to_owned(), what, reason };
+        let lifted = running.warden.lift(&who, note).await;
+        lifted.map(|_| ()).map_err(|error| OrderError::Ban { who, detail: error.to_string() })
     }
 
     async fn configure(&self, change: Configuration) -> Result<(), OrderError> {

@@ -200,8 +200,18 @@ impl Upstreams {
             tokio::spawn(async move {
                 let answer = node.submit(&block).await;
                 // That a node is down is said once, elsewhere.
-                if was_up && !matches!(answer, Ok(Submitted::Taken)) {
-                    tracing::warn!(upstream = node.name(), ?answer, "a block was not taken here");
+                match &answer {
+                    Ok(Submitted::Refused { reason }) if was_up => {
+                        tracing::warn!(upstream = node.name(), reason, "a block was not taken here");
+                    }
+                    Err(error) if was_up => {
+                        tracing::warn!(
+                            upstream = node.name(),
+                            reason = error.to_string(),
+                            "a block was not taken here"
+                        );
+                    }
+                    _ => {}
                 }
                 answer
             })

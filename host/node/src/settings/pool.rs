@@ -4,6 +4,7 @@ use super::failover::{self, FailoverSettings, UpstreamPlace};
 use super::{NativeKernel, TlsSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -85,6 +86,16 @@ pub enum PoolMode {
     Host,
     /// Mines for another pool.
     Join,
+}
+
+impl fmt::Display for PoolMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Solo => "solo",
+            Self::Host => "host",
+            Self::Join => "join",
+        })
+    }
 }
 
 /// A node that gives templates and takes blocks.

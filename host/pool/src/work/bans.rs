@@ -1,8 +1,8 @@
 //! Bans: whoever sends too many invalid shares is turned away for a while, by address of origin and by name.
 //!
 //! Names are free to choose. So an address is banned whatever names it used, and a banned name is still served from an address in good
-//! standing: who sends nonsense under another's name does not stop that one's work. Bans are lifted by time; those in force are values
-//! that the pool's books keep over a restart.
+//! standing: who sends nonsense under another's name does not stop that one's work. Bans are lifted by time, or by the operator; those in
+//! force are values that the pool's books keep over a restart.
 
 use crate::work::limits::network_of;
 use adit_primitives::Timestamp;
@@ -87,9 +87,20 @@ impl Bans {
         }
     }
 
-    /// Lifts a ban before its time.
+    /// Lifts a ban before its time. Whose it was begins anew: none of the shares that were counted counts any more.
     pub fn lift(&mut self, who: &Banned) -> Option<Ban> {
-        self.bans.remove(who)
+        let ban = self.bans.remove(who)?;
+        if let Some(counts) = self.counts.remove(who) {
+            self.by_age.remove(&(counts.last, who.clone()));
+        }
+        Some(ban)
+    }
+
+    /// Puts a ban in force again that was lifted, unless there is another by now.
+    pub fn put_back(&mut self, ban: Ban) {
+        if !self.bans.contains_key(&ban.who) {
+            self.put(ban);
+        }
     }
 
     /// Lifts the bans that are over and returns them. To be called now and then.
@@ -225,6 +236,35 @@ mod tests {
         assert_eq!(after.find(address(1), "b", at(1000)), Some(&made[0]));
         let late = Bans::new(RULES, made, at(RULES.ban_ms));
         assert_eq!(late.list(at(RULES.ban_ms)).count(), 0);
+    }
+
+    #[test]
+    fn who_is_lifted_begins_anew() {
+        let mut bans = bans();
+        let made = bans.note(address(1), "a", 100, 100, at(0));
+        // What was on its way when the ban came.
+        assert_eq!(bans.note(address(1), "a", 99, 99, at(1)), []);
+        for ban in &made {
+            assert_eq!(bans.lift(&ban.who), Some(ban.clone()));
+        }
+        assert_eq!(bans.lift(&made[0].who), None, "nothing is left to lift");
+        assert!(bans.find(address(1), "a", at(2)).is_none());
+        assert!(bans.counts.is_empty() && bans.by_age.is_empty());
+        assert_eq!(bans.note(address(1), "a", 99, 99, at(2)), [], "the shares before count no more");
+        assert_eq!(bans.note(address(1), "a", 1, 1, at(3)).len(), 2);
+    }
+
+    #[test]
+    fn a_ban_that_is_put_back_replaces_none() {
+        let mut bans = bans();
+        let first = bans.note(address(1), "a", 100, 100, at(0)).remove(0);
+        bans.lift(&first.who);
+        let second = bans.note(address(1), "b", 100, 100, at(5)).remove(0);
+        bans.put_back(first.clone());
+        assert_eq!(bans.find_origin(address(1), at(6)), Some(&second));
+        bans.lift(&first.who);
+        bans.put_back(first.clone());
+        assert_eq!(bans.find_origin(address(1), at(6)), Some(&first));
     }
 
     #[test]

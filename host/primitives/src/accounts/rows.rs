@@ -241,6 +241,16 @@ pub enum Banned {
     User(String),
 }
 
+/// For logs: what others chose is escaped.
+impl fmt::Display for Banned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Origin(origin) => write!(f, "address {origin}"),
+            Self::User(user) => write!(f, "name {user:?}"),
+        }
+    }
+}
+
 /// What an operator changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorChange {

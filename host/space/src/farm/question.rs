@@ -50,6 +50,15 @@ impl Question {
     }
 }
 
+impl fmt::Display for Scoring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Native(hash) => write!(f, "native {hash}"),
+            Self::Plugin(_) => f.write_str("the hash plugin"),
+        }
+    }
+}
+
 impl fmt::Debug for Scoring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -121,7 +121,7 @@ fn an_operator_with_the_token_stops_starts_and_configures_a_pool() {
         let mut answer = ask.send_json(body).unwrap();
         (answer.status().as_u16(), answer.body_mut().read_json().unwrap())
     };
-    for path in ["start", "stop", "mode", "configure", "payments/write-off"] {
+    for path in ["start", "stop", "mode", "configure", "payments/write-off", "bans/lift"] {
         assert_eq!(post(&pool.url, &format!("/pool/{path}"), &json!({})).0, 401, "{path}");
     }
     let nothing = json!({});
@@ -167,6 +167,8 @@ fn what_the_board_asks_for_is_counted_and_every_route_is_documented() {
         "workers",
         "blocks",
         "payments",
+        "bans",
+        "bans/lift",
         "metrics",
         "mode",
         "configure",

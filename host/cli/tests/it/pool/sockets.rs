@@ -55,7 +55,7 @@ impl Client {
     }
 
     /// Reads lines up to the answer of a number. `None` where the connection is closed.
-    fn answer(&mut self, id: u32) -> Option<Value> {
+    pub fn answer(&mut self, id: u32) -> Option<Value> {
         loop {
             let line: Value = serde_json::from_str(&self.line()?).unwrap();
             if line["id"] == id {
@@ -93,15 +93,15 @@ impl Client {
 
     /// Waits until the pool closes, whatever it says before.
     #[track_caller]
-    fn is_closed(&mut self) {
+    pub fn is_closed(&mut self) {
         while self.line().is_some() {}
     }
 }
 
-const SUBSCRIBE: &[u8] = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
+pub const SUBSCRIBE: &[u8] = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
 
 /// A share with a time long before its job: it is no block, so the job stays what it is.
-fn bad_share(id: u32, user: &str, job: &Value) -> String {
+pub fn bad_share(id: u32, user: &str, job: &Value) -> String {
     let parameters = json!([user, job, "0000000000000000", "00000001", "00000000"]);
     format!("{}\n", json!({ "id": id, "method": "mining.submit", "params": parameters }))
 }

@@ -96,7 +96,7 @@ pub enum LinkFailure {
     NoWork { limit: Duration },
     #[error("the pool sends its miners on and on")]
     Moves,
-    #[error("the pool sends its miners to {host}, which is not below its own name")]
+    #[error("the pool sends its miners to {host:?}, which is not below its own name")]
     Elsewhere { host: String },
 }
 
@@ -258,7 +258,12 @@ impl Task {
                 return Ok((!std::mem::replace(&mut self.steady, true)).then_some(News::Steady));
             }
             Event::Refused(share, refusal) => {
-                tracing::warn!(pool = self.place, code = refusal.code, reason = ?refusal.text, "the pool refused a share");
+                tracing::warn!(
+                    pool = self.place,
+                    code = refusal.code,
+                    reason = &*refusal.text,
+                    "the pool refused a share"
+                );
                 self.answer(share, verdict(&refusal));
             }
             Event::Unanswered(share) => {
@@ -268,7 +273,7 @@ impl Task {
             Event::Reconnect { host, port, wait_s } => {
                 return Ok(Some(News::Move { host, port, wait: Duration::from_secs(wait_s.into()) }));
             }
-            Event::Message(text) => tracing::info!(pool = self.place, ?text, "the pool says"),
+            Event::Message(text) => tracing::info!(pool = self.place, text = &*text, "the pool says"),
             Event::Close(reason) => return Err(reason.into()),
         }
         Ok(None)

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// The most characters of a reason.
-const REASON_MAX: usize = 500;
+pub(super) const REASON_MAX: usize = 500;
 
 /// What the process does besides keeping a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -108,7 +108,8 @@ pub async fn write_off(
     done(&api, api.orders.write_off(wish).await)
 }
 
-fn done(api: &PoolApi, outcome: Result<(), OrderError>) -> Result<Json<OrderResponse>, ApiError> {
+/// Answers an order.
+pub(super) fn done(api: &PoolApi, outcome: Result<(), OrderError>) -> Result<Json<OrderResponse>, ApiError> {
     match outcome {
         Ok(()) => {
             let standing = api.standing.borrow();

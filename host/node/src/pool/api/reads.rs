@@ -327,7 +327,8 @@ fn upstream_bodies(upstreams: &Upstreams) -> Vec<UpstreamBody> {
     upstreams.statuses().into_iter().enumerate().map(body).collect()
 }
 
-fn limit(wish: Option<usize>) -> Result<usize, ApiError> {
+/// Returns how many rows an answer has.
+pub(super) fn limit(wish: Option<usize>) -> Result<usize, ApiError> {
     match wish.unwrap_or(ROWS) {
         limit @ 1..=ROWS_MAX => Ok(limit),
         limit => Err(ApiError::bad_request("limit", format!("limit lies between 1 and {ROWS_MAX}, not {limit}"))),

@@ -3,8 +3,9 @@
 //! They are few beside hashed shares, and each is dear: what waits together is scored together, so that the sandbox's lanes are full, on several threads where that
 //! is enough to do for them. What answers the challenge that stands comes first. A proof is answered when it is in the log and would survive `kill -9`, not before; a block leaves for the upstream the moment it is scored.
 
-use super::super::checking::{Solved, Warden};
+use super::super::checking::Solved;
 use super::super::solved::Note;
+use super::super::warden::Warden;
 use super::rivals::Rivals;
 use crate::clock::Clock;
 use adit_pool::work::limits::network_of;
