@@ -10,7 +10,7 @@
 //! destroyed: nobody gains by making others red.
 
 use crate::record::{self, SpentOutput, Undo};
-use crate::signed::{Foreseen, Signed};
+use crate::signed::Signed;
 use crate::{Conflicts, LedgerRules, OutPoint, Output, Transaction};
 use adit_primitives::contract::{MergedBlock, Violation};
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
@@ -313,7 +313,7 @@ impl<'a> Overlay<'a> {
 
     /// Applies a block whose body is well-formed, after those that it merges. After a failure the overlay is worth nothing and must be dropped.
     pub(crate) fn apply(&mut self, law: Law<'_>, block: &Application<'_>) -> Result<(), Failure<Violation>> {
-        self.look_ahead(law, block)?;
+        self.look_ahead(law, block);
         let mut undo = Undo::default();
         for merged in block.merged {
             let MergedBody { id, subsidy, body } = merged;
@@ -327,22 +327,12 @@ impl<'a> Overlay<'a> {
     }
 
     /// Has those signatures checked that nobody has seen yet and whose outputs exist already. What the block's own payments create is not among them.
-    fn look_ahead(&self, law: Law<'_>, block: &Application<'_>) -> Result<(), StorageError> {
+    fn look_ahead(&self, law: Law<'_>, block: &Application<'_>) {
         let bodies = block.merged.iter().map(|merged| &*merged.body).chain([block.body]);
-        let mut foreseen = Vec::new();
-        for payment in bodies.flatten().filter(|transaction| !transaction.is_coinbase()) {
-            let leaf = payment.leaf();
-            if law.signed.knows(&leaf) {
-                continue;
-            }
-            match spendable(self, law.rules, payment, block.height) {
-                Ok(spent) => foreseen.push(Foreseen { payment, leaf, spent: outputs_of(&spent) }),
-                Err(Failure::Invalid(_)) => {}
-                Err(Failure::Storage(error)) => return Err(error),
-            }
-        }
-        law.signed.look_ahead(&foreseen);
-        Ok(())
+        let payments = bodies.flatten().filter(|transaction| !transaction.is_coinbase());
+        // Where the storage fails, it does so again when the payment is applied.
+        let spent = |payment: &Transaction| Some(outputs_of(&spendable(self, law.rules, payment, block.height).ok()?));
+        law.signed.look_ahead(payments, spent);
     }
 
     /// Undoes the newest applied block.
