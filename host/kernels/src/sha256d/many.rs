@@ -1,11 +1,20 @@
 //! Inputs of one length, one in each lane of a vector, or of two vectors in turn.
 
 use super::plain::{self, INITIAL};
-use super::rounds::{compress, compress_two, splat_all, swap_bytes};
+use super::rounds::{compress, compress_fixed, compress_two, splat_all, swap_bytes};
 use crate::words::Words;
 
 /// The block that a digest is hashed in: behind the digest, its padding.
 const SECOND: [u32; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0x8000_0000, 0, 0, 0, 0, 0, 0, 256];
+
+/// The bytes of a header.
+const HEADER: usize = 80;
+
+/// The words of a header's second block before its padding.
+const HEADER_END: usize = 4;
+
+/// The block that a header ends in: behind its last words, its padding.
+const HEADER_PADDING: [u32; 16] = [0, 0, 0, 0, 0x8000_0000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 640];
 
 /// Hashes inputs in groups of `LANES`, the lanes of `V`.
 #[inline(always)]
@@ -60,15 +69,21 @@ fn digest_group<V: Words, const LANES: usize>(
     inputs: &[u8],
     digests: &mut [[u8; 32]; LANES],
 ) {
-    tails.take(inputs);
     let mut state = splat_all::<V, 8>(machine, INITIAL);
-    for block in 0..tails.blocks() {
-        compress(machine, &mut state, tails.words(machine, inputs, block));
+    if tails.each == HEADER {
+        compress(machine, &mut state, tails.words(machine, inputs, 0));
+        let words = header_end::<V, LANES>(machine, inputs);
+        compress_fixed::<V, HEADER_END>(machine, &mut state, words, &HEADER_PADDING);
+    } else {
+        tails.take(inputs);
+        for block in 0..tails.blocks() {
+            compress(machine, &mut state, tails.words(machine, inputs, block));
+        }
     }
-    let mut words = splat_all::<V, 16>(machine, SECOND);
+    let mut words = [V::splat(machine, 0); 16];
     words[..8].copy_from_slice(&state);
     let mut state = splat_all::<V, 8>(machine, INITIAL);
-    compress(machine, &mut state, words);
+    compress_fixed::<V, 8>(machine, &mut state, words, &SECOND);
     write(state, digests);
 }
 
@@ -82,22 +97,45 @@ fn digest_pair<V: Words, const LANES: usize>(
 ) {
     let [first, other] = tails;
     let (inputs, other_inputs) = inputs.split_at(inputs.len() / 2);
-    first.take(inputs);
-    other.take(other_inputs);
     let mut states = [splat_all::<V, 8>(machine, INITIAL); 2];
-    for block in 0..first.blocks() {
-        let words = [first.words(machine, inputs, block), other.words(machine, other_inputs, block)];
-        compress_two(machine, &mut states, words);
+    if first.each == HEADER {
+        let words = [first.words(machine, inputs, 0), other.words(machine, other_inputs, 0)];
+        compress_two::<V, 16>(machine, &mut states, words, &[0; 16]);
+        let words = [header_end::<V, LANES>(machine, inputs), header_end::<V, LANES>(machine, other_inputs)];
+        compress_two::<V, HEADER_END>(machine, &mut states, words, &HEADER_PADDING);
+    } else {
+        first.take(inputs);
+        other.take(other_inputs);
+        for block in 0..first.blocks() {
+            let words = [first.words(machine, inputs, block), other.words(machine, other_inputs, block)];
+            compress_two::<V, 16>(machine, &mut states, words, &[0; 16]);
+        }
     }
-    let mut words = [splat_all::<V, 16>(machine, SECOND); 2];
+    let mut words = [[V::splat(machine, 0); 16]; 2];
     for (words, state) in words.iter_mut().zip(states) {
         words[..8].copy_from_slice(&state);
     }
     let mut states = [splat_all::<V, 8>(machine, INITIAL); 2];
-    compress_two(machine, &mut states, words);
+    compress_two::<V, 8>(machine, &mut states, words, &SECOND);
     for (state, digests) in states.into_iter().zip(digests) {
         write(state, digests);
     }
+}
+
+/// Returns the words of headers before their padding in the second block, each in the lanes of a vector; behind them is nothing of account.
+#[inline(always)]
+fn header_end<V: Words, const LANES: usize>(machine: V::Machine, inputs: &[u8]) -> [V; 16] {
+    // A square that ends with the headers: its last words are theirs.
+    let mut square = [V::splat(machine, 0); LANES];
+    for (header, vector) in inputs.as_chunks::<HEADER>().0.iter().zip(&mut square) {
+        *vector = V::from_le_bytes(machine, &header[HEADER - 4 * LANES..]);
+    }
+    V::transpose(&mut square);
+    let mut words = [V::splat(machine, 0); 16];
+    for (word, last) in words.iter_mut().zip(&square[LANES - HEADER_END..]) {
+        *word = swap_bytes(machine, *last);
+    }
+    words
 }
 
 /// Writes the digest that each lane's state stands for.

@@ -119,6 +119,51 @@ macro_rules! expand {
     };
 }
 
+/// A message word of the first sixteen plus its constant: from word `$free` on the message is `$fixed`.
+macro_rules! first_word {
+    ($machine:ident, $w:ident[$at:expr], $free:ident, $fixed:ident) => {
+        if $at < $free {
+            $w[$at] + V::splat($machine, K[$at])
+        } else {
+            V::splat($machine, $fixed[$at].wrapping_add(K[$at]))
+        }
+    };
+}
+
+/// The same as `expand` for the words behind the first sixteen: what is fixed is summed up when this is compiled.
+macro_rules! expand_first {
+    ($machine:ident, $w:ident[$at:expr], $free:ident, $fixed:ident) => {
+        let is_fixed = |word: usize| ($free..16).contains(&word);
+        let mut sum = 0_u32;
+        if is_fixed($at) {
+            sum = sum.wrapping_add($fixed[$at]);
+        }
+        if is_fixed($at + 1) {
+            sum = sum.wrapping_add(one_small_sigma_0($fixed[($at + 1) % 16]));
+        }
+        if is_fixed($at + 9) {
+            sum = sum.wrapping_add($fixed[($at + 9) % 16]);
+        }
+        if is_fixed($at + 14) {
+            sum = sum.wrapping_add(one_small_sigma_1($fixed[($at + 14) % 16]));
+        }
+        let mut word = V::splat($machine, sum);
+        if !is_fixed($at) {
+            word = word + $w[$at];
+        }
+        if !is_fixed($at + 1) {
+            word = word + small_sigma_0($w[($at + 1) % 16]);
+        }
+        if !is_fixed($at + 9) {
+            word = word + $w[($at + 9) % 16];
+        }
+        if !is_fixed($at + 14) {
+            word = word + small_sigma_1($w[($at + 14) % 16]);
+        }
+        $w[$at] = word;
+    };
+}
+
 /// Runs a macro on numbers, one after another.
 macro_rules! each {
     ($macro:ident: $($at:literal)*) => {
@@ -130,9 +175,36 @@ pub(crate) use {each, eight_rounds, expand, round, round_e};
 
 /// Folds one block for each lane into the states.
 #[inline(always)]
-pub(crate) fn compress<V: Words>(machine: V::Machine, state: &mut [V; 8], mut w: [V; 16]) {
+pub(crate) fn compress<V: Words>(machine: V::Machine, state: &mut [V; 8], w: [V; 16]) {
+    compress_fixed::<V, 16>(machine, state, w, &[0; 16]);
+}
+
+/// Folds one block for each lane into the states. From word `FREE` on the message is `fixed` in every lane, whatever the vectors hold there; the words of
+/// `fixed` before that are of no account.
+#[inline(always)]
+pub(crate) fn compress_fixed<V: Words, const FREE: usize>(
+    machine: V::Machine,
+    state: &mut [V; 8],
+    mut w: [V; 16],
+    fixed: &[u32; 16],
+) {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-    for (number, sixteen) in K.as_chunks::<16>().0.iter().enumerate() {
+    {
+        macro_rules! word {
+            ($index:expr) => {
+                first_word!(machine, w[$index], FREE, fixed)
+            };
+        }
+        macro_rules! next {
+            ($index:expr) => {
+                expand_first!(machine, w[$index], FREE, fixed);
+            };
+        }
+        eight_rounds!(a b c d e f g h, 0, word);
+        eight_rounds!(a b c d e f g h, 8, word);
+        each!(next: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    }
+    for (number, sixteen) in K.as_chunks::<16>().0.iter().enumerate().skip(1) {
         macro_rules! word {
             ($index:expr) => {
                 w[$index] + V::splat(machine, sixteen[$index])
@@ -143,7 +215,7 @@ pub(crate) fn compress<V: Words>(machine: V::Machine, state: &mut [V; 8], mut w:
                 expand!(w[$index]);
             };
         }
-        if number > 0 {
+        if number > 1 {
             each!(next: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
         }
         eight_rounds!(a b c d e f g h, 0, word);
@@ -154,12 +226,39 @@ pub(crate) fn compress<V: Words>(machine: V::Machine, state: &mut [V; 8], mut w:
     }
 }
 
-/// Folds one block for each lane of two vectors into their states. It needs twice the registers, and takes less than twice the time.
+/// Folds one block for each lane of two vectors into their states. It needs twice the registers, and takes less than twice the time. From word `FREE` on the
+/// message is `fixed` in every lane, whatever the vectors hold there; the words before that in `fixed` are of no account.
 #[inline(always)]
-pub(crate) fn compress_two<V: Words>(machine: V::Machine, states: &mut [[V; 8]; 2], [mut w, mut x]: [[V; 16]; 2]) {
+pub(crate) fn compress_two<V: Words, const FREE: usize>(
+    machine: V::Machine,
+    states: &mut [[V; 8]; 2],
+    [mut w, mut x]: [[V; 16]; 2],
+    fixed: &[u32; 16],
+) {
     let [[mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h], other] = *states;
     let [mut i, mut j, mut k, mut l, mut m, mut n, mut o, mut p] = other;
-    for (number, sixteen) in K.as_chunks::<16>().0.iter().enumerate() {
+    {
+        macro_rules! word {
+            ($index:expr) => {
+                first_word!(machine, w[$index], FREE, fixed)
+            };
+        }
+        macro_rules! other_word {
+            ($index:expr) => {
+                first_word!(machine, x[$index], FREE, fixed)
+            };
+        }
+        macro_rules! next {
+            ($index:expr) => {
+                expand_first!(machine, w[$index], FREE, fixed);
+                expand_first!(machine, x[$index], FREE, fixed);
+            };
+        }
+        eight_rounds_of_two!(a b c d e f g h, i j k l m n o p, 0, word, other_word);
+        eight_rounds_of_two!(a b c d e f g h, i j k l m n o p, 8, word, other_word);
+        each!(next: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    }
+    for (number, sixteen) in K.as_chunks::<16>().0.iter().enumerate().skip(1) {
         macro_rules! word {
             ($index:expr) => {
                 w[$index] + V::splat(machine, sixteen[$index])
@@ -176,7 +275,7 @@ pub(crate) fn compress_two<V: Words>(machine: V::Machine, states: &mut [[V; 8]; 
                 expand!(x[$index]);
             };
         }
-        if number > 0 {
+        if number > 1 {
             each!(next: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
         }
         eight_rounds_of_two!(a b c d e f g h, i j k l m n o p, 0, word, other_word);

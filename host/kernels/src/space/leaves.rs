@@ -6,8 +6,8 @@ use super::baseline::{is_below, score};
 use crate::blake3::compress as blake3_rounds;
 use crate::sha256d::plain::INITIAL;
 use crate::sha256d::rounds::{
-    K, compress, each, eight_rounds, expand, one_round, round, sigma_0, sigma_1, small_sigma_0, small_sigma_1,
-    splat_all, swap_bytes,
+    K, compress, compress_fixed, each, eight_rounds, expand, one_round, round, sigma_0, sigma_1, small_sigma_0,
+    small_sigma_1, splat_all, swap_bytes,
 };
 use crate::words::Words;
 use crate::words::portable::Portable;
@@ -18,6 +18,12 @@ const LEAF: usize = LEAF_BYTES / 4;
 
 /// Words of a block.
 const BLOCK: usize = 16;
+
+/// Words of what a leaf is the hash of: the plot's id, and an index.
+const LEAF_OF: usize = 10;
+
+/// The padding behind them.
+const LEAF_PADDING: [u32; BLOCK] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x8000_0000, 0, 0, 0, 0, 320];
 
 /// The message words plus constants of the block behind 64 bytes: their padding.
 const PADDING_AFTER_64: [u32; 64] = {
@@ -44,7 +50,7 @@ const PADDING_AFTER_64: [u32; 64] = {
 /// Makes the leaves of a plot.
 struct Maker<V: Words> {
     machine: V::Machine,
-    /// The plot's id, room for an index, and the padding.
+    /// The plot's id and room for an index; behind them is nothing of account.
     message: [V; BLOCK],
     first: u64,
 }
@@ -56,8 +62,6 @@ impl<V: Words> Maker<V> {
         for (lanes, bytes) in message.iter_mut().zip(plot.as_chunks().0) {
             *lanes = V::splat(machine, u32::from_be_bytes(*bytes));
         }
-        message[10] = V::splat(machine, 0x8000_0000);
-        message[15] = V::splat(machine, 320);
         Self { machine, message, first }
     }
 
@@ -74,7 +78,7 @@ impl<V: Words> Maker<V> {
         self.message[8] = V::load(self.machine, low);
         self.message[9] = V::load(self.machine, high);
         let mut state = splat_all::<V, 8>(self.machine, INITIAL);
-        compress(self.machine, &mut state, self.message);
+        compress_fixed::<V, LEAF_OF>(self.machine, &mut state, self.message, &LEAF_PADDING);
         state
     }
 }
