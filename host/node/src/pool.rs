@@ -48,6 +48,7 @@ use adit_pool::work::workers::{WorkerRules, Workers};
 use adit_primitives::Amount;
 use adit_primitives::accounts::{Accounts, AccountsError, Era};
 use adit_primitives::contract::payout::Economics;
+use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::engine::{Fault, HashEngine, PayoutEngine, ShareEngine};
 use adit_primitives::storage::Storage;
 use adit_protocol::stratum::difficulty::{Base, Decimal};
@@ -66,7 +67,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use upstream::Upstream;
@@ -116,6 +117,10 @@ const RETARGET: RetargetRules = RetargetRules { slice_ms: 5_000, shares_due: 12,
 
 /// The same for farmers: their shares come together with each challenge, and nothing between.
 const FARM_RETARGET: RetargetRules = RetargetRules { slice_ms: 30_000, shares_due: 60, quiet_ms: 60_000 };
+
+/// Connections that the system keeps until they are accepted, or as many as it allows: after an outage all miners come at once, and who finds no room comes
+/// again after seconds.
+const BACKLOG: u32 = 16_384;
 
 /// Connections whose proxy has yet to say who they are, at once.
 const INTRODUCTIONS_MAX: usize = 4_096;
@@ -196,6 +201,8 @@ pub enum PoolStartError {
     NoCertificate,
     #[error("{number} is no difficulty")]
     Difficulty { number: f64 },
+    #[error("pool.shares.difficulty-max is less than pool.shares.difficulty-min")]
+    NoDifficulty,
     #[error("nothing can listen at {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("{detail}")]
@@ -266,7 +273,7 @@ impl Pool {
     /// Opens log and books, takes up what a crash left, and listens.
     pub async fn start(parts: PoolParts) -> Result<Self, PoolStartError> {
         let PoolParts { settings, upstreams, checks, retargets, mut scheme, load, notes, storage, books, .. } = parts;
-        let ports = if parts.space.is_some() { Vec::new() } else { ports(&settings).await? };
+        let ports = if parts.space.is_some() { Vec::new() } else { ports(&settings)? };
         let stratum = ports.first().map(|port| port.listener.local_addr().unwrap_or(settings.stratum));
         let now = (parts.clock)();
         let seed = random_u64(&parts.entropy);
@@ -514,18 +521,24 @@ fn retargeting(front: Arc<Front>, mut validator: Box<dyn ShareEngine>) -> std::i
     std::thread::Builder::new().name("adit-difficulty".to_owned()).spawn(look)
 }
 
-async fn ports(settings: &PoolSettings) -> Result<Vec<Port>, PoolStartError> {
-    let bind = |address: SocketAddr| async move {
-        let failed = |source| PoolStartError::Listen { address, source };
-        TcpListener::bind(address).await.map_err(failed)
-    };
-    let mut ports = vec![Port { listener: bind(settings.stratum).await?, tls: None }];
+fn ports(settings: &PoolSettings) -> Result<Vec<Port>, PoolStartError> {
+    let bind = |address: SocketAddr| listener(address).map_err(|source| PoolStartError::Listen { address, source });
+    let mut ports = vec![Port { listener: bind(settings.stratum)?, tls: None }];
     if let Some(address) = settings.stratum_tls {
         let files = settings.tls.as_ref().ok_or(PoolStartError::NoCertificate)?;
         let tls = Some(tls::server(&files.certificate, &files.key)?);
-        ports.push(Port { listener: bind(address).await?, tls });
+        ports.push(Port { listener: bind(address)?, tls });
     }
     Ok(ports)
+}
+
+/// Listens for miners.
+fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The port of a pool that ended is free at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Returns what shares are expected to earn after the fees.
@@ -611,6 +624,30 @@ fn difficulties(settings: &PoolSettings, shared: Option<&SharedPool>) -> Result<
         Ok::<_, PoolStartError>(Base::from(settings.shares.base).difficulty(decimal))
     };
     let least = read(settings.shares.difficulty_min)?;
+    let greatest = settings.shares.difficulty_max.map(read).transpose()?.unwrap_or(ShareDifficulty::MAX);
+    if greatest < least {
+        return Err(PoolStartError::NoDifficulty);
+    }
     let least = shared.map_or(least, |shared| least.max(shared.difficulty_least));
-    Ok(Difficulties { start: read(settings.shares.difficulty_start)?.max(least), least })
+    Ok(Difficulties { start: read(settings.shares.difficulty_start)?.min(greatest).max(least), least, greatest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_lies_within_the_bounds_and_there_has_to_be_a_difficulty_between_them() {
+        let of = |start, least, greatest| {
+            let mut settings = PoolSettings::unset();
+            let shares = &mut settings.shares;
+            (shares.difficulty_start, shares.difficulty_min, shares.difficulty_max) = (start, least, greatest);
+            difficulties(&settings, None).map(|found| [found.least, found.start, found.greatest])
+        };
+        let difficulty = |log2: u8| ShareDifficulty::from_log2_hashes(32 + log2);
+        let bounds = [difficulty(1), difficulty(4), difficulty(4)];
+        assert_eq!(of(64.0, 2.0, Some(31.0)).unwrap(), bounds, "31 is rounded down");
+        assert_eq!(of(1.0, 2.0, None).unwrap(), [difficulty(1), difficulty(1), ShareDifficulty::MAX]);
+        assert!(matches!(of(2.0, 4.0, Some(2.0)), Err(PoolStartError::NoDifficulty)));
+    }
 }

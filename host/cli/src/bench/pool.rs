@@ -34,8 +34,11 @@ const DESCRIPTORS_BESIDES: u64 = 200;
 /// How long the pool rests before its memory is read: what just ended is given back.
 const REST: Duration = Duration::from_secs(2);
 
-/// A new job while connections idle, at this pace.
-const IDLE_JOB: Duration = Duration::from_secs(5);
+/// A new job while connections idle, or come and go, at this pace.
+const SHORT_JOB: Duration = Duration::from_secs(5);
+
+/// Within which the pool forgets the shares of jobs that were replaced: it knows those for three minutes.
+const FORGETTING_TIME: Duration = Duration::from_secs(240);
 
 /// A block takes 16 hashes to one of these powers: none is found, or some a second.
 const BLOCK_DIGITS: u8 = 12;
@@ -64,7 +67,7 @@ pub struct PoolBenchArguments {
     /// Instead: so many miners that log in and then only listen.
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["churn", "shares_per_second", "blocks"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     idle: Option<u32>,
-    /// Instead: so many miners at once that connect, log in, send one share and go, again and again.
+    /// Instead: so many miners at once that connect, log in, send one share and go, again and again: twice for the time given, with a rest after each.
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["shares_per_second", "blocks"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     churn: Option<u32>,
     /// Threads of miners.
@@ -76,7 +79,7 @@ pub struct PoolBenchArguments {
 pub fn run(arguments: &PoolBenchArguments) -> Result<ExitCode> {
     let miners = arguments.idle.or(arguments.churn).unwrap_or(arguments.connections);
     raise_descriptors(u64::from(miners) + DESCRIPTORS_BESIDES)?;
-    let job = if arguments.idle.is_some() { IDLE_JOB } else { LONG_JOB };
+    let job = if arguments.idle.or(arguments.churn).is_some() { SHORT_JOB } else { LONG_JOB };
     let block_digits = if arguments.blocks { BLOCK_DIGITS_FEW } else { BLOCK_DIGITS };
     let pool = PoolProcess::start(&PoolShape { connections: miners, block_digits, job })?;
     let bench = Bench { pool, arguments, clock: crate::run::clock() };
@@ -136,24 +139,37 @@ impl Bench<'_> {
     }
 
     fn churn(&self, count: u32) -> Result<()> {
-        // All have been there once: their names are in the books, and caches and thread stacks are as large as they get.
-        drop(self.crews(count)?);
-        self.visits(count, Duration::from_secs(3))?;
-        std::thread::sleep(REST);
-        let before = self.pool.figures()?;
-        let run = self.visits(count, Duration::from_secs(self.arguments.seconds.into()))?;
-        std::thread::sleep(REST);
-        let after = self.pool.figures()?;
+        let time = Duration::from_secs(self.arguments.seconds.into());
+        let before = self.rested()?;
+        self.visits(count, time)?;
+        let between = self.rested()?;
+        // What the first storm took the system's allocator keeps: the second one has no need of more.
+        let run = self.visits(count, time)?;
+        let after = self.rested()?;
         println!("miners at once              {:>12}", grouped(count.into()));
         println!("came, sent a share and went {:>12}", grouped(run.tally.visits));
         println!("  a second                  {:>12}", rate(run.tally.visits, run.wall.as_secs_f64()));
         println!("broken off                  {:>12}", grouped(run.tally.broken));
-        println!("descriptors, before, after  {:>12} {:>8}", before.descriptors, after.descriptors);
+        println!("                                  before  between    after");
         let mb = |figures: &Figures| grouped(figures.memory_bytes / 1_000_000);
-        println!("memory in MB, before, after {:>12} {:>8}", mb(&before), mb(&after));
+        let [first, second, third] = [&before, &between, &after].map(mb);
+        println!("pool's memory, MB           {first:>12} {second:>8} {third:>8}");
+        let [first, second, third] = [&before, &between, &after].map(|figures| figures.descriptors);
+        println!("  its descriptors           {first:>12} {second:>8} {third:>8}");
         run.tally.print_answers();
         run.print_costs();
         Ok(())
+    }
+
+    /// Reads what the pool has taken when it has nothing left of what it keeps of shares for a time.
+    fn rested(&self) -> Result<Figures> {
+        std::thread::sleep(REST);
+        let start = Instant::now();
+        while Counts::read(&self.pool.metrics()?).shares_remembered > 0 {
+            ensure!(start.elapsed() < FORGETTING_TIME, "shares are remembered after {FORGETTING_TIME:?}");
+            std::thread::sleep(REST);
+        }
+        self.pool.figures()
     }
 
     fn visits(&self, count: u32, time: Duration) -> Result<Run> {

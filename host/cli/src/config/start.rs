@@ -25,6 +25,7 @@ pub fn findings(chain: &ResolvedChain, text: &str) -> Vec<Finding> {
     check.listeners();
     check.stratum_tls();
     check.files();
+    check.difficulties();
     check.conflicts();
     check.findings
 }
@@ -175,6 +176,15 @@ impl Check<'_> {
         }
         if is_whole && let Err(error) = tls::server(&files.certificate, &files.key) {
             self.add(gravity, table, format!("gives no TLS: {error}"));
+        }
+    }
+
+    fn difficulties(&mut self) {
+        let shares = &self.chain.settings.pool.shares;
+        if let Some(greatest) = shares.difficulty_max.filter(|greatest| *greatest < shares.difficulty_min) {
+            let problem =
+                format!("is {greatest}, less than `difficulty-min`, {}: no difficulty is left", shares.difficulty_min);
+            self.add(self.gravity_of_pool(), "pool.shares.difficulty-max", problem);
         }
     }
 

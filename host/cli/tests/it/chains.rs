@@ -324,6 +324,19 @@ fn a_port_that_only_a_later_pool_would_want_is_a_warning_and_other_ports_are_not
 }
 
 #[test]
+fn bounds_that_leave_no_difficulty_are_an_error() {
+    let place = Place::new();
+    let bounds = |least: &str| {
+        format!("[pool]\nmode = \"host\"\n[pool.shares]\ndifficulty-min = {least}\ndifficulty-max = 8.0\n")
+    };
+    let (said, line) = checked(&place, &bounds("16.0"), "difficulty-max");
+    let wanted = format!("error: wrong.toml:{line}: `pool.shares.difficulty-max` is 8, less than `difficulty-min`, 16");
+    assert!(said.contains(&wanted), "{said}");
+    let (said, _) = checked(&place, &bounds("8.0"), "difficulty-max");
+    assert!(!said.contains("error: ") && !said.contains("warning: "), "{said}");
+}
+
+#[test]
 fn tls_without_its_files_is_an_error() {
     let place = Place::new();
     let host = "[pool]\nmode = \"host\"\nstratum-tls = \"127.0.0.1:0\"\n";

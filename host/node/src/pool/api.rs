@@ -159,6 +159,7 @@ impl Running {
             connections: self.front.connections.count(),
             workers,
             hashes_per_second,
+            shares_remembered: self.front.book.sizes().1,
             upstream_up: self.upstreams.are_ready(READY_WITHIN),
         }
     }

@@ -278,7 +278,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                         self.session.judged(&ticket, verdict, &mut self.out);
                     }
                 }
-                Note::Difficulty(difficulty) => self.set_difficulty(difficulty.max(self.least)),
+                Note::Difficulty(difficulty) => {
+                    let difficulty = self.front.bounds().cut(difficulty.max(self.least));
+                    self.set_difficulty(difficulty);
+                }
                 Note::Leave => {
                     self.session.show_message(BANNED, &mut self.out);
                     return false;

@@ -72,6 +72,8 @@ pub struct Front {
 pub struct Difficulties {
     pub start: ShareDifficulty,
     pub least: ShareDifficulty,
+    /// Besides a block's.
+    pub greatest: ShareDifficulty,
 }
 
 /// A port that miners connect to.
@@ -86,8 +88,9 @@ impl Front {
     pub fn bounds(&self) -> DifficultyBounds {
         let hashed = self.jobs.borrow().as_ref().map(|current| current.target);
         let target = hashed.or_else(|| self.space.borrow().as_ref().map(|job| job.template.challenge.target));
-        let block = target.map(target_difficulty);
-        DifficultyBounds { least: self.difficulties.least, greatest: block.unwrap_or(ShareDifficulty::MAX) }
+        let block = target.map_or(ShareDifficulty::MAX, target_difficulty);
+        let Difficulties { least, greatest, .. } = self.difficulties;
+        DifficultyBounds { least, greatest: greatest.min(block) }
     }
 
     /// Gives a connection its place among the extranonces: the one that it had before, where that is free.

@@ -53,6 +53,7 @@ pub struct PoolMetrics {
     connections: Gauge,
     workers: Gauge,
     hashes_per_second: Gauge,
+    shares_remembered: Gauge,
     upstream_up: Gauge,
     /// Jobs that connections were sent.
     pub jobs_sent: Counter,
@@ -64,6 +65,8 @@ pub struct PoolReadout {
     pub connections: usize,
     pub workers: usize,
     pub hashes_per_second: u64,
+    /// So that none counts twice, while its job is known: about a hundred bytes each.
+    pub shares_remembered: usize,
     pub upstream_up: bool,
 }
 
@@ -91,6 +94,7 @@ impl PoolMetrics {
             connections: Gauge::default(),
             workers: Gauge::default(),
             hashes_per_second: Gauge::default(),
+            shares_remembered: Gauge::default(),
             upstream_up: Gauge::default(),
             jobs_sent: Counter::default(),
         };
@@ -137,6 +141,7 @@ impl PoolMetrics {
             "The pool's speed over ten minutes, by its shares",
             metrics.hashes_per_second.clone(),
         );
+        registry.register("shares_remembered", "Shares of known jobs", metrics.shares_remembered.clone());
         registry.register("upstream_up", "Whether an upstream gives templates", metrics.upstream_up.clone());
         registry.register("jobs_sent", "Jobs sent to connections", metrics.jobs_sent.clone());
         // A rate begins at a count that was there before.
@@ -202,6 +207,7 @@ impl PoolMetrics {
         self.connections.set(whole(readout.connections));
         self.workers.set(whole(readout.workers));
         self.hashes_per_second.set(i64::try_from(readout.hashes_per_second).unwrap_or(i64::MAX));
+        self.shares_remembered.set(whole(readout.shares_remembered));
         self.upstream_up.set(readout.upstream_up.into());
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a string takes everything");

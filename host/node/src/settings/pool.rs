@@ -153,6 +153,10 @@ pub struct ShareSettings {
     /// The least difficulty: below it a miner's shares would cost the server more than they tell.
     #[schemars(range(min = 1e-9, max = 1e9))]
     pub difficulty_min: f64,
+    /// The greatest difficulty. Without it, that of a block, which is never exceeded in any case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1e-9, max = 1e18))]
+    pub difficulty_max: Option<f64>,
     /// Milliseconds for which a job is handed out again while its tip stands.
     #[schemars(range(min = 1_000, max = 600_000))]
     pub job_ms: u64,
@@ -365,6 +369,7 @@ impl ShareSettings {
             base: DifficultyBase::Sha256,
             difficulty_start: 1024.0,
             difficulty_min: 0.001,
+            difficulty_max: None,
             job_ms: 30_000,
             version_mask: VersionMask::BIP320,
             front_end: 0,

@@ -8,6 +8,8 @@ pub struct Counts {
     jobs_sent: u64,
     templates: u64,
     blocks: u64,
+    /// While their jobs are known.
+    pub shares_remembered: u64,
     /// How many blocks were on their way within so many seconds, the shortest time first.
     waits: Vec<(String, u64)>,
 }
@@ -22,6 +24,7 @@ impl Counts {
             match name {
                 "adit_pool_jobs_sent_total" => counts.jobs_sent = number,
                 "adit_pool_templates_total" => counts.templates = number,
+                "adit_pool_shares_remembered" => counts.shares_remembered = number,
                 "adit_pool_block_wait_seconds_count" => counts.blocks = number,
                 _ => {
                     let limit = name.strip_prefix("adit_pool_block_wait_seconds_bucket{le=\"");
@@ -62,12 +65,12 @@ mod tests {
 
     #[test]
     fn figures_are_found_among_all_metrics() {
-        let text = "# TYPE adit_pool_jobs_sent counter\nadit_pool_jobs_sent_total 640\nadit_pool_templates_total 10\n\
+        let text = "# TYPE adit_pool_jobs_sent counter\nadit_pool_jobs_sent_total 640\nadit_pool_templates_total 10\nadit_pool_shares_remembered 7\n\
             adit_pool_block_wait_seconds_sum 0.5\nadit_pool_block_wait_seconds_count 200\n\
             adit_pool_block_wait_seconds_bucket{le=\"0.001\"} 150\nadit_pool_block_wait_seconds_bucket{le=\"0.005\"} 198\n\
             adit_pool_block_wait_seconds_bucket{le=\"+Inf\"} 200\n# EOF\n";
         let counts = Counts::read(text);
-        assert_eq!((counts.jobs_sent, counts.templates, counts.blocks), (640, 10, 200));
+        assert_eq!((counts.jobs_sent, counts.templates, counts.blocks, counts.shares_remembered), (640, 10, 200, 7));
         assert_eq!([500, 990, 1000].map(|part| counts.within(part)), [Some("0.001"), Some("0.005"), Some("+Inf")]);
         assert_eq!(Counts::read("").within(500), None);
     }

@@ -118,11 +118,7 @@ impl Miner {
             match event {
                 Event::Work(work) => {
                     tally.jobs.push(now);
-                    // Later difficulties are higher: what is measured here is not hashing.
-                    let easy = self.work.as_ref().is_none_or(|held| work.notify.clean || work.target >= held.target);
-                    if easy {
-                        self.work = Some(work);
-                    }
+                    self.work = Some(work);
                 }
                 Event::Accepted(share) => {
                     if let Some(since) = answered(&mut self.waiting, share) {

@@ -171,6 +171,7 @@ api = "127.0.0.1:{api}"
 [pool.shares]
 difficulty-start = 1e-9
 difficulty-min = 1e-9
+difficulty-max = 1e-9
 job-ms = {job_ms}
 
 [pool.limits]
