@@ -38,7 +38,7 @@ pub struct Chain {
     judge: Judge,
     index: Arc<BlockIndex>,
     mempool: Mempool,
-    signed: Signed,
+    signed: Arc<Signed>,
     /// Blocks whose parents are missing. They have proved nothing.
     waiting: Waiting,
     /// Blocks whose time has not come. The rules have placed them: those that have proved nothing do not push them out.
@@ -447,7 +447,7 @@ impl Chain {
         let mut staged = Batch::default();
         staged.put(Table::Headers, id.to_bytes(), record.to_bytes());
         staged.put(Table::Bodies, id.to_bytes(), body.to_bytes());
-        let fresh = Fresh { record, body };
+        let fresh = Fresh { record, body: Arc::new(body) };
         let kept = match &mut self.unfollowed {
             Some(unfollowed) => {
                 unfollowed.push(fresh);

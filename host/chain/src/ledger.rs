@@ -15,8 +15,8 @@ use crate::{Conflicts, LedgerRules, OutPoint, Output, Transaction};
 use adit_primitives::contract::{MergedBlock, Violation};
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{Amount, BlockId, Encode, Height, TxId, canonical_struct};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// An output that nobody has spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,15 +114,15 @@ pub(crate) struct Application<'a> {
     pub(crate) subsidy: u64,
     pub(crate) body: &'a [Transaction],
     /// The merge set in its order.
-    pub(crate) merged: &'a [MergedBody<'a>],
+    pub(crate) merged: &'a [MergedBody],
 }
 
 /// A block of a merge set.
-pub(crate) struct MergedBody<'a> {
+pub(crate) struct MergedBody {
     pub(crate) id: BlockId,
     /// What its coinbase may create here: nothing where the block is red.
     pub(crate) subsidy: Option<u64>,
-    pub(crate) body: Cow<'a, [Transaction]>,
+    pub(crate) body: Arc<Vec<Transaction>>,
 }
 
 /// What a block holds, whether it is merged or merges.
@@ -313,7 +313,6 @@ impl<'a> Overlay<'a> {
 
     /// Applies a block whose body is well-formed, after those that it merges. After a failure the overlay is worth nothing and must be dropped.
     pub(crate) fn apply(&mut self, law: Law<'_>, block: &Application<'_>) -> Result<(), Failure<Violation>> {
-        self.look_ahead(law, block);
         let mut undo = Undo::default();
         for merged in block.merged {
             let MergedBody { id, subsidy, body } = merged;
@@ -324,15 +323,6 @@ impl<'a> Overlay<'a> {
         self.batch.put(Table::Undo, block.id.to_bytes(), undo.to_bytes());
         self.batch.put(Table::Selected, record::height_key(block.height), block.id.to_bytes());
         Ok(())
-    }
-
-    /// Has those signatures checked that nobody has seen yet and whose outputs exist already. What the block's own payments create is not among them.
-    fn look_ahead(&self, law: Law<'_>, block: &Application<'_>) {
-        let bodies = block.merged.iter().map(|merged| &*merged.body).chain([block.body]);
-        let payments = bodies.flatten().filter(|transaction| !transaction.is_coinbase());
-        // Where the storage fails, it does so again when the payment is applied.
-        let spent = |payment: &Transaction| Some(outputs_of(&spendable(self, law.rules, payment, block.height).ok()?));
-        law.signed.look_ahead(payments, spent);
     }
 
     /// Undoes the newest applied block.

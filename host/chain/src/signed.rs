@@ -4,13 +4,15 @@
 //! What is remembered is a transaction's leaf, which covers its signatures, with the message that these are over, which covers what it
 //! spends: the same pair has the same answer for ever, on every branch. A signature that does not hold is not remembered.
 //!
-//! [`Signed::look_ahead`] checks those of many payments on all cores, before they are applied one after another.
+//! [`Signed::beside`] checks those of many payments from the last one on, on the other cores, while they are applied one after another from the first.
 
-use crate::transaction::Output;
+use crate::transaction::{OutPoint, Output};
 use crate::{Transaction, TransactionError};
-use adit_primitives::Hash256;
+use adit_primitives::{Hash256, TxId};
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Transactions of one generation: two of them are kept, in about 20 MB. A node that takes a hundred blocks of a thousand payments at once
@@ -53,42 +55,81 @@ impl Signed {
         Ok(())
     }
 
-    /// Checks those signatures of payments that nobody has seen yet on all cores, and remembers those that hold. Few are left for when they are needed.
-    /// `spent` finds the outputs that a payment spends, in the order of its inputs, where all are there.
-    pub(crate) fn look_ahead<'a>(
+    /// Has payments applied, and meanwhile checks those of their signatures that nobody has seen yet from the last payment on, on the other cores: where both
+    /// meet, `apply` finds them seen. `stored` finds outputs that are kept; what one of the payments creates need not be.
+    pub(crate) fn beside<R>(
         &self,
-        payments: impl Iterator<Item = &'a Transaction>,
-        spent: impl Fn(&Transaction) -> Option<Vec<Output>> + Sync,
-    ) {
-        let payments: Vec<(&Transaction, Hash256)> = {
-            let seen = self.seen();
-            let with_leaf = payments.map(|payment| (payment, payment.leaf()));
-            with_leaf.filter(|(_, leaf)| seen.message(leaf).is_none()).collect()
-        };
-        let each = payments.len().div_ceil(self.cores).max(WORTH_A_THREAD);
-        let Some((own, others)) = payments.split_at_checked(each).filter(|(_, others)| !others.is_empty()) else {
-            return;
+        payments: &[&Transaction],
+        stored: impl Fn(&OutPoint) -> Option<Output> + Sync,
+        apply: impl FnOnce() -> R,
+    ) -> R {
+        let threads = (payments.len() / WORTH_A_THREAD).min(self.cores - 1);
+        if threads == 0 {
+            return apply();
+        }
+        let ahead = Ahead {
+            signed: self,
+            payments,
+            stored,
+            made: OnceLock::new(),
+            left: AtomicUsize::new(payments.len()),
+            is_over: AtomicBool::new(false),
         };
         std::thread::scope(|scope| {
-            let spent = &spent;
-            others.chunks(each).for_each(|part| drop(scope.spawn(move || self.verify_all(part, spent))));
-            self.verify_all(own, spent);
-        });
-    }
-
-    fn verify_all(&self, payments: &[(&Transaction, Hash256)], spent: impl Fn(&Transaction) -> Option<Vec<Output>>) {
-        for (payment, leaf) in payments {
-            let Some(spent) = spent(payment) else { continue };
-            let message = payment.signature_hash(&self.chain, &spent);
-            if verify(payment, &spent, &message).is_ok() {
-                self.seen().add(*leaf, message);
-            }
-        }
+            (0..threads).for_each(|_| drop(scope.spawn(|| ahead.run())));
+            let applied = apply();
+            ahead.is_over.store(true, Ordering::Relaxed);
+            applied
+        })
     }
 
     fn seen(&self) -> MutexGuard<'_, Generations> {
         // A map between two changes is whole whatever panicked.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Payments whose signatures are checked before they are needed.
+struct Ahead<'a, F> {
+    signed: &'a Signed,
+    payments: &'a [&'a Transaction],
+    stored: F,
+    /// The payments by their ids.
+    made: OnceLock<HashMap<TxId, &'a Transaction>>,
+    /// How many of the payments, from the first, nobody has taken up.
+    left: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+impl<F: Fn(&OutPoint) -> Option<Output>> Ahead<'_, F> {
+    fn run(&self) {
+        let take = || self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok();
+        while !self.is_over.load(Ordering::Relaxed)
+            && let Some(left) = take()
+        {
+            self.look_at(self.payments[left - 1]);
+        }
+    }
+
+    fn look_at(&self, payment: &Transaction) {
+        let leaf = payment.leaf();
+        if self.signed.seen().message(&leaf).is_some() {
+            return;
+        }
+        let spent = payment.inputs.iter().map(|input| self.output(&input.previous)).collect::<Option<Vec<Output>>>();
+        let Some(spent) = spent else { return };
+        let message = payment.signature_hash(&self.signed.chain, &spent);
+        if verify(payment, &spent, &message).is_ok() {
+            self.signed.seen().add(leaf, message);
+        }
+    }
+
+    fn output(&self, at: &OutPoint) -> Option<Output> {
+        let by_id = || self.payments.iter().map(|payment| (payment.id(), *payment)).collect();
+        match self.made.get_or_init(by_id).get(&at.transaction) {
+            Some(payment) => payment.outputs.get(usize::try_from(at.index).ok()?).copied(),
+            None => (self.stored)(at),
+        }
     }
 }
 
@@ -181,17 +222,34 @@ mod tests {
 
     #[test]
     fn looking_ahead_remembers_what_holds_and_nothing_else() {
-        let payments: Vec<Transaction> =
+        let mut payments: Vec<Transaction> =
             (0..50).map(|number| payment(number, 10 + u64::from(number % 5 == 0))).collect();
+        payments[1].outputs = vec![owned(1)];
+        payments[1].sign(&CHAIN, &[owned(10)], &key());
+        // One that spends what another one creates, and one that spends what that one does not.
+        for index in [0, 1] {
+            let mut next = payments[1].clone();
+            next.inputs[0].previous = OutPoint { transaction: payments[1].id(), index };
+            next.sign(&CHAIN, &[owned(1)], &key());
+            payments.push(next);
+        }
+        let all: Vec<&Transaction> = payments.iter().collect();
         for cores in [2, 3, 64] {
             let signed = Signed { cores, ..Signed::new(CHAIN) };
-            let is_there = |payment: &Transaction| payment.inputs[0].previous.index != 7;
-            signed.look_ahead(payments.iter(), |payment| is_there(payment).then(|| vec![owned(10)]));
-            for (number, payment) in payments.iter().enumerate() {
-                let holds = number % 5 != 0 && number != 7;
-                assert_eq!(signed.knows(&payment.leaf()), holds, "payment {number}, {cores} cores");
-            }
+            let stored = |at: &OutPoint| (at.index != 7).then(|| owned(10));
+            let looked_at = || {
+                let holds = |number: usize| (!number.is_multiple_of(5) && number != 7 || number == 50) && number != 51;
+                let known = |number: usize| signed.knows(&payments[number].leaf());
+                while (0..payments.len()).any(|number| holds(number) && !known(number)) {
+                    std::thread::yield_now();
+                }
+                (0..payments.len()).all(|number| known(number) == holds(number))
+            };
+            assert!(signed.beside(&all, stored, looked_at), "{cores} cores");
         }
+        let alone = Signed { cores: 1, ..Signed::new(CHAIN) };
+        alone.beside(&all, |_| Some(owned(10)), || ());
+        assert!(!payments.iter().any(|payment| alone.knows(&payment.leaf())));
     }
 
     #[test]

@@ -5,30 +5,40 @@
 
 use super::{Chain, next_height};
 use crate::index::Path;
-use crate::ledger::{Application, Failure, Law, MergedBody, Overlay};
+use crate::ledger::{Application, Coins, Failure, Law, MergedBody, Overlay, StoredCoins};
 use crate::mempool::Offer;
 use crate::record::{self, HeaderRecord, PendingRecord, meta};
+use crate::transaction::OutPoint;
 use crate::{MempoolError, Transaction};
 use adit_primitives::contract::{MergedBlock, Violation};
 use adit_primitives::storage::{Batch, Storage, StorageError, Table};
 use adit_primitives::{BlockId, Encode, Height, Timestamp, TxId};
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// How many bytes of blocks are had in memory at once, about, so that the signatures of those to come are checked while one is applied.
+const AHEAD_BYTES: usize = 16 << 20;
 
 /// A block that has just been taken: it need not be read from the storage, where it may not be yet.
 pub(super) struct Fresh {
     pub(super) record: HeaderRecord,
-    pub(super) body: Vec<Transaction>,
+    pub(super) body: Arc<Vec<Transaction>>,
+}
+
+/// A block to be applied, with what it merges.
+struct Next {
+    id: BlockId,
+    body: Arc<Vec<Transaction>>,
+    merged: Vec<MergedBody>,
 }
 
 /// What was undone and applied since the last commit.
 #[derive(Default)]
-struct Step<'a> {
+struct Step {
     /// Newest first: the bodies that a block applied, in its order, with the block's time.
-    undone: Vec<(Timestamp, Vec<Cow<'a, [Transaction]>>)>,
+    undone: Vec<(Timestamp, Vec<Arc<Vec<Transaction>>>)>,
     /// Oldest first. Nothing where something was undone.
-    applied: Vec<Cow<'a, [Transaction]>>,
+    applied: Vec<Arc<Vec<Transaction>>>,
 }
 
 /// A block that the ledger refused.
@@ -67,39 +77,63 @@ impl Chain {
             let merged = self.merged(*id, fresh)?.into_iter().map(|merged| merged.body);
             step.undone.push((time, merged.chain([self.body(*id, fresh)?]).collect()));
         }
-        for id in &path.up {
-            let body = self.body(*id, fresh)?;
-            let merged = self.merged(*id, fresh)?;
-            match self.apply(&mut overlay, *id, &body, &merged) {
-                // After a change of branches the mempool is told by outputs.
-                Ok(()) if !step.undone.is_empty() => {}
-                Ok(()) => step.applied.extend(merged.into_iter().map(|merged| merged.body).chain([body])),
-                Err(Failure::Invalid(violation)) => return Ok(Some(Refused { id: *id, violation })),
-                Err(Failure::Storage(error)) => return Err(error),
+        let mut ids = path.up.iter();
+        while !ids.as_slice().is_empty() {
+            let (mut part, mut bytes) = (Vec::new(), 0);
+            while bytes < AHEAD_BYTES
+                && let Some(id) = ids.next()
+            {
+                let next = Next { id: *id, body: self.body(*id, fresh)?, merged: self.merged(*id, fresh)? };
+                bytes += next.transactions().map(Transaction::size).sum::<usize>();
+                part.push(next);
             }
-            if self.index.beats_tip(*id) {
-                let done = std::mem::replace(&mut overlay, Overlay::new(&*storage));
-                self.commit_step(*id, done, std::mem::take(&mut step), std::mem::take(staged))?;
+            let payments = part.iter().flat_map(Next::transactions).filter(|transaction| !transaction.is_coinbase());
+            let payments: Vec<&Transaction> = payments.collect();
+            // Where the storage fails, it does so again when the payment is applied.
+            let stored = |at: &OutPoint| Some(StoredCoins(&*storage).unspent(at).ok()??.output);
+            let signed = Arc::clone(&self.signed);
+            let up = || {
+                for next in &part {
+                    if let Some(refused) = self.walk_to(next, &mut overlay, &mut step)? {
+                        return Ok(Some(refused));
+                    }
+                    if self.index.beats_tip(next.id) {
+                        let done = std::mem::replace(&mut overlay, Overlay::new(&*storage));
+                        self.commit_step(next.id, done, std::mem::take(&mut step), std::mem::take(staged))?;
+                    }
+                }
+                Ok(None)
+            };
+            if let Some(refused) = signed.beside(&payments, stored, up)? {
+                return Ok(Some(refused));
             }
         }
         Ok(None)
     }
 
-    fn apply(
+    /// Applies the next block of a path.
+    fn walk_to(
         &self,
+        next: &Next,
         overlay: &mut Overlay<'_>,
-        id: BlockId,
-        body: &[Transaction],
-        merged: &[MergedBody<'_>],
-    ) -> Result<(), Failure<Violation>> {
-        let block = self.index.indexed(id).ok_or_else(|| unknown(id))?;
+        step: &mut Step,
+    ) -> Result<Option<Refused>, StorageError> {
+        let Next { id, body, merged } = next;
+        let block = self.index.indexed(*id).ok_or_else(|| unknown(*id))?;
         let law = Law { signed: &self.signed, rules: &self.config.ledger };
         let (height, subsidy) = (block.known.height, block.placement.subsidy);
-        overlay.apply(law, &Application { id, height, subsidy, body, merged })
+        match overlay.apply(law, &Application { id: *id, height, subsidy, body, merged }) {
+            // After a change of branches the mempool is told by outputs.
+            Ok(()) if !step.undone.is_empty() => {}
+            Ok(()) => step.applied.extend(next.bodies().cloned()),
+            Err(Failure::Invalid(violation)) => return Ok(Some(Refused { id: *id, violation })),
+            Err(Failure::Storage(error)) => return Err(error),
+        }
+        Ok(None)
     }
 
     /// Returns what a block merges, in its order.
-    fn merged<'a>(&self, id: BlockId, fresh: &'a [Fresh]) -> Result<Vec<MergedBody<'a>>, StorageError> {
+    fn merged(&self, id: BlockId, fresh: &[Fresh]) -> Result<Vec<MergedBody>, StorageError> {
         let block = self.index.indexed(id).ok_or_else(|| unknown(id))?;
         let read = |other: &MergedBlock| {
             let subsidy = self.index.indexed(other.id).ok_or_else(|| unknown(other.id))?.placement.subsidy;
@@ -113,7 +147,7 @@ impl Chain {
         &mut self,
         tip: BlockId,
         overlay: Overlay<'_>,
-        step: Step<'_>,
+        step: Step,
         staged: Batch,
     ) -> Result<(), StorageError> {
         let mut batch = staged;
@@ -143,7 +177,7 @@ impl Chain {
     fn refill_mempool(
         &mut self,
         overlay: &Overlay<'_>,
-        step: Step<'_>,
+        step: Step,
         height: Height,
         batch: &mut Batch,
     ) -> Result<(), StorageError> {
@@ -155,7 +189,7 @@ impl Chain {
         let before: BTreeSet<TxId> = waited.iter().map(|pending| pending.id).collect();
         let mut gone = before.clone();
         let undone = step.undone.into_iter().rev().flat_map(|(since, bodies)| {
-            bodies.into_iter().flat_map(Cow::into_owned).map(move |transaction| (since, transaction))
+            bodies.into_iter().flat_map(Arc::unwrap_or_clone).map(move |transaction| (since, transaction))
         });
         let waited = waited.into_iter().map(|pending| (pending.since, Arc::unwrap_or_clone(pending).transaction));
         let law = Law { signed: &self.signed, rules: &self.config.ledger };
@@ -193,7 +227,7 @@ impl Chain {
         })?;
         open.sort_by_key(|record| record.since);
         let law = Law { signed: &self.signed, rules: &self.config.ledger };
-        let coins = crate::ledger::StoredCoins(&*self.storage);
+        let coins = StoredCoins(&*self.storage);
         let height = next_height(&self.index);
         // Parents before children: each round lets in at least one more generation, and packages are bounded.
         for _ in 0..self.config.mempool.package_max {
@@ -215,12 +249,12 @@ impl Chain {
         if batch.changes.is_empty() { Ok(()) } else { self.storage.commit(batch) }
     }
 
-    fn body<'a>(&self, id: BlockId, fresh: &'a [Fresh]) -> Result<Cow<'a, [Transaction]>, StorageError> {
+    fn body(&self, id: BlockId, fresh: &[Fresh]) -> Result<Arc<Vec<Transaction>>, StorageError> {
         if let Some(fresh) = fresh.iter().find(|fresh| fresh.record.view.id == id) {
-            return Ok(Cow::Borrowed(&fresh.body));
+            return Ok(Arc::clone(&fresh.body));
         }
         record::read(&*self.storage, Table::Bodies, &id.to_bytes())?
-            .map(Cow::Owned)
+            .map(Arc::new)
             .ok_or_else(|| record::damaged(Table::Bodies, &format!("block {id} has no body")))
     }
 
@@ -235,6 +269,17 @@ impl Chain {
     fn standing(&self, id: BlockId) -> Result<(Height, Timestamp), StorageError> {
         let block = self.index.indexed(id).ok_or_else(|| unknown(id))?;
         Ok((block.known.height, block.known.time))
+    }
+}
+
+impl Next {
+    /// The bodies in the order in which they are applied.
+    fn bodies(&self) -> impl Iterator<Item = &Arc<Vec<Transaction>>> {
+        self.merged.iter().map(|merged| &merged.body).chain([&self.body])
+    }
+
+    fn transactions(&self) -> impl Iterator<Item = &Transaction> {
+        self.bodies().flat_map(|body| body.iter())
     }
 }
 

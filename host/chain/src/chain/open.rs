@@ -28,7 +28,7 @@ pub(super) fn open(config: ChainConfig, storage: Arc<Gathered>, mut judge: Judge
     };
     let mut chain = Chain {
         mempool: Mempool::new(config.mempool.clone()),
-        signed: Signed::new(config.identity),
+        signed: Arc::new(Signed::new(config.identity)),
         waiting: Waiting::new(config.orphans.clone()),
         early: Waiting::new(config.orphans.clone()),
         templates: TemplateCache::new(config.templates.clone()),
