@@ -108,10 +108,12 @@ enum End {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Serves a connection until one side ends it. `first` was read from it already.
-    pub async fn serve(front: Arc<Front>, stream: S, origin: IpAddr, first: Vec<u8>) {
+    ///
+    /// Not an `async fn`: its future would keep room for the arguments beside the connection that they become part of.
+    pub fn serve(front: Arc<Front>, stream: S, origin: IpAddr, first: Vec<u8>) -> impl Future<Output = ()> {
         let (now, start) = ((front.clock)(), front.difficulties.start);
         let (id, notes) = front.connections.open(origin, start, now);
-        let mut connection = Self {
+        let mut connection = Box::new(Self {
             stream,
             origin,
             id,
@@ -131,14 +133,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             own: None,
             leaves: false,
             front,
-        };
+        });
         connection.jobs.mark_unchanged();
-        match connection.run(&first).await {
-            End::Here => {}
-            End::Broken(error) => tracing::debug!(%origin, %error, "a miner's connection broke"),
-            End::TooLong(error) => tracing::debug!(%origin, %error, "a miner was disconnected"),
+        async move {
+            match connection.run(&first).await {
+                End::Here => {}
+                End::Broken(error) => tracing::debug!(%origin, %error, "a miner's connection broke"),
+                End::TooLong(error) => tracing::debug!(%origin, %error, "a miner was disconnected"),
+            }
+            // Whatever waits is given up: a miner that has gone takes its socket and memory with it.
         }
-        // Whatever waits is given up: a miner that has gone takes its socket and memory with it.
     }
 
     async fn run(&mut self, first: &[u8]) -> End {
@@ -214,7 +218,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Subscribe(subscription) => open &= self.subscribe(subscription),
-                Effect::Authorize(login) => self.authorize(login).await,
+                // Boxed: it happens once, and every turn would keep room for it.
+                Effect::Authorize(login) => Box::pin(self.authorize(login)).await,
                 Effect::Submit(submission) => self.submit(submission, &mut shares),
                 Effect::Wish(Wish::Start(difficulty)) => self.wish(difficulty),
                 Effect::Wish(Wish::Least(difficulty)) => {

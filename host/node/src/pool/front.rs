@@ -165,36 +165,65 @@ impl Front {
         Some(Place { front: self, origin })
     }
 
+    /// Serves one who connects. What only the beginning needs is boxed: a task keeps room for its largest step for as long as it lives, and a
+    /// miner's is nearly always idle.
     async fn receive(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, acceptor: Option<TlsAcceptor>) {
         drop(stream.set_nodelay(true));
-        let mut stream = Unstalled::new(stream, self.stall_time);
-        let (mut origin, mut first) = (peer.ip().to_canonical(), Vec::new());
-        if self.proxied {
-            // Who has not said where it comes from is counted nowhere else.
-            let Ok(_permit) = self.introductions.try_acquire() else { return self.metrics.turned_away("limit") };
-            match tokio::time::timeout(self.login_time, introduced(&mut stream)).await {
-                Ok(Ok((source, rest))) => {
-                    origin = source.map_or(origin, |source| source.ip().to_canonical());
-                    first = rest;
-                }
-                Ok(Err(error)) => return tracing::debug!(%peer, %error, "no PROXY header"),
-                Err(_) => return tracing::debug!(%peer, "a PROXY header took too long"),
-            }
-        }
+        let stream = Unstalled::new(stream, self.stall_time);
+        let introduced = if self.proxied {
+            Box::pin(self.introduction(stream, peer)).await
+        } else {
+            Some(Introduced { stream, origin: peer.ip().to_canonical(), first: Vec::new() })
+        };
+        let Some(Introduced { stream, origin, first }) = introduced else { return };
         let Some(_place) = Arc::clone(&self).admit(origin) else { return };
         match acceptor {
             None => Connection::serve(self, stream, origin, first).await,
-            // What a proxy's header was read with may hold the beginning of the handshake.
-            Some(acceptor) => {
-                let stream = Preceded { first, stream };
-                match tokio::time::timeout(self.login_time, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => Connection::serve(self, Box::new(stream), origin, Vec::new()).await,
-                    Ok(Err(error)) => tracing::debug!(%origin, %error, "no TLS handshake"),
-                    Err(_) => tracing::debug!(%origin, "a TLS handshake took too long"),
-                }
-            }
+            Some(acceptor) => Box::pin(self.receive_tls(acceptor, stream, origin, first)).await,
         }
     }
+
+    /// Lets a proxy say who is behind it; `None` where it does not.
+    async fn introduction(&self, mut stream: Unstalled<TcpStream>, peer: SocketAddr) -> Option<Introduced> {
+        // Who has not said where it comes from is counted nowhere else.
+        let Ok(_permit) = self.introductions.try_acquire() else {
+            self.metrics.turned_away("limit");
+            return None;
+        };
+        match tokio::time::timeout(self.login_time, introduced(&mut stream)).await {
+            Ok(Ok((source, first))) => {
+                let origin = source.map_or(peer.ip(), |source| source.ip()).to_canonical();
+                return Some(Introduced { stream, origin, first });
+            }
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "no PROXY header"),
+            Err(_) => tracing::debug!(%peer, "a PROXY header took too long"),
+        }
+        None
+    }
+
+    /// Serves a miner behind TLS. What a proxy's header was read with may hold the beginning of the handshake.
+    async fn receive_tls(
+        self: Arc<Self>,
+        acceptor: TlsAcceptor,
+        stream: Unstalled<TcpStream>,
+        origin: IpAddr,
+        first: Vec<u8>,
+    ) {
+        let accepting = acceptor.accept(Preceded { first, stream });
+        match tokio::time::timeout(self.login_time, accepting).await {
+            Ok(Ok(stream)) => Connection::serve(self, Box::new(stream), origin, Vec::new()).await,
+            Ok(Err(error)) => tracing::debug!(%origin, %error, "no TLS handshake"),
+            Err(_) => tracing::debug!(%origin, "a TLS handshake took too long"),
+        }
+    }
+}
+
+/// A connection of which it is known where it comes from.
+struct Introduced {
+    stream: Unstalled<TcpStream>,
+    origin: IpAddr,
+    /// What was read of it already.
+    first: Vec<u8>,
 }
 
 /// A connection's place among those that may be open.
