@@ -4,7 +4,7 @@
 //! time. A plugin can only refuse more. Nothing here talks to a miner or to a node, and time comes in as an argument.
 //!
 //! Reading order: [`template`] is what is mined, [`bitcoin`] and [`adit`] make one of what a node says, [`job`] is a template as miners
-//! know it, [`extranonce`] keeps their work apart, [`share`] is what they send and what they are answered, [`order`] which is looked at first, [`check`] decides,
+//! know it, with the shares seen for it (`seen`), [`extranonce`] keeps their work apart, [`share`] is what they send and what they are answered, [`order`] which is looked at first, [`check`] decides,
 //! [`log`](mod@log) keeps what counts. [`farm`] and [`partial`] are the same for farmers. [`workers`], [`retarget`], [`limits`] and [`bans`] are what is known of those who send.
 
 pub mod adit;
@@ -19,6 +19,7 @@ pub mod log;
 pub mod order;
 pub mod partial;
 pub mod retarget;
+mod seen;
 pub mod share;
 pub mod template;
 pub mod workers;

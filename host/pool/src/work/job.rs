@@ -2,15 +2,15 @@
 //!
 //! A job keeps the exact set of shares seen for it. What does not fit is refused; nothing seen is ever forgotten while the job is known.
 
-use crate::work::share::{Refusal, ShareKey, Submission};
+use crate::work::seen::SeenShares;
+use crate::work::share::Submission;
 use crate::work::template::{BlockTemplate, TemplateError};
 use adit_primitives::Timestamp;
 use sha2::{Digest, Sha256};
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The number of a job, unique in one run of the pool. Miners are told its hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -212,56 +212,6 @@ impl Jobs {
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}", self.0)
-    }
-}
-
-/// The parts of a set, each with its own lock: checkers seldom wait for each other.
-const PARTS: usize = 16;
-
-/// The exact set of shares seen for one job, bounded.
-#[derive(Debug)]
-pub(crate) struct SeenShares {
-    parts: [Mutex<HashSet<ShareKey>>; PARTS],
-    keys: RandomState,
-    count: AtomicUsize,
-    max: usize,
-}
-
-impl SeenShares {
-    fn new(max: usize) -> Self {
-        let parts = std::array::from_fn(|_| Mutex::new(HashSet::new()));
-        Self { parts, keys: RandomState::new(), count: AtomicUsize::new(0), max }
-    }
-
-    /// Adds a share: [`Refusal::Duplicate`] where it was there, [`Refusal::Full`] where there is no room to remember it.
-    pub(crate) fn insert(&self, key: ShareKey) -> Result<(), Refusal> {
-        let mut part = self.part(&key);
-        if !part.insert(key) {
-            return Err(Refusal::Duplicate);
-        }
-        if self.count.fetch_add(1, Ordering::AcqRel) >= self.max {
-            self.count.fetch_sub(1, Ordering::AcqRel);
-            part.remove(&key);
-            return Err(Refusal::Full);
-        }
-        Ok(())
-    }
-
-    /// Takes out a share that was added and could not be judged, so that it may come again.
-    pub(crate) fn remove(&self, key: &ShareKey) {
-        if self.part(key).remove(key) {
-            self.count.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.count.load(Ordering::Acquire)
-    }
-
-    fn part(&self, key: &ShareKey) -> MutexGuard<'_, HashSet<ShareKey>> {
-        let hash = self.keys.hash_one(key);
-        let index = usize::try_from(hash % PARTS as u64).expect("less than the number of parts");
-        self.parts[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

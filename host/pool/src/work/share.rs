@@ -1,6 +1,6 @@
 //! Shares: what a miner sends, and what it is answered.
 
-use crate::work::extranonce::Extranonce;
+use crate::work::extranonce::{Extranonce, PART_BYTES_MAX};
 use crate::work::job::{Job, JobId};
 use crate::work::template::{Commitment, HEADER_BYTES};
 use adit_primitives::accounts::WorkerId;
@@ -86,29 +86,43 @@ pub struct SolvedBlock {
     pub block: Vec<u8>,
 }
 
-/// The bytes that tell the shares of one job apart.
+/// The length of a share's key: two extranonces with their lengths, version, time, nonce and half a commitment.
+pub(crate) const SHARE_KEY_BYTES: usize = 2 * (1 + PART_BYTES_MAX) + 3 * 4 + 16;
+
+/// The bytes that tell the shares of one job apart. Never all zeros: the first one is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct ShareKey {
-    extranonce1: Extranonce,
-    extranonce2: Extranonce,
-    version: u32,
-    time: u32,
-    nonce: u32,
-    /// The first half of the commitment: one who makes two that begin alike has the second share refused.
-    commitment: [u8; 16],
-}
+pub(crate) struct ShareKey([u8; SHARE_KEY_BYTES]);
 
 impl ShareKey {
     /// Makes the key of a share whose header has that version.
+    ///
+    /// Of a commitment it has the first half: one who makes two that begin alike has the second share refused.
     pub(crate) fn new(submission: &Submission, version: u32) -> Self {
-        Self {
-            extranonce1: submission.extranonce1,
-            extranonce2: submission.extranonce2,
-            version,
-            time: submission.time,
-            nonce: submission.nonce,
-            commitment: submission.commitment.and_then(|bytes| bytes.first_chunk().copied()).unwrap_or_default(),
+        let part = |extranonce: &Extranonce| {
+            let (mut part, bytes) = ([0; 1 + PART_BYTES_MAX], extranonce.as_bytes());
+            part[0] = 1 + u8::try_from(bytes.len()).expect("an extranonce's part is short");
+            part[1..=bytes.len()].copy_from_slice(bytes);
+            part
+        };
+        let commitment = submission.commitment.as_ref().and_then(|bytes| bytes.first_chunk::<16>());
+        let parts: [&[u8]; 6] = [
+            &part(&submission.extranonce1),
+            &part(&submission.extranonce2),
+            &version.to_le_bytes(),
+            &submission.time.to_le_bytes(),
+            &submission.nonce.to_le_bytes(),
+            commitment.unwrap_or(&[0; 16]),
+        ];
+        let (mut key, mut at) = ([0; SHARE_KEY_BYTES], 0);
+        for part in parts {
+            key[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
         }
+        Self(key)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; SHARE_KEY_BYTES] {
+        &self.0
     }
 }
 
