@@ -47,19 +47,22 @@ pub struct Behaviour {
     pub lan: Toggle<mdns::tokio::Behaviour>,
     pub ports: Toggle<upnp::tokio::Behaviour>,
     pub reached: Toggle<autonat::v2::client::Behaviour>,
-    pub reaching: autonat::v2::server::Behaviour,
+    pub reaching: Toggle<autonat::v2::server::Behaviour>,
     pub relay: Toggle<relay::Behaviour>,
-    pub relayed: relay::client::Behaviour,
-    pub punching: dcutr::Behaviour,
+    pub relayed: Toggle<relay::client::Behaviour>,
+    pub punching: Toggle<dcutr::Behaviour>,
 }
 
 /// Why the parts cannot be made.
 pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Behaviour {
+    /// Makes the parts that the settings ask for. One that is left out costs nothing: every other is asked at each turn of each connection.
+    ///
+    /// `relayed` is there where [`TransportSettings::is_relayed`].
     pub fn new(
         key: &Keypair,
-        relayed: relay::client::Behaviour,
+        relayed: Option<relay::client::Behaviour>,
         settings: &TransportSettings,
     ) -> Result<Self, BuildError> {
         let id = key.public().to_peer_id();
@@ -88,10 +91,10 @@ impl Behaviour {
             lan: lan.into(),
             ports: settings.traversal.then(upnp::tokio::Behaviour::default).into(),
             reached: reached.into(),
-            reaching: autonat::v2::server::Behaviour::default(),
+            reaching: settings.traversal.then(autonat::v2::server::Behaviour::default).into(),
             relay: settings.relay.then(|| relay::Behaviour::new(id, relay::Config::default())).into(),
-            relayed,
-            punching: dcutr::Behaviour::new(id),
+            punching: relayed.is_some().then(|| dcutr::Behaviour::new(id)).into(),
+            relayed: relayed.into(),
         })
     }
 }

@@ -17,7 +17,7 @@ pub struct TransportSettings {
     pub lan: bool,
     /// Whether nodes are found through a distributed table.
     pub table: bool,
-    /// Whether the router is asked for a port, and others whether they reach this node.
+    /// Whether the router is asked for a port, and others whether they reach this node; they are told the same.
     pub traversal: bool,
     /// Relays through which this node may be reached where nothing else helps, each with its node's key.
     pub relays: Vec<Address>,
@@ -33,6 +33,13 @@ pub struct TransportSettings {
     pub body_max: BodyMax,
     /// Topics by which outsiders hear of what is new, with the most bytes of an item: taken part in by gossip.
     pub topics: Vec<Topic>,
+}
+
+impl TransportSettings {
+    /// Tells whether this node reaches others, or is reached, through relays.
+    pub(crate) fn is_relayed(&self) -> bool {
+        self.traversal || !self.relays.is_empty()
+    }
 }
 
 /// The most bytes that the body of a frame may have, by its kind; `None` where such a frame may not be there. What breaks this ends its session

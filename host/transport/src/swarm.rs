@@ -214,9 +214,14 @@ type Tell = Arc<dyn Fn(Happening) + Send + Sync>;
 fn build(key: &SecretKey, settings: &TransportSettings) -> Result<Swarm<Behaviour>, behaviour::BuildError> {
     let builder = SwarmBuilder::with_existing_identity(key.keypair()).with_tokio();
     let builder = builder.with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?;
-    let builder = builder.with_relay_client(noise::Config::new, yamux::Config::default)?;
-    let builder = builder.with_behaviour(|key, relayed| Behaviour::new(key, relayed, settings))?;
-    Ok(builder.with_swarm_config(|config| config.with_idle_connection_timeout(IDLE)).build())
+    let idle = |config: libp2p::swarm::Config| config.with_idle_connection_timeout(IDLE);
+    Ok(if settings.is_relayed() {
+        let builder = builder.with_relay_client(noise::Config::new, yamux::Config::default)?;
+        let builder = builder.with_behaviour(|key, relayed| Behaviour::new(key, Some(relayed), settings))?;
+        builder.with_swarm_config(idle).build()
+    } else {
+        builder.with_behaviour(|key| Behaviour::new(key, None, settings))?.with_swarm_config(idle).build()
+    })
 }
 
 impl Unreached {

@@ -22,7 +22,7 @@ pub struct NetworkSettings {
     pub lan: bool,
     /// Whether nodes are found through a distributed table (Kademlia) that all nodes of the chain keep together.
     pub table: bool,
-    /// Whether the router is asked to forward a port (UPnP), and other nodes whether they reach this one.
+    /// Whether the router is asked to forward a port (UPnP), nodes tell each other whether they reach them, and nodes behind relays are called.
     pub traversal: bool,
     /// Nodes that relay for this one where nothing else reaches it, each with `/p2p/<node>`.
     #[schemars(length(max = 4), inner(length(min = 1, max = 256)))]
