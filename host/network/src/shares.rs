@@ -28,6 +28,6 @@ pub use judge::{BatchVerdict, JobFault, Jobs, Which, judge};
 pub use keys::{Identity, Signature};
 pub use panel::{PanelEffect, Panels};
 pub use record::{Base, Entry, Job, Payee, PoolId, Share, ShareId};
-pub use rounds::{Effect, Event, Halt, Past, Plan, Rounds, RoundsView, Settings};
+pub use rounds::{Effect, Event, Halt, Lag, Past, Plan, Rounds, RoundsView, Settings};
 pub use votes::{Certificate, Close, Credit, Evidence, Proposal, Statement};
 pub use weights::{Terms, Validators};

@@ -12,16 +12,19 @@
 //! effects.
 //!
 //! Reading order: this file is what goes in and out, [`history`] is what is certified, [`held`] the batches at hand, [`views`] what
-//! was said in a round, [`steps`] the rules, [`memory`] what outlives a crash, [`catchup`] how one learns what one missed.
+//! was said in a round, [`steps`] the rules, [`memory`] what outlives a crash, [`catchup`] how one learns what one missed, [`lag`] how
+//! much that is.
 
 mod catchup;
 mod held;
 mod history;
+mod lag;
 mod memory;
 mod steps;
 mod views;
 
 pub use history::Past;
+pub use lag::Lag;
 pub use memory::MemoryError;
 
 use super::archive::CertifiedRound;
@@ -37,6 +40,7 @@ use adit_primitives::{Decode, Encode, Hash256};
 use bytes::Bytes;
 use held::Held;
 use history::History;
+use lag::{Ahead, Change};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,6 +132,10 @@ pub enum Effect {
     Waiting { round: u64, heard: u128, total: u128 },
     /// Rounds are certified again.
     Resumed { round: u64 },
+    /// Others are ahead for longer than messages take, so that miners here work on what is old. Said once.
+    Behind(Lag),
+    /// This node has what others have certified, after [`Effect::Behind`].
+    Level { round: u64 },
     /// This node takes no further part: payouts wait for a person. Said once, and again at each start.
     Halted(Halt),
 }
@@ -177,6 +185,8 @@ pub struct Rounds {
     /// This node says nothing in rounds up to this one: it may have before a crash that lost what it certified.
     silent_until: u64,
     halted: Option<Halt>,
+    /// Who is in a later round than this node.
+    ahead: Ahead,
     clock: Clock,
 }
 
@@ -192,8 +202,6 @@ struct Clock {
     /// Since when the open round is under way.
     active: Option<Moment>,
     waiting: bool,
-    /// Others are at least a round ahead.
-    behind: bool,
     /// Rounds were taken over from an answer, and nothing was asked since.
     more: bool,
 }
@@ -213,6 +221,8 @@ pub struct RoundsView {
     pub batches: usize,
     /// Nothing was certified for long: payouts wait.
     pub waiting: bool,
+    /// Others are ahead of this node for longer than messages take ([`Settings::view_longest`]): a certificate on its way is no lag.
+    pub behind: Option<Lag>,
     pub halted: Option<Halt>,
 }
 
@@ -252,16 +262,7 @@ impl Rounds {
             let validators = history.validators(&settings.terms);
             history.add(&past, &settings.terms, validators, None);
         }
-        let clock = Clock {
-            now,
-            certified: now,
-            moved: now,
-            asked: now,
-            active: None,
-            waiting: false,
-            behind: false,
-            more: false,
-        };
+        let clock = Clock { now, certified: now, moved: now, asked: now, active: None, waiting: false, more: false };
         let mut rounds = Self {
             node: identity.node(),
             validators: history.validators(&settings.terms),
@@ -279,6 +280,7 @@ impl Rounds {
             block: None,
             silent_until: 0,
             halted: None,
+            ahead: Ahead::default(),
             clock,
         };
         match memory {
@@ -342,7 +344,8 @@ impl Rounds {
             return Moment::from_millis(u64::MAX);
         }
         let due = self.due_at().filter(|due| *due > self.clock.now);
-        let times = [Some(self.ask_at()), self.views.timer, due, self.waits_at()];
+        let behind = self.ahead.due(self.settings.view_longest);
+        let times = [Some(self.ask_at()), self.views.timer, due, self.waits_at(), behind];
         times.into_iter().flatten().min().expect("asking always has a time")
     }
 
@@ -355,6 +358,7 @@ impl Rounds {
             heard: self.views.heard(&self.validators),
             batches: self.held.iter().count(),
             waiting: self.clock.waiting,
+            behind: self.ahead.said(),
             halted: self.halted.clone(),
         }
     }
@@ -365,6 +369,12 @@ impl Rounds {
         }
         if self.is_active() {
             self.clock.active.get_or_insert(self.clock.now);
+        }
+        let newest = self.history.newest.round;
+        match self.ahead.look(self.clock.now, newest, &self.validators, self.settings.view_longest) {
+            Some(Change::Behind(lag)) => out.push(Effect::Behind(lag)),
+            Some(Change::Level) => out.push(Effect::Level { round: newest }),
+            None => {}
         }
         if self.ask_at() <= self.clock.now {
             self.retry(out);
@@ -389,7 +399,7 @@ impl Rounds {
         let Settings { repair, greet, .. } = self.settings;
         if self.clock.more {
             self.clock.now
-        } else if self.clock.behind || !self.wanted().is_empty() {
+        } else if self.ahead.is_any() || !self.wanted().is_empty() {
             self.clock.asked.after(repair / REPAIR_SOONER)
         } else if self.clock.active.is_some() {
             self.clock.asked.max(self.clock.moved).after(repair)
@@ -546,9 +556,7 @@ impl Rounds {
         if is_kept {
             of_node.push(message);
         }
-        if self.validators.has_honest(self.validators.sum(self.early.keys().copied())) {
-            self.clock.behind = true;
-        }
+        self.ahead.note(node, round);
         if is_kept { Acceptance::Accept } else { Acceptance::Ignore }
     }
 

@@ -109,6 +109,18 @@ impl Validators {
         weight * 3 >= self.total && self.total > 0
     }
 
+    /// Returns the highest place that somebody honest has reached, by the places of distinct nodes: `None` where those weigh too
+    /// little to tell.
+    pub fn reached<T: Ord + Copy>(&self, places: impl IntoIterator<Item = (NodeId, T)>) -> Option<T> {
+        let mut places: Vec<(T, u128)> = places.into_iter().map(|(node, place)| (place, self.weight(node))).collect();
+        places.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
+        let mut sum = 0;
+        places.into_iter().find_map(|(place, weight)| {
+            sum += weight;
+            self.has_honest(sum).then_some(place)
+        })
+    }
+
     /// Returns whose turn it is: drawn by weight, from what nobody knows before the round above is certified.
     pub fn proposer(&self, pool: PoolId, base: Base, view: u32) -> Option<NodeId> {
         let mut hash = blake3::Hasher::new_derive_key("adit shares 1: turn");

@@ -7,7 +7,7 @@ use adit_network::id::Moment;
 use adit_network::shares::archive::Answer;
 use adit_network::shares::votes::{Kind, Message, Signatures, root};
 use adit_network::shares::{
-    Base, BatchId, BatchVerdict, Certificate, CertifiedRound, Close, Effect, Event, Halt, Plan, Rounds, Statement,
+    Base, BatchId, BatchVerdict, Certificate, CertifiedRound, Close, Effect, Event, Halt, Lag, Plan, Rounds, Statement,
 };
 use adit_primitives::{Decode, Encode, Hash256};
 use proptest::prelude::*;
@@ -33,7 +33,12 @@ fn check(seed: u64, conducts: &[Conduct], least_rounds: u64) -> World {
 fn honest_nodes_certify_a_round_as_often_as_it_is_due() {
     for nodes in [1, 3, 4, 7] {
         let world = check(1, &with(nodes, &[]), 15);
-        assert!(world.nodes.iter().all(|node| node.waits == 0 && node.frauds.is_empty() && node.liars.is_empty()));
+        assert!(
+            world
+                .nodes
+                .iter()
+                .all(|node| [node.waits, node.behinds] == [0; 2] && node.frauds.is_empty() && node.liars.is_empty())
+        );
     }
 }
 
@@ -283,6 +288,49 @@ fn who_was_away_believes_no_round_that_differs_from_the_certified_one() {
     }
     assert_eq!(serve(&[&rounds[1]]), (Acceptance::Accept, 0), "a round is missing before it");
     assert_eq!(serve(&[&rounds[0], &rounds[1]]), (Acceptance::Accept, 2));
+}
+
+/// It hears votes of rounds that it cannot get, then gets them.
+#[test]
+fn a_node_that_cannot_follow_says_so_until_it_can() {
+    let mut world = World::new(25, 4, &with(4, &[]));
+    world.run(15_000);
+    let rounds: Vec<Vec<u8>> = world.nodes[0].archive.values().map(|bytes| bytes.to_vec()).collect();
+    let newest = rounds.len() as u64;
+    let mut joiner = Rounds::new(world.settings.clone(), identity(9), [], None, Moment::from_millis(0)).unwrap();
+    let mut handle = |millis, event| {
+        let mut out = Vec::new();
+        joiner.handle(Moment::from_millis(millis), event, &mut out);
+        out.retain(|effect| matches!(effect, Effect::Behind(_) | Effect::Level { .. }));
+        (out, joiner.view().behind, joiner.wake())
+    };
+    let vote = |at: usize| {
+        let (round, previous) = (newest + 1, Hash256([3; 32]));
+        let statement = Statement { round, view: 0, kind: Kind::Prevote, previous, value: None };
+        let signed = statement.sign(POOL, &world.nodes[at].identity);
+        Event::Message { bytes: Message::Vote(signed).to_bytes().into() }
+    };
+    let answer = |rounds: &[Vec<u8>]| {
+        let answer = Answer { rounds: rounds.to_vec(), ..Answer::default() };
+        Event::Answer { bytes: answer.to_bytes().into() }
+    };
+    let lag = |rounds| Some(Lag { rounds, since: Moment::from_millis(200) });
+    assert!(matches!(handle(100, vote(0)), (out, None, _) if out.is_empty()));
+    let (out, said, mut wake) = handle(200, vote(1));
+    assert_eq!((out.len(), said), (0, None), "a certificate may be on its way");
+    // Ticks come when the machine asked for them.
+    let mut out = Vec::new();
+    while out.is_empty() {
+        let millis = wake.to_millis();
+        (out, _, wake) = handle(millis, Event::Tick);
+        assert_eq!(out.is_empty(), millis < 8_200, "at {millis}");
+    }
+    assert!(matches!(out[..], [Effect::Behind(behind)] if Some(behind) == lag(newest)));
+    let (out, said, _) = handle(9_000, answer(&rounds[..1]));
+    assert_eq!((out.len(), said), (0, lag(newest - 1)));
+    let (out, said, _) = handle(9_500, answer(&rounds));
+    assert!(matches!(out[..], [Effect::Level { round }] if round == newest), "{out:?}");
+    assert_eq!(said, None);
 }
 
 #[test]

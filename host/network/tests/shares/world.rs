@@ -49,6 +49,7 @@ pub struct Node {
     pub halted: Option<Halt>,
     pub waits: u32,
     pub resumes: u32,
+    pub behinds: u32,
     pub frauds: BTreeSet<NodeId>,
     pub liars: BTreeSet<NodeId>,
     /// Who else it hears.
@@ -171,6 +172,7 @@ impl World {
             halted: None,
             waits: 0,
             resumes: 0,
+            behinds: 0,
             frauds: BTreeSet::new(),
             liars: BTreeSet::new(),
             part: 0,
@@ -361,6 +363,8 @@ impl World {
                 }
                 Effect::Waiting { .. } => self.nodes[at].waits += 1,
                 Effect::Resumed { .. } => self.nodes[at].resumes += 1,
+                Effect::Behind(_) => self.nodes[at].behinds += 1,
+                Effect::Level { .. } => {}
                 Effect::Halted(halt) => self.nodes[at].halted = Some(halt),
             }
         }

@@ -45,6 +45,10 @@ pub struct PoolRoundsBody {
     pub batches: usize,
     /// Nothing was certified for long, though there are shares: payouts wait.
     pub waiting: bool,
+    /// Rounds that others have certified and this node has not, so many at the least, once that lasts: its miners work on what is
+    /// old. 0 where it is level.
+    #[serde(default)]
+    pub behind: u64,
     /// Why this node takes no further part, where it does not.
     pub halted: Option<String>,
     /// Nodes that sent a wrong share, or signed what is not so, since this one started.
@@ -101,6 +105,7 @@ impl PoolRoundsBody {
             weight_heard: view.heard.to_string(),
             batches: view.batches,
             waiting: view.waiting,
+            behind: view.behind.map_or(0, |lag| lag.rounds),
             halted: failure.clone().or_else(|| view.halted.as_ref().map(halt_reason)),
             liars: liars.iter().copied().map(name).collect(),
         }

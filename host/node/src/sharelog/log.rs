@@ -15,8 +15,8 @@ use crate::network::{NetworkHandle, Question as ToPeer};
 use adit_network::shares::batch::BATCH_DELAY;
 use adit_network::shares::rounds::{Lie, Settings};
 use adit_network::shares::{
-    BatchError, BatchId, BatchVerdict, Batcher, Effect, Event, Halt, PanelEffect, Panels, Past, Plan, PoolId, Question,
-    Rounds, SealedBatch,
+    BatchError, BatchId, BatchVerdict, Batcher, Effect, Event, Halt, Lag, PanelEffect, Panels, Past, Plan, PoolId,
+    Question, Rounds, RoundsView, SealedBatch,
 };
 use adit_network::{Acceptance, Class, Moment, NodeId, Ticket};
 use adit_primitives::Decode;
@@ -245,10 +245,13 @@ impl Log {
         Ok(())
     }
 
-    /// Tells whether people have to hear at once of something: that payouts wait, or go on, or that this node stopped.
+    /// Tells whether people have to hear at once of something: that payouts wait, or go on, that this node is behind, or that it stopped.
     fn is_said(&self) -> bool {
         let (told, view) = (self.standing.borrow(), self.rounds.view());
-        told.view.waiting != view.waiting || told.view.halted != view.halted
+        let is_behind = |view: &RoundsView| view.behind.is_some();
+        told.view.waiting != view.waiting
+            || is_behind(&told.view) != is_behind(&view)
+            || told.view.halted != view.halted
     }
 
     fn publish(&self, failure: Option<String>) {
@@ -469,6 +472,13 @@ impl Log {
                     tracing::warn!(round, heard, total, "payouts wait: too little weight takes part in the round");
                 }
                 Effect::Resumed { round } => tracing::info!(round, "rounds are certified again"),
+                Effect::Behind(Lag { rounds, .. }) => {
+                    tracing::warn!(
+                        rounds,
+                        "this node is behind the others: what its miners work on may be credited to nobody"
+                    );
+                }
+                Effect::Level { round } => tracing::info!(round, "this node is level with the others again"),
                 Effect::Halted(halt) => {
                     tracing::error!(reason = %reason(&halt), "the share log takes no further part: payouts wait for a person")
                 }

@@ -15,6 +15,7 @@ pub struct ShareMetrics {
     heard: Gauge<f64, AtomicU64>,
     batches: Gauge,
     waiting: Gauge,
+    behind: Gauge,
     halted: Gauge,
     own: Counter,
     received: Counter,
@@ -33,6 +34,8 @@ impl ShareMetrics {
         registry.register("shares_heard", "Weight of those who were heard in the open round", self.heard.clone());
         registry.register("shares_batches", "Batches that are in no certified round yet", self.batches.clone());
         registry.register("shares_waiting", "1 while payouts wait for more weight", self.waiting.clone());
+        let help = "Rounds that others have certified and this node has not, where that lasts";
+        registry.register("shares_behind", help, self.behind.clone());
         registry.register("shares_halted", "1 where this node takes no further part", self.halted.clone());
         registry.register("shares_own", "Shares of this node's miners for the share log", self.own.clone());
         registry.register("shares_received", "Shares of other nodes", self.received.clone());
@@ -53,6 +56,7 @@ impl ShareMetrics {
         self.heard.set(view.heard as f64);
         self.batches.set(gauge(view.batches as u64));
         self.waiting.set(view.waiting.into());
+        self.behind.set(gauge(view.behind.map_or(0, |lag| lag.rounds)));
         self.halted.set((view.halted.is_some() || standing.failure.is_some()).into());
         let counters = &standing.counters;
         for (counter, count) in [

@@ -293,7 +293,9 @@ async fn three_nodes_credit_the_same_shares_in_the_same_rounds() {
     assert_eq!(first.credits.iter().map(|credit| credit.shares).sum::<u64>(), want.credits.len() as u64);
     members[0].node.get("/pool/rounds/1000").await.refused(404, "not-found");
     let metrics = members[0].node.get("/metrics").await.body;
-    assert!(metrics.as_str().unwrap().contains("\nadit_shares_own_total 12\n"), "{metrics}");
+    for line in ["\nadit_shares_own_total 12\n", "\nadit_shares_behind "] {
+        assert!(metrics.as_str().unwrap().contains(line), "{metrics}");
+    }
     for member in members {
         member.end().await;
     }

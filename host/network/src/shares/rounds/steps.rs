@@ -346,8 +346,10 @@ impl Rounds {
         let Some((view, root)) = self.views.decided(&self.validators) else { return false };
         let contents: Vec<Content> = self.views.contents(root).cloned().collect();
         let Some(content) = contents.into_iter().find(|content| self.weigh(content) == Opinion::Good) else {
-            // Others have it: it is asked for.
-            self.clock.behind = true;
+            // Others have it, and go on: it is asked for.
+            let next = self.round() + 1;
+            let signed = self.views.votes_for(view, Kind::Precommit, root);
+            signed.iter().for_each(|vote| self.ahead.note(vote.node, next));
             return false;
         };
         let signatures = Signatures::of(self.views.votes_for(view, Kind::Precommit, root));
@@ -391,7 +393,6 @@ impl Rounds {
         self.late.clear();
         self.clock.certified = self.clock.now;
         self.clock.active = None;
-        self.clock.behind = false;
         self.forget_batches(out);
         self.retry(out);
         for message in std::mem::take(&mut self.early).into_values().flatten() {

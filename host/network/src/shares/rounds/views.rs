@@ -190,17 +190,7 @@ impl Views {
     /// Returns the highest view that somebody honest has reached, as far as weight shows.
     pub fn reached(&self, validators: &Validators) -> Option<u32> {
         let newest = |of_node: &BTreeMap<(u32, Kind), Vec<Signed>>| of_node.keys().next_back().map(|(view, _)| *view);
-        let mut views: Vec<(u32, u128)> = self
-            .votes
-            .iter()
-            .filter_map(|(node, of_node)| Some((newest(of_node)?, validators.weight(*node))))
-            .collect();
-        views.sort_by_key(|(view, _)| std::cmp::Reverse(*view));
-        let mut sum = 0;
-        views.into_iter().find_map(|(view, weight)| {
-            sum += weight;
-            validators.has_honest(sum).then_some(view)
-        })
+        validators.reached(self.votes.iter().filter_map(|(node, of_node)| Some((*node, newest(of_node)?))))
     }
 
     /// Returns the weight of everybody who said something in this round.
