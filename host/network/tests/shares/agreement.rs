@@ -365,6 +365,27 @@ fn only_votes_are_passed_on_for_those_who_are_a_round_behind_and_only_some_of_a_
 }
 
 #[test]
+fn a_node_far_behind_in_views_follows_a_third_of_the_weight_to_what_they_say_there() {
+    let mut world = World::new(26, 4, &with(4, &[]));
+    let rounds = world.nodes[0].rounds.as_mut().unwrap();
+    let previous = rounds.view().base.root;
+    let say = |rounds: &mut Rounds, number: u8, view: u32, kind: Kind| {
+        let vote = Statement { round: 1, view, kind, previous, value: None }.sign(POOL, &identity(number));
+        let (bytes, mut out) = (Message::Vote(vote).to_bytes().into(), Vec::new());
+        rounds.handle(Moment::from_millis(0), Event::Message { bytes }, &mut out);
+        rounds.view().view
+    };
+    // One alone moves nobody, wherever it says it is.
+    for view in (100..200).chain([u32::MAX]) {
+        assert_eq!(say(rounds, 2, view, Kind::Prevote), 0);
+    }
+    assert_eq!(say(rounds, 3, 70, Kind::Prevote), 70);
+    assert_eq!(say(rounds, 3, 70, Kind::Precommit), 70);
+    // Of who leaps on and on the first leaps were noted.
+    assert_eq!(say(rounds, 4, 5_000, Kind::Prevote), 131);
+}
+
+#[test]
 fn a_node_whose_archive_lost_rounds_says_nothing_until_it_is_past_them() {
     let mut world = World::new(17, 4, &with(4, &[]));
     world.run(10_000);

@@ -308,8 +308,7 @@ impl Rounds {
     }
 
     fn start_view(&mut self, view: u32) {
-        self.views.view = view;
-        self.enter(Step::Propose);
+        self.views.begin(view);
     }
 
     /// Follows to the view in which somebody honest is (lines 55 and 56).

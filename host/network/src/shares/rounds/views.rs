@@ -14,6 +14,11 @@ const STATEMENTS_MAX: usize = 64;
 const PROPOSALS_MAX: usize = 2;
 /// The most views for which proposals are remembered.
 const VIEWS_MAX: usize = 32;
+/// How many views beyond this node's own are looked at as that one is. Of what a node says beyond those, its newest view is kept: enough
+/// to see that a third of the weight is there, and to follow. What else was said there is asked for then.
+const VIEWS_AHEAD: u32 = 8;
+/// How often one node is seen to leap to a newer view beyond those, while this one stays in its own: each is passed on to others.
+const LEAPS_MAX: u32 = 32;
 
 /// How far this node is in its view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +42,8 @@ pub(super) struct Views {
     pub said: BTreeMap<(u32, Kind), Statement>,
     proposals: BTreeMap<u32, Vec<Proposal>>,
     votes: BTreeMap<NodeId, BTreeMap<(u32, Kind), Vec<Signed>>>,
+    /// How often each node leapt far ahead while this one was in its view.
+    leaps: BTreeMap<NodeId, u32>,
     /// Proofs that are in no certified round yet.
     pub evidence: BTreeMap<NodeId, Evidence>,
 }
@@ -62,12 +69,22 @@ impl Views {
             said: BTreeMap::new(),
             proposals: BTreeMap::new(),
             votes: BTreeMap::new(),
+            leaps: BTreeMap::new(),
             evidence,
         }
     }
 
-    /// Adds a genuine proposal of whose turn it is.
+    /// Begins a view.
+    pub fn begin(&mut self, view: u32) {
+        (self.view, self.step, self.timer) = (view, Step::Propose, None);
+        self.leaps.clear();
+    }
+
+    /// Adds a genuine proposal of whose turn it is. One far ahead is asked for by who gets there.
     pub fn propose(&mut self, proposal: Proposal) -> Added {
+        if self.is_far(proposal.view) {
+            return Added::Known;
+        }
         let signed = proposal.signed();
         let of_view = self.proposals.entry(proposal.view).or_default();
         let known = of_view.iter().map(Proposal::signed).find(|known| known.statement != signed.statement);
@@ -89,10 +106,17 @@ impl Views {
         }
     }
 
+    const fn is_far(&self, view: u32) -> bool {
+        view > self.view.saturating_add(VIEWS_AHEAD)
+    }
+
     /// Adds a genuine vote of a validator.
     pub fn vote(&mut self, signed: Signed) -> Added {
-        let of_node = self.votes.entry(signed.node).or_default();
         let place = (signed.statement.view, signed.statement.kind);
+        if self.is_far(place.0) && !self.leap(signed.node, place.0) {
+            return Added::Known;
+        }
+        let of_node = self.votes.entry(signed.node).or_default();
         if !of_node.contains_key(&place) && of_node.len() >= STATEMENTS_MAX {
             let first = *of_node.keys().next().expect("it is not empty");
             if place < first {
@@ -117,6 +141,23 @@ impl Views {
                 self.convict(Evidence { one, other: signed })
             }
         }
+    }
+
+    /// Follows a node to a view far ahead, where that is its newest, and forgets what it said between here and there.
+    fn leap(&mut self, node: NodeId, view: u32) -> bool {
+        let of_node = self.votes.entry(node).or_default();
+        let newest = of_node.keys().next_back().map(|(newest, _)| *newest);
+        if newest >= Some(view) {
+            return newest == Some(view);
+        }
+        let leaps = self.leaps.entry(node).or_default();
+        *leaps += 1;
+        let may = *leaps <= LEAPS_MAX;
+        if may {
+            let near = self.view.saturating_add(VIEWS_AHEAD);
+            of_node.retain(|(view, _), _| *view <= near);
+        }
+        may
     }
 
     fn convict(&mut self, evidence: Evidence) -> Added {
@@ -208,5 +249,63 @@ impl Views {
             self.votes.iter().flat_map(|(by, of_node)| of_node.iter().map(move |(place, said)| (by, place, said)));
         let votes = all.filter(|(by, (view, _), _)| **by == node || matters(*view)).flat_map(|(_, _, said)| said);
         (proposals.collect(), votes.copied().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shares::keys::Identity;
+    use crate::shares::record::PoolId;
+
+    fn vote(node: u8, view: u32, kind: Kind) -> Signed {
+        let statement = Statement { round: 1, view, kind, previous: Hash256([0; 32]), value: None };
+        statement.sign(PoolId([0; 32]), &Identity::from_secret(&[node; 32]))
+    }
+
+    fn node(number: u8) -> NodeId {
+        Identity::from_secret(&[number; 32]).node()
+    }
+
+    fn kept(views: &Views, node: NodeId) -> Vec<u32> {
+        views.votes[&node].keys().map(|(view, _)| *view).collect()
+    }
+
+    #[test]
+    fn of_a_node_far_ahead_its_newest_view_alone_is_kept() {
+        let mut views = Views::new(BTreeMap::new());
+        views.begin(4);
+        for view in [0, 4, 12, 13, 40, 1_000] {
+            assert_eq!(views.vote(vote(1, view, Kind::Prevote)), Added::New, "view {view}");
+        }
+        assert_eq!(kept(&views, node(1)), [0, 4, 12, 1_000]);
+        assert_eq!(views.vote(vote(1, 1_000, Kind::Precommit)), Added::New, "the same view");
+        assert_eq!(views.vote(vote(1, 999, Kind::Prevote)), Added::Known, "left behind");
+        assert_eq!(views.vote(vote(1, 11, Kind::Prevote)), Added::New, "near");
+        assert_eq!(kept(&views, node(1)), [0, 4, 11, 12, 1_000, 1_000]);
+    }
+
+    #[test]
+    fn votes_at_any_number_of_far_views_take_the_room_of_one_and_are_passed_on_a_few_times() {
+        let mut views = Views::new(BTreeMap::new());
+        let news = |views: &mut Views, far: u32| {
+            (0..1_000).filter(|step| views.vote(vote(1, far + step, Kind::Prevote)) == Added::New).count()
+        };
+        assert_eq!(news(&mut views, 100), LEAPS_MAX as usize);
+        assert_eq!(kept(&views, node(1)).len(), 1);
+        views.begin(1);
+        assert_eq!(news(&mut views, u32::MAX - 1_000), LEAPS_MAX as usize, "who moves looks again");
+        assert_eq!(kept(&views, node(1)).len(), 1);
+    }
+
+    #[test]
+    fn the_view_of_a_third_of_the_weight_is_seen_however_far_ahead() {
+        let validators = Validators::new((1..=4).map(|number| (node(number), 1)).collect(), 0);
+        let mut views = Views::new(BTreeMap::new());
+        // A liar, at once everywhere.
+        (0..100).for_each(|step| drop(views.vote(vote(1, u32::MAX - 100 + step, Kind::Precommit))));
+        assert_eq!(views.reached(&validators), None);
+        (0..3).for_each(|step| drop(views.vote(vote(2, 500 * step, Kind::Prevote))));
+        assert_eq!(views.reached(&validators), Some(1_000));
     }
 }
