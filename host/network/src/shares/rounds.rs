@@ -11,7 +11,7 @@
 //! [`Effect::Certified`] must be durable before any effect behind them. The same events at the same moments give the same
 //! effects.
 //!
-//! Reading order: this file is what goes in and out, [`history`] is what is certified, [`held`] the batches at hand, [`views`] what
+//! Reading order: this file is what goes in and out, [`history`] is what is certified, [`held`] the batches at hand, [`room`] who has how much room for them, [`views`] what
 //! was said in a round, [`steps`] the rules, [`memory`] what outlives a crash, [`catchup`] how one learns what one missed, [`lag`] how
 //! much that is.
 
@@ -20,6 +20,7 @@ mod held;
 mod history;
 mod lag;
 mod memory;
+mod room;
 mod steps;
 mod views;
 
@@ -113,7 +114,8 @@ pub enum Effect {
     /// Make a batch durable before any [`Effect::Persist`] behind this. What this node votes for must not be lost, were all nodes
     /// to lose power at once. At a start each kept batch is handled again as [`Event::Batch`], before [`Rounds::start`].
     Keep { batch: Arc<SealedBatch> },
-    /// These batches need not be kept any more: they are in a certified round, or too old for one.
+    /// These batches need not be kept any more: they are in a certified round, too old for one, or had to make
+    /// room before anybody proposed them.
     Forget { batches: Vec<BatchId> },
     /// Recompute a batch. The answer is [`Event::Judged`].
     Judge { batch: Arc<SealedBatch>, which: Which },
@@ -431,15 +433,32 @@ impl Rounds {
             Plan::Local | Plan::Ask { .. } => Which::All,
             Plan::Sample { one_in } => Which::Some(self.sample(&batch, one_in.min(self.rarest_sample()))),
         };
-        let is_weighty = self.validators.weight(batch.batch().node) > 0;
-        if self.held.get(&id).is_some() || !self.held.insert(Arc::clone(&batch), which.clone(), is_weighty) {
+        // This node's own batches need not contend with strangers', whatever it weighs.
+        let is_weighty = batch.batch().node == self.node || self.validators.weight(batch.batch().node) > 0;
+        let is_known = self.held.get(&id).is_some() || self.held.is_wrong(&id);
+        if is_known || !self.find_room(&batch, is_weighty, out) {
             return Acceptance::Ignore;
         }
+        self.held.insert(Arc::clone(&batch), which.clone(), is_weighty);
         out.push(match plan {
             Plan::Ask { count } => Effect::Consult { batch, count },
             Plan::Local | Plan::Sample { .. } => Effect::Judge { batch, which },
         });
         Acceptance::Accept
+    }
+
+    /// Finds room for a batch, if others have to make it.
+    fn find_room(&mut self, batch: &SealedBatch, is_weighty: bool, out: &mut Vec<Effect>) -> bool {
+        if self.held.has_room(batch, is_weighty) {
+            return true;
+        }
+        let named = self.named().copied().collect();
+        let Some(batches) = self.held.make_room(batch, is_weighty, &named) else { return false };
+        self.held.push_out(&batches);
+        // One of a content that is proposed no more may have been good with what is gone.
+        self.opinions.clear();
+        out.push(Effect::Forget { batches });
+        true
     }
 
     /// The rarest sample by which every share is expected to be hashed by [`SHARE_CHECKS_LEAST`] validators, whatever a policy says.

@@ -5,11 +5,12 @@ use crate::world::{Conduct, POOL, World, batch, identity, settings};
 use adit_network::Acceptance;
 use adit_network::id::Moment;
 use adit_network::shares::archive::Answer;
-use adit_network::shares::votes::{Kind, Message, Signatures, root};
+use adit_network::shares::votes::{Content, Kind, Message, Signatures, root};
 use adit_network::shares::{
-    Base, BatchId, BatchVerdict, Certificate, CertifiedRound, Close, Effect, Event, Halt, Lag, Plan, Rounds, Statement,
+    Base, Batch, BatchId, BatchVerdict, Certificate, CertifiedRound, Close, Effect, Event, Halt, Job, Lag, Plan,
+    Proposal, Rounds, SealedBatch, ShareId, Statement,
 };
-use adit_primitives::{Decode, Encode, Hash256};
+use adit_primitives::{Decode, Encode, Hash256, Height};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -343,6 +344,87 @@ fn work_on_a_round_that_nobody_can_be_in_takes_no_room() {
         rounds.handle(now, Event::Batch { batch: Arc::new(batch), plan: Plan::Local }, &mut out);
         assert_eq!(rounds.view().batches, taken, "on round {round}");
     }
+}
+
+/// A stranger's batch of about 25 KiB. Nobody hashes it.
+fn large(of: u8, number: u64) -> Arc<SealedBatch> {
+    let small = batch(&identity(of), Base { round: 0, root: Hash256(POOL.0) }, 0, true).batch().clone();
+    let job = |place| Job {
+        height: Height(32 * number + place),
+        branch: vec![Hash256::default(); 20],
+        ..small.jobs[0].clone()
+    };
+    let batch = Batch { jobs: (0..32).map(job).collect(), ..small };
+    Arc::new(SealedBatch::seal(batch, &identity(of)).expect("it is within every bound"))
+}
+
+/// Takes a batch in and finds it valid, or does not. Returns which batches were let go for it, where it was taken.
+fn take(rounds: &mut Rounds, batch: &Arc<SealedBatch>, share: Option<u16>) -> Option<Vec<BatchId>> {
+    let (now, mut out) = (Moment::from_millis(0), Vec::new());
+    let event = Event::Batch { batch: Arc::clone(batch), plan: Plan::Local };
+    let acceptance = rounds.handle(now, event, &mut out);
+    let valid = BatchVerdict::Valid { shares: vec![ShareId(batch.id().0)] };
+    let verdict = share.map_or(valid, |share| BatchVerdict::Wrong { share });
+    rounds.handle(now, Event::Judged { batch: batch.id(), verdict }, &mut out);
+    let forgotten = out.into_iter().filter_map(|effect| match effect {
+        Effect::Forget { batches } => Some(batches),
+        _ => None,
+    });
+    (acceptance == Acceptance::Accept).then(|| forgotten.flatten().collect())
+}
+
+#[test]
+fn a_newcomer_finds_room_among_strangers_who_flood_and_what_is_proposed_stays() {
+    let mut world = World::new(27, 4, &with(4, &[]));
+    let rounds = world.nodes[0].rounds.as_mut().unwrap();
+    let mut held = Vec::new();
+    for number in 0..50 {
+        for flooder in 100..109 {
+            let batch = large(flooder, number);
+            if let Some(gone) = take(rounds, &batch, None) {
+                held.push(batch.id());
+                held.retain(|id| !gone.contains(id));
+            }
+        }
+    }
+    assert_eq!(rounds.view().batches, held.len());
+    assert!(held.len() > 300, "the room is full with {}", held.len());
+    // All but two of them are proposed.
+    let content = Content {
+        round: 1,
+        previous: Hash256(POOL.0),
+        close: Close::Time,
+        batches: held[2..].to_vec(),
+        evidence: Vec::new(),
+        root: Hash256([1; 32]),
+    };
+    for founder in 1..=4 {
+        let proposal = Proposal::sign(content.clone(), 0, None, POOL, &identity(founder));
+        let bytes = Message::Proposal(Box::new(proposal)).to_bytes().into();
+        rounds.handle(Moment::from_millis(0), Event::Message { bytes }, &mut Vec::new());
+    }
+    // A newcomer, another one, and a third for whom nobody may make room.
+    let mut made: Vec<_> =
+        [201, 202].into_iter().flat_map(|newcomer| take(rounds, &large(newcomer, 0), None).unwrap()).collect();
+    made.sort();
+    let mut spare = held[..2].to_vec();
+    spare.sort();
+    assert_eq!(made, spare);
+    assert_eq!(take(rounds, &large(203, 0), None), None);
+    // This node's own find room in any case.
+    assert_eq!(take(rounds, &large(1, 0), None), Some(vec![]));
+}
+
+#[test]
+fn a_batch_that_was_wrong_and_made_room_is_known_to_be_wrong_all_the_same() {
+    let mut world = World::new(28, 4, &with(4, &[]));
+    let rounds = world.nodes[0].rounds.as_mut().unwrap();
+    let lies: Vec<_> = (0..400).map(|number| large(100 + u8::try_from(number % 9).unwrap(), number)).collect();
+    let taken: Vec<_> = lies.iter().filter(|lie| take(rounds, lie, Some(0)).is_some()).collect();
+    let gone = take(rounds, &large(201, 0), None).expect("there is room for a newcomer");
+    let gone: Vec<_> = taken.into_iter().filter(|lie| gone.contains(&lie.id())).collect();
+    assert!(!gone.is_empty());
+    assert!(gone.iter().all(|lie| take(rounds, lie, Some(0)).is_none()), "nobody hashes it again");
 }
 
 #[test]

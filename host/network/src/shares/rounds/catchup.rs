@@ -3,7 +3,7 @@
 //! A certificate proves that more than two thirds signed a root; that the credits in the answer are those of the root is recomputed.
 //! Which shares meet their targets is taken over from who certified, so nothing of the chain on which they were mined is needed.
 
-use super::held::{Item, Standing};
+use super::held::Item;
 use super::history::RECENT_ROUNDS;
 use super::{Effect, Halt, Plan, Rounds};
 use crate::event::Acceptance;
@@ -28,9 +28,14 @@ impl Rounds {
 
     /// Returns batches of proposed contents that are not here.
     pub(super) fn wanted(&self) -> Vec<BatchId> {
-        let named = self.views.all_contents().chain(self.views.valid.iter().map(|(_, content)| content));
-        let wanted = named.flat_map(|content| &content.batches).filter(|id| self.held.get(id).is_none());
+        let wanted = self.named().filter(|id| self.held.get(id).is_none() && !self.held.is_wrong(id));
         wanted.collect::<BTreeSet<_>>().into_iter().copied().take(WANTED_MAX).collect()
+    }
+
+    /// Returns the batches of proposed contents, some of them more than once.
+    pub(super) fn named(&self) -> impl Iterator<Item = &BatchId> {
+        let contents = self.views.all_contents().chain(self.views.valid.iter().map(|(_, content)| content));
+        contents.flat_map(|content| &content.batches)
     }
 
     /// Answers another node's question: `None` for one that is of no use to answer.
@@ -152,9 +157,7 @@ impl Rounds {
         if !is_certified {
             return Acceptance::Reject;
         }
-        let wrong =
-            |id: &&BatchId| self.held.get(id).is_some_and(|item| matches!(item.standing, Standing::Wrong { .. }));
-        if let Some(batch) = content.batches.iter().find(wrong) {
+        if let Some(batch) = content.batches.iter().find(|id| self.held.is_wrong(id)) {
             let halt = Halt::Contradicted { round: content.round, root: content.root, batch: Some(*batch) };
             self.halt(halt, out);
             return Acceptance::Accept;

@@ -1,23 +1,24 @@
 //! Batches at hand that are not in a certified round yet, and what is known of them.
 //!
-//! Bounded for each node: nobody's batches push out another's.
+//! Bounded for each node, by [`super::room`].
 
+use super::room::{Parcel, Room};
 use crate::id::NodeId;
 use crate::shares::batch::{BatchId, SealedBatch};
 use crate::shares::judge::{BatchVerdict, Which};
 use crate::shares::record::ShareId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The most bytes of batches of one node that has weight.
-const NODE_BYTES_MAX: usize = 4 << 20;
-/// The most bytes of batches of all nodes without weight together, and of one of them.
-const STRANGERS_BYTES_MAX: usize = 8 << 20;
-const STRANGER_BYTES_MAX: usize = 1 << 20;
+/// The most batches that are remembered to be wrong though they had to make room.
+const WRONG_MAX: usize = 1_024;
 
 #[derive(Debug, Default)]
 pub(super) struct Held {
     items: BTreeMap<BatchId, Item>,
+    room: Room,
+    /// Batches that were wrong and made room, each with the number it had.
+    wrong: BTreeMap<BatchId, u64>,
     /// Numbers batches in the order in which they came.
     count: u64,
 }
@@ -69,27 +70,40 @@ impl Held {
         valid
     }
 
-    /// Takes a batch in, where there is room: `false` where there is none.
-    pub fn insert(&mut self, batch: Arc<SealedBatch>, which: Which, is_weighty: bool) -> bool {
-        let node = batch.batch().node;
-        let of_node = self.bytes(|item| item.batch.batch().node == node) + batch.bytes().len();
-        let fits = if is_weighty {
-            of_node <= NODE_BYTES_MAX
-        } else {
-            let strangers = self.bytes(|item| !item.is_weighty) + batch.bytes().len();
-            of_node <= STRANGER_BYTES_MAX && strangers <= STRANGERS_BYTES_MAX
-        };
-        if fits {
-            let (number, standing) = (self.count, Standing::Judging);
-            self.count += 1;
-            let item = Item { batch, number, standing, shares: None, which, awaited: 1, is_weighty };
-            self.items.insert(item.batch.id(), item);
-        }
-        fits
+    /// Tells whether there is room for a batch as things are.
+    pub fn has_room(&self, batch: &SealedBatch, is_weighty: bool) -> bool {
+        self.room.fits(&parcel(batch, is_weighty))
     }
 
-    fn bytes(&self, of: impl Fn(&Item) -> bool) -> usize {
-        self.items.values().filter(|item| of(item)).map(|item| item.batch.bytes().len()).sum()
+    /// Returns which batches have to make room for one for which there is none: `None` where none do. Those that are `named` by a proposal
+    /// stay, and so do those that are being recomputed: what waits to be hashed is bounded as the room is.
+    pub fn make_room(&self, batch: &SealedBatch, is_weighty: bool, named: &BTreeSet<BatchId>) -> Option<Vec<BatchId>> {
+        let free = |node| {
+            let is_free = |id: &BatchId, item: &Item| {
+                let is_its = item.batch.batch().node == node && item.is_weighty == is_weighty;
+                is_its && item.awaited == 0 && !named.contains(id)
+            };
+            let mut free: Vec<_> = self.items.iter().filter(|(id, item)| is_free(id, item)).collect();
+            // The newest goes first: the oldest may be in the next proposal already.
+            free.sort_by_key(|(_, item)| item.number);
+            free.into_iter().map(|(id, item)| (*id, item.batch.bytes().len())).collect()
+        };
+        self.room.make(&parcel(batch, is_weighty), named.contains(&batch.id()), free)
+    }
+
+    /// Takes a batch in.
+    pub fn insert(&mut self, batch: Arc<SealedBatch>, which: Which, is_weighty: bool) {
+        let (number, standing) = (self.count, Standing::Judging);
+        self.count += 1;
+        self.room.add(parcel(&batch, is_weighty));
+        let item = Item { batch, number, standing, shares: None, which, awaited: 1, is_weighty };
+        self.items.insert(item.batch.id(), item);
+    }
+
+    /// Tells whether a batch was found wrong here.
+    pub fn is_wrong(&self, id: &BatchId) -> bool {
+        self.wrong.contains_key(id)
+            || self.items.get(id).is_some_and(|item| matches!(item.standing, Standing::Wrong { .. }))
     }
 
     /// Notes a verdict, and returns the batch's node where the batch is held and turned out wrong by it.
@@ -132,8 +146,26 @@ impl Held {
 
     /// Forgets batches.
     pub fn remove(&mut self, ids: &[BatchId]) {
-        ids.iter().for_each(|id| drop(self.items.remove(id)));
+        for item in ids.iter().filter_map(|id| self.items.remove(id)) {
+            self.room.remove(parcel(&item.batch, item.is_weighty));
+        }
     }
+
+    /// Forgets batches that make room; not which of them are wrong.
+    pub fn push_out(&mut self, ids: &[BatchId]) {
+        let is_wrong = |id: &&BatchId| self.is_wrong(id);
+        let wrong: Vec<_> = ids.iter().filter(is_wrong).map(|id| (*id, self.items[id].number)).collect();
+        self.wrong.extend(wrong);
+        while self.wrong.len() > WRONG_MAX {
+            let oldest = self.wrong.iter().min_by_key(|(_, number)| **number).map(|(id, _)| *id);
+            oldest.map(|id| self.wrong.remove(&id));
+        }
+        self.remove(ids);
+    }
+}
+
+fn parcel(batch: &SealedBatch, is_weighty: bool) -> Parcel {
+    Parcel { node: batch.batch().node, bytes: batch.bytes().len(), is_weighty }
 }
 
 impl Item {

@@ -190,6 +190,9 @@ impl Rounds {
         let (mut bytes, mut pending) = (0, false);
         for id in &content.batches {
             let Some(item) = self.held.get(id) else {
+                if self.held.is_wrong(id) {
+                    return Opinion::Bad;
+                }
                 pending = true;
                 continue;
             };
