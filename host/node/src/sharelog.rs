@@ -5,7 +5,8 @@
 //!
 //! Reading order: this file is what goes in and how it starts; [`agreement`] is what nodes agree on beforehand, [`certified`] the rounds that
 //! are final, on disk and in memory; `log` the thread that owns the machine, with what it keeps on the disk (`keeper`), what it owes to the
-//! network (`deliveries`), how batches of others are checked (`checks`) and the thread that hashes (`hashing`); [`metrics`] what is counted.
+//! network (`deliveries`), how batches of others are checked (`checks`), the thread that hashes (`hashing`) and what a hash costs
+//! (`price`); [`metrics`] what is counted.
 
 pub mod agreement;
 pub mod certified;
@@ -15,6 +16,7 @@ mod hashing;
 mod keeper;
 mod log;
 pub mod metrics;
+mod price;
 
 pub use agreement::{Agreement, AgreementError};
 pub use certified::{CertifiedError, CertifiedRounds};
@@ -203,7 +205,7 @@ impl ShareLog {
             return Err(ShareLogStartError::Pool { rounds: rounds.pool(), agreement: agreement.pool });
         }
         let (inbox, receiver) = sync_channel(INBOX_MAX);
-        let hash_ns = hashing::measure(&mut *hash)?;
+        let price = hashing::measure(&mut *hash)?;
         let back = inbox.clone();
         let tell = move |hashed| drop(back.send(Inbox::Hashed(hashed)));
         let hashing = hashing::start(hash, jobs, tell).map_err(ShareLogStartError::Thread)?;
@@ -212,7 +214,7 @@ impl ShareLog {
             agreement,
             rounds: rounds.clone(),
             policy,
-            hash_ns,
+            price,
             hashing,
             times,
             inbox: receiver,

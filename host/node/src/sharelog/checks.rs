@@ -1,7 +1,8 @@
 //! How batches of other nodes are checked: what is known of their nodes and of this one's load goes to the policy, and a plan comes back.
 
-use super::hashing::Hashed;
-use adit_network::shares::{BatchVerdict, Plan, SealedBatch, Validators};
+use super::hashing::{Hashed, count};
+use super::price::HashPrice;
+use adit_network::shares::{BatchId, BatchVerdict, Effect, Plan, SealedBatch, Validators};
 use adit_network::{Moment, NodeId};
 use adit_primitives::contract::quorum::{CheckPlan, CheckQuestion};
 use adit_primitives::contract::shares::WorkerRecord;
@@ -18,7 +19,7 @@ const LOAD_TIME: Duration = Duration::from_secs(2);
 /// Asks the policy, and knows what it is told.
 pub struct Checks {
     policy: Box<dyn QuorumEngine>,
-    hash_ns: u64,
+    price: HashPrice,
     nodes: BTreeMap<NodeId, Known>,
     load: Load,
 }
@@ -38,9 +39,9 @@ struct Load {
 }
 
 impl Checks {
-    pub fn new(policy: Box<dyn QuorumEngine>, hash_ns: u64) -> Self {
+    pub fn new(policy: Box<dyn QuorumEngine>, price: HashPrice) -> Self {
         let load = Load { from: Moment::default(), busy: Duration::ZERO, permille: 0 };
-        Self { policy, hash_ns, nodes: BTreeMap::new(), load }
+        Self { policy, price, nodes: BTreeMap::new(), load }
     }
 
     /// Says where a batch is checked. A policy that fails has everything checked here.
@@ -56,7 +57,7 @@ impl Checks {
         let weight = validators.weight(node).saturating_mul(1_000).checked_div(validators.total());
         let question = CheckQuestion {
             shares: u32::try_from(shares).unwrap_or(u32::MAX),
-            hash_ns: self.hash_ns,
+            hash_ns: self.price.to_ns(),
             load_permille: self.load.permille,
             validators: u32::try_from(validators.nodes().len()).unwrap_or(u32::MAX),
             weight_permille: weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(0),
@@ -73,9 +74,21 @@ impl Checks {
         }
     }
 
+    /// Returns what a batch costs the thread that hashes, in microseconds, by what is to become of it. Of one about which others are
+    /// asked a single share is hashed, where they agree.
+    pub fn cost_us(&self, batch: BatchId, effects: &[Effect]) -> u64 {
+        let hashes = effects.iter().map(|effect| match effect {
+            Effect::Judge { batch: judged, which } if judged.id() == batch => count(judged, which),
+            Effect::Consult { batch: asked, .. } if asked.id() == batch => 1,
+            _ => 0,
+        });
+        self.price.micros(hashes.sum::<usize>() as u64)
+    }
+
     /// Learns from a batch that was recomputed.
     pub fn hashed(&mut self, now: Moment, hashed: &Hashed) {
         self.load.worked(now, hashed.took);
+        self.price.follow(hashed.spent);
         let node = hashed.batch.batch().node;
         if self.nodes.len() >= NODES_MAX && !self.nodes.contains_key(&node) {
             let oldest = self.nodes.iter().min_by_key(|(_, known)| known.since).map(|(node, _)| *node);
@@ -109,7 +122,61 @@ impl Load {
 
 #[cfg(test)]
 mod tests {
+    use super::super::price::Spent;
     use super::*;
+    use adit_network::shares::{Base, Batch, Entry, Identity, Job, Payee, PoolId, Which};
+    use adit_primitives::contract::quorum::QuorumTerms;
+    use adit_primitives::contract::shares::ShareDifficulty;
+    use adit_primitives::engine::Fault;
+    use adit_primitives::{Amount, BlockId, Hash256, Height};
+    use std::sync::Arc;
+
+    struct NoPolicy;
+
+    impl QuorumEngine for NoPolicy {
+        fn terms(&mut self) -> Result<QuorumTerms, Fault> {
+            unreachable!("nothing asks for terms here")
+        }
+
+        fn plan(&mut self, _: &[CheckQuestion]) -> Result<Vec<CheckPlan>, Fault> {
+            unreachable!("nothing asks for a plan here")
+        }
+    }
+
+    /// A batch of five shares.
+    fn batch(number: u8) -> Arc<SealedBatch> {
+        let identity = Identity::from_secret(&[number; 32]);
+        let (node, pool) = (identity.node(), PoolId([0; 32]));
+        let payee = Payee { account: "a".to_owned(), worker: String::new(), difficulty: ShareDifficulty::MIN };
+        let job = Job {
+            base: Base { round: 0, root: Hash256([0; 32]) },
+            height: Height(1),
+            reward: Amount::from_atoms(1),
+            previous: BlockId([0; 32]),
+            bits: 0,
+            branch: Vec::new(),
+            tail: Vec::new(),
+        };
+        let entry = Entry { job: 0, payee: 0, version: 1, extranonce: [0; 12], time: 0, nonce: 0 };
+        let batch = Batch { pool, node, jobs: vec![job], payees: vec![payee], entries: vec![entry; 5] };
+        Arc::new(SealedBatch::seal(batch, &identity).unwrap())
+    }
+
+    #[test]
+    fn a_batch_costs_what_of_it_is_hashed() {
+        let price = HashPrice::new(Spent { hashes: 1, cpu: Duration::from_micros(300) });
+        let checks = Checks::new(Box::new(NoPolicy), price);
+        let (batch, other) = (batch(1), batch(2));
+        let judge = |batch: &Arc<SealedBatch>, which| Effect::Judge { batch: Arc::clone(batch), which };
+        let check = |effect: Effect, want| {
+            let effects = [judge(&other, Which::All), effect];
+            assert_eq!(checks.cost_us(batch.id(), &effects), want, "{effects:?}");
+        };
+        check(judge(&batch, Which::All), 1_500);
+        check(judge(&batch, Which::Some(vec![0, 3])), 600);
+        check(Effect::Consult { batch: Arc::clone(&batch), count: 3 }, 300);
+        check(judge(&other, Which::All), 0);
+    }
 
     #[test]
     fn the_load_is_the_part_of_the_time_that_was_worked() {

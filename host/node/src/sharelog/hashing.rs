@@ -1,5 +1,6 @@
 //! The thread that recomputes batches: headers are built, and hashed as far as they are checked here.
 
+use super::price::{HashPrice, Metered, Spent};
 use adit_network::shares::{BatchVerdict, Jobs, SealedBatch, Which, judge};
 use adit_primitives::engine::{Fault, HashEngine};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct Hashed {
     /// How many of its shares were to be hashed.
     pub shares: usize,
     pub took: Duration,
+    /// What the hashing of it took.
+    pub spent: Spent,
 }
 
 /// The way to the thread. It ends when this is dropped.
@@ -59,26 +62,32 @@ pub fn start(
     let run = move || {
         for Task { batch, which } in receiver {
             let began = Instant::now();
-            let verdict = judge(batch.batch(), &which, &*jobs, &mut *hash);
-            let shares = match &which {
-                Which::All => batch.batch().entries.len(),
-                Which::Some(places) => places.len(),
-            };
-            tell(Hashed { batch, which, verdict, shares, took: began.elapsed() });
+            let mut metered = Metered::new(&mut *hash);
+            let verdict = judge(batch.batch(), &which, &*jobs, &mut metered);
+            let (spent, shares) = (metered.spent, count(&batch, &which));
+            tell(Hashed { batch, which, verdict, shares, took: began.elapsed(), spent });
         }
     };
     let thread = std::thread::Builder::new().name("adit-shares-hash".to_owned()).spawn(run)?;
     Ok(Hashing { tasks, thread })
 }
 
-/// Returns how many nanoseconds one hash takes here: the second time, since the first one warms the engine up.
-pub fn measure(hash: &mut dyn HashEngine) -> Result<u64, Fault> {
-    let inputs: Vec<u8> = (0u8..=255).cycle().take(HEADER_BYTES * MEASURED).collect();
-    let mut took = Duration::ZERO;
-    for _ in 0..2 {
-        let began = Instant::now();
-        hash.digest_many(&inputs, HEADER_BYTES, &mut Vec::with_capacity(MEASURED))?;
-        took = began.elapsed();
+/// Returns how many shares of a batch are to be hashed.
+pub fn count(batch: &SealedBatch, which: &Which) -> usize {
+    match which {
+        Which::All => batch.batch().entries.len(),
+        Which::Some(places) => places.len(),
     }
-    Ok(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / MEASURED as u64)
+}
+
+/// Returns what one hash costs here: the second time, since the first one warms the engine up.
+pub fn measure(hash: &mut dyn HashEngine) -> Result<HashPrice, Fault> {
+    let inputs: Vec<u8> = (0u8..=255).cycle().take(HEADER_BYTES * MEASURED).collect();
+    let mut spent = Spent::default();
+    for _ in 0..2 {
+        let mut metered = Metered::new(hash);
+        metered.digest_many(&inputs, HEADER_BYTES, &mut Vec::with_capacity(MEASURED))?;
+        spent = metered.spent;
+    }
+    Ok(HashPrice::new(spent))
 }

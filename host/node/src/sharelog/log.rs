@@ -7,6 +7,7 @@ use super::checks::Checks;
 use super::deliveries::{Allowances, Deliveries, Rate};
 use super::hashing::{Hashed, Hashing};
 use super::keeper::Keeper;
+use super::price::HashPrice;
 use super::{
     Agreement, Brought, CertifiedRounds, Inbox, LIARS_MAX, LocalShare, ShareCounters, ShareLogStartError,
     ShareStanding, Times,
@@ -45,6 +46,9 @@ const RECENT_ROUNDS: u64 = 64;
 /// What a peer may cost this thread, in microseconds a second: a fifth of a core.
 const WORK: Rate = Rate { units_per_second: 200_000, burst: 400_000 };
 
+/// What a peer may cost the thread that hashes: half a core. Beyond that policies check less, and cost less.
+const HASHES: Rate = Rate { units_per_second: 500_000, burst: 2_000_000 };
+
 /// What checking a signature takes, each header that is built, and what a wrong batch costs whoever passed it on, in microseconds.
 const SIGNATURE_US: u64 = 80;
 const HEADER_US: u64 = 5;
@@ -64,8 +68,8 @@ pub struct LogParts {
     pub agreement: Agreement,
     pub rounds: CertifiedRounds,
     pub policy: Box<dyn QuorumEngine>,
-    /// What one hash takes, in nanoseconds.
-    pub hash_ns: u64,
+    /// What one hash costs.
+    pub price: HashPrice,
     pub hashing: Hashing,
     pub times: Times,
     pub inbox: Receiver<Inbox>,
@@ -85,6 +89,7 @@ pub struct Log {
     hashing: Hashing,
     deliveries: Deliveries,
     work: Allowances,
+    hashes: Allowances,
     told: Allowances,
     inbox: Receiver<Inbox>,
     started: Instant,
@@ -113,7 +118,7 @@ enum After {
 impl Log {
     /// Goes on from what the disk has.
     pub fn open(parts: LogParts) -> Result<(Self, watch::Receiver<Arc<ShareStanding>>), ShareLogStartError> {
-        let LogParts { network, agreement, rounds: certified, policy, hash_ns, hashing, times, inbox } = parts;
+        let LogParts { network, agreement, rounds: certified, policy, price, hashing, times, inbox } = parts;
         let (identity, pool) = (network.identity().clone(), agreement.pool);
         let keeper = Keeper::new(certified.clone());
         let (memory, kept) = (keeper.memory()?, keeper.kept()?);
@@ -136,13 +141,14 @@ impl Log {
             network,
             panels: Panels::new(pool, identity.clone()),
             batcher: Batcher::new(pool, identity),
-            checks: Checks::new(policy, hash_ns),
+            checks: Checks::new(policy, price),
             rounds,
             keeper,
             certified,
             hashing,
             deliveries: Deliveries::default(),
             work: Allowances::new(WORK),
+            hashes: Allowances::new(HASHES),
             told: Allowances::new(TOLD),
             inbox,
             started: Instant::now(),
@@ -158,7 +164,7 @@ impl Log {
         };
         for batch in kept {
             let id = batch.id();
-            if log.take_batch(Moment::default(), batch, Plan::Local) != Acceptance::Accept {
+            if log.take_batch(Moment::default(), batch, Plan::Local, None) != Acceptance::Accept {
                 log.forget(Moment::default(), &[id]);
             }
         }
@@ -289,8 +295,9 @@ impl Log {
             Brought::Items { ticket, class, from, items } => {
                 self.deliveries.begin(ticket, items.len());
                 for (place, bytes) in items.into_iter().enumerate() {
+                    let hashes_left = class != Class::Shares || self.hashes.has_left(now, from);
                     let answer = match class {
-                        _ if !self.work.has_left(now, from) => {
+                        _ if !hashes_left || !self.work.has_left(now, from) => {
                             self.counters.refused += 1;
                             Some(Acceptance::Ignore)
                         }
@@ -326,7 +333,7 @@ impl Log {
     /// Takes a batch of this node's shares: sent when it was recomputed.
     fn take_own(&mut self, now: Moment, batch: SealedBatch) {
         let (id, shares) = (batch.id(), batch.batch().entries.len());
-        if self.take_batch(now, Arc::new(batch), Plan::Local) != Acceptance::Accept {
+        if self.take_batch(now, Arc::new(batch), Plan::Local, None) != Acceptance::Accept {
             self.own.remove(&id);
             tracing::warn!(
                 shares,
@@ -335,11 +342,18 @@ impl Log {
         }
     }
 
-    fn take_batch(&mut self, now: Moment, batch: Arc<SealedBatch>, plan: Plan) -> Acceptance {
+    /// Has the machine take a batch in. Who brought it is charged for what is hashed of it.
+    fn take_batch(&mut self, now: Moment, batch: Arc<SealedBatch>, plan: Plan, from: Option<NodeId>) -> Acceptance {
+        let id = batch.id();
         if batch.batch().node == self.node {
-            self.own.insert(batch.id());
+            self.own.insert(id);
         }
-        self.handle(now, Event::Batch { batch, plan })
+        let acceptance = self.rounds.handle(now, Event::Batch { batch, plan }, &mut self.effects);
+        if let Some(from) = from {
+            self.hashes.charge(now, from, self.checks.cost_us(id, &self.effects));
+        }
+        self.sort_out(now);
+        acceptance
     }
 
     /// Takes a batch from the network. `None`: it is answered for when it was judged.
@@ -364,7 +378,7 @@ impl Log {
         let (id, shares) = (batch.id(), batch.batch().entries.len() as u64);
         self.work.charge(now, from, HEADER_US * shares);
         let plan = self.checks.plan(now, &batch, &self.rounds.view().validators);
-        match self.take_batch(now, batch, plan) {
+        match self.take_batch(now, batch, plan, Some(from)) {
             Acceptance::Accept => {
                 self.counters.shares_received += shares;
                 self.deliveries.wait(now, id, ticket, place, from);
