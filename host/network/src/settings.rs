@@ -148,7 +148,7 @@ impl Settings {
             request_time: Duration::from_secs(20),
             line_rate_min: 64 << 10,
             stall_time: Duration::from_secs(2),
-            flush_interval: Duration::from_millis(6),
+            flush_interval: Duration::from_millis(8),
             lazy_interval: Duration::from_millis(100),
             repair_time: Duration::from_millis(200),
             allowance: Allowance { units_per_second: 100_000, burst: 500_000 },
