@@ -13,9 +13,14 @@ use std::sync::Arc;
 /// The most batches that are remembered to be wrong though they had to make room.
 const WRONG_MAX: usize = 1_024;
 
+const FIRST_ID: BatchId = BatchId([0; 32]);
+const LAST_ID: BatchId = BatchId([u8::MAX; 32]);
+
 #[derive(Debug, Default)]
 pub(super) struct Held {
     items: BTreeMap<BatchId, Item>,
+    /// Each node's batches, in the order in which they came.
+    order: BTreeSet<(NodeId, u64, BatchId)>,
     room: Room,
     /// Batches that were wrong and made room, each with the number it had.
     wrong: BTreeMap<BatchId, u64>,
@@ -79,14 +84,13 @@ impl Held {
     /// stay, and so do those that are being recomputed: what waits to be hashed is bounded as the room is.
     pub fn make_room(&self, batch: &SealedBatch, is_weighty: bool, named: &BTreeSet<BatchId>) -> Option<Vec<BatchId>> {
         let free = |node| {
-            let is_free = |id: &BatchId, item: &Item| {
-                let is_its = item.batch.batch().node == node && item.is_weighty == is_weighty;
-                is_its && item.awaited == 0 && !named.contains(id)
-            };
-            let mut free: Vec<_> = self.items.iter().filter(|(id, item)| is_free(id, item)).collect();
             // The newest goes first: the oldest may be in the next proposal already.
-            free.sort_by_key(|(_, item)| item.number);
-            free.into_iter().map(|(id, item)| (*id, item.batch.bytes().len())).collect()
+            let its = self.order.range((node, 0, FIRST_ID)..=(node, u64::MAX, LAST_ID)).rev();
+            its.filter_map(|(_, _, id)| {
+                let item = &self.items[id];
+                let is_free = item.is_weighty == is_weighty && item.awaited == 0 && !named.contains(id);
+                is_free.then(|| (*id, item.batch.bytes().len()))
+            })
         };
         self.room.make(&parcel(batch, is_weighty), named.contains(&batch.id()), free)
     }
@@ -96,6 +100,7 @@ impl Held {
         let (number, standing) = (self.count, Standing::Judging);
         self.count += 1;
         self.room.add(parcel(&batch, is_weighty));
+        self.order.insert((batch.batch().node, number, batch.id()));
         let item = Item { batch, number, standing, shares: None, which, awaited: 1, is_weighty };
         self.items.insert(item.batch.id(), item);
     }
@@ -148,6 +153,7 @@ impl Held {
     pub fn remove(&mut self, ids: &[BatchId]) {
         for item in ids.iter().filter_map(|id| self.items.remove(id)) {
             self.room.remove(parcel(&item.batch, item.is_weighty));
+            self.order.remove(&(item.batch.batch().node, item.number, item.batch.id()));
         }
     }
 

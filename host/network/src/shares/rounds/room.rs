@@ -8,14 +8,16 @@
 
 use crate::id::NodeId;
 use crate::shares::batch::BatchId;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashMap};
 
 /// The most bytes of batches of one node that has weight.
 const NODE_BYTES_MAX: usize = 4 << 20;
 /// The most bytes of batches of all nodes without weight together, and of one of them.
 const STRANGERS_BYTES_MAX: usize = 8 << 20;
 const STRANGER_BYTES_MAX: usize = 1 << 20;
+/// How many strangers who may spare nothing are passed over for a batch that no proposal names.
+const PASSED_MAX: usize = 64;
 
 /// Whose a batch is, and how large.
 #[derive(Debug, Clone, Copy)]
@@ -31,31 +33,42 @@ pub(super) struct Parcel {
 pub(super) struct Room {
     weighty: BTreeMap<NodeId, usize>,
     strangers: BTreeMap<NodeId, usize>,
+    /// The strangers by what they have.
+    by_bytes: BTreeSet<(usize, NodeId)>,
     strangers_sum: usize,
 }
 
 impl Room {
     pub fn add(&mut self, parcel: Parcel) {
-        *self.side(parcel.is_weighty).entry(parcel.node).or_default() += parcel.bytes;
-        if !parcel.is_weighty {
-            self.strangers_sum += parcel.bytes;
+        if parcel.is_weighty {
+            *self.weighty.entry(parcel.node).or_default() += parcel.bytes;
+        } else {
+            let had = self.strangers.get(&parcel.node).copied().unwrap_or(0);
+            self.set_stranger(parcel.node, had, had + parcel.bytes);
         }
     }
 
     pub fn remove(&mut self, parcel: Parcel) {
-        if let Entry::Occupied(mut sum) = self.side(parcel.is_weighty).entry(parcel.node) {
+        if !parcel.is_weighty {
+            let had = self.strangers.get(&parcel.node).copied().unwrap_or(0);
+            self.set_stranger(parcel.node, had, had - parcel.bytes);
+        } else if let Entry::Occupied(mut sum) = self.weighty.entry(parcel.node) {
             *sum.get_mut() -= parcel.bytes;
             if *sum.get() == 0 {
                 sum.remove();
             }
         }
-        if !parcel.is_weighty {
-            self.strangers_sum -= parcel.bytes;
-        }
     }
 
-    const fn side(&mut self, is_weighty: bool) -> &mut BTreeMap<NodeId, usize> {
-        if is_weighty { &mut self.weighty } else { &mut self.strangers }
+    fn set_stranger(&mut self, node: NodeId, had: usize, has: usize) {
+        self.strangers_sum = self.strangers_sum + has - had;
+        self.by_bytes.remove(&(had, node));
+        if has > 0 {
+            self.by_bytes.insert((has, node));
+            self.strangers.insert(node, has);
+        } else {
+            self.strangers.remove(&node);
+        }
     }
 
     /// Tells whether a batch fits as things are.
@@ -63,40 +76,44 @@ impl Room {
         self.excess_own(parcel) == 0 && self.excess_shared(parcel) == 0
     }
 
-    /// Returns which batches make room for one that does not fit: `None` where none have to. `free` returns those of a node that may
-    /// go, the one to go first last.
-    pub fn make(
+    /// Returns which batches make room for one that does not fit: `None` where none have to. `free` gives those of a node that may go, in
+    /// the order in which they go. Costs what those who make room have, not what all have.
+    pub fn make<I: Iterator<Item = (BatchId, usize)>>(
         &self,
         parcel: &Parcel,
         is_named: bool,
-        free: impl Fn(NodeId) -> Vec<(BatchId, usize)>,
+        free: impl Fn(NodeId) -> I,
     ) -> Option<Vec<BatchId>> {
         let (mut own, mut shared) = (self.excess_own(parcel), self.excess_shared(parcel));
         if own > 0 && !is_named {
             return None;
         }
         let mut gone = Vec::new();
-        let mut own_free = if own > 0 { free(parcel.node) } else { Vec::new() };
+        let mut own_free = (own > 0).then(|| free(parcel.node)).into_iter().flatten();
         while own > 0 {
-            let (batch, bytes) = own_free.pop()?;
+            let (batch, bytes) = own_free.next()?;
             gone.push(batch);
             (own, shared) = (own.saturating_sub(bytes), shared.saturating_sub(bytes));
         }
         let had = self.strangers.get(&parcel.node).copied().unwrap_or(0);
-        let (mut left, mut frees) = (self.strangers.clone(), BTreeMap::new());
-        left.remove(&parcel.node);
+        let mut rest = self.by_bytes.iter().rev().filter(|(_, node)| *node != parcel.node).peekable();
+        // Those of them who gave something already, by what they would have left.
+        let (mut givers, mut frees, mut passed) = (BTreeSet::new(), HashMap::new(), 0);
         while shared > 0 {
-            let (node, most) = left.iter().max_by_key(|(_, bytes)| **bytes).map(|(node, bytes)| (*node, *bytes))?;
-            if !is_named && most <= had + parcel.bytes {
+            let (most, node) = match rest.peek() {
+                Some(next) if givers.last() < Some(*next) => *rest.next()?,
+                _ => givers.pop_last()?,
+            };
+            if !is_named && (most <= had + parcel.bytes || passed == PASSED_MAX) {
                 return None;
             }
-            match frees.entry(node).or_insert_with(|| free(node)).pop() {
+            match frees.entry(node).or_insert_with(|| free(node)).next() {
                 Some((batch, bytes)) => {
                     gone.push(batch);
-                    left.insert(node, most.saturating_sub(bytes));
+                    givers.insert((most.saturating_sub(bytes), node));
                     shared = shared.saturating_sub(bytes);
                 }
-                None => drop(left.remove(&node)),
+                None => passed += 1,
             }
         }
         Some(gone)
@@ -132,9 +149,9 @@ mod tests {
         Parcel { node: node(number), bytes, is_weighty: false }
     }
 
-    /// Batches of a node: numbered from 0, each of [`BATCH`] bytes.
-    fn batches(of: NodeId, count: u8) -> Vec<(BatchId, usize)> {
-        (0..count).map(|number| (id(of, number), BATCH)).collect()
+    /// Batches of a node: numbered from 0, each of [`BATCH`] bytes, the newest first.
+    fn batches(of: NodeId, count: u8) -> impl Iterator<Item = (BatchId, usize)> {
+        (0..count).rev().map(move |number| (id(of, number), BATCH))
     }
 
     fn id(of: NodeId, number: u8) -> BatchId {
@@ -157,7 +174,7 @@ mod tests {
         // The last of equals gives first, then the next one.
         let made = room.make(&parcel(9, BATCH + 1), false, |node| batches(node, 32)).unwrap();
         assert_eq!(made, [id(node(8), 31), id(node(7), 31)]);
-        let spares = |of: NodeId| if of == node(3) { batches(of, 1) } else { Vec::new() };
+        let spares = |of: NodeId| batches(of, u8::from(of == node(3)));
         assert_eq!(room.make(&parcel(9, BATCH), false, spares), Some(vec![id(node(3), 0)]));
         assert_eq!(room.make(&parcel(9, BATCH + 1), false, spares), None, "what may go is too little");
     }
@@ -192,10 +209,31 @@ mod tests {
     }
 
     #[test]
+    fn where_nobody_may_spare_anything_the_search_has_an_end() {
+        let (mut room, asked) = (Room::default(), std::cell::Cell::new(0));
+        let nobody = |_| {
+            asked.set(asked.get() + 1);
+            std::iter::empty()
+        };
+        let many = (0..=255).flat_map(|high| (0..=255).map(move |low| (high, low)));
+        many.for_each(|(high, low)| {
+            let mut node = node(high);
+            node.0[0] = low;
+            room.add(Parcel { node, bytes: 128, is_weighty: false });
+        });
+        let mut newcomer = parcel(9, 64);
+        newcomer.node.0[31] = 0;
+        assert_eq!(room.make(&newcomer, false, nobody), None);
+        assert_eq!(asked.take(), PASSED_MAX);
+        assert_eq!(room.make(&newcomer, true, nobody), None);
+        assert_eq!(asked.take(), 1 << 16, "what is named is looked for everywhere");
+    }
+
+    #[test]
     fn what_is_gone_leaves_nothing_behind() {
         let mut room = full();
         (1..=8).for_each(|number| (0..32).for_each(|_| room.remove(parcel(number, BATCH))));
-        assert!(room.strangers.is_empty() && room.strangers_sum == 0);
+        assert!(room.strangers.is_empty() && room.by_bytes.is_empty() && room.strangers_sum == 0);
         assert!(room.fits(&parcel(9, STRANGER_BYTES_MAX)) && !room.fits(&parcel(9, STRANGER_BYTES_MAX + 1)));
     }
 }
