@@ -22,8 +22,9 @@ const CONNECTIONS: usize = 140;
 /// Names that it goes by: so many that none of them sends too much.
 const NAMES: usize = 20;
 
-/// Nonces that it names, a multiple of all numbers of lanes: about as many as are checked under a challenge.
-const NONCES: usize = 128;
+/// Nonces that it names, a multiple of all numbers of lanes. Seven of eight are worth nothing under a challenge: three times as many as
+/// may wait at once, so that connections and not nonces run out, however fast the pool checks.
+const NONCES: usize = 512;
 
 /// How long a connection waits that was refused without a look at its proof.
 const PAUSE: Duration = Duration::from_millis(200);
