@@ -80,21 +80,6 @@ pub(crate) fn format(bytes: &[u8]) -> Format {
     }
 }
 
-/// Refuses a core module that was built for an operating system.
-pub(crate) fn check_module(module: &[u8]) -> Result<(), LoadError> {
-    for payload in Parser::new(0).parse_all(module) {
-        if let Payload::ImportSection(imports) = payload.map_err(malformed)? {
-            for import in imports.into_imports() {
-                let import = import.map_err(malformed)?;
-                if import.module.starts_with("wasi") {
-                    return Err(LoadError::Wasi { import: import.module.to_owned() });
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Reads the outline of a component, and refuses floats in its types.
 pub(crate) fn outline(component: &[u8]) -> Result<Outline, LoadError> {
     let mut outline = Outline { imports: Vec::new(), exports: Vec::new() };

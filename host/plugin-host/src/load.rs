@@ -4,7 +4,7 @@ use crate::abi::{Contract, Description, Kind, v0_1};
 use crate::consensus::SandboxedRules;
 use crate::engine::{Chamber, Sandbox};
 use crate::hash::SandboxedHash;
-use crate::inspect::{CONTRACT_VERSION, Format, Outline, PluginInfo, check_module, format, outline};
+use crate::inspect::{CONTRACT_VERSION, Format, Outline, PluginInfo, format, outline};
 use crate::instance::Instance;
 use crate::payout::SandboxedPayout;
 use crate::quorum::SandboxedQuorum;
@@ -14,7 +14,6 @@ use adit_primitives::engine::Fault;
 use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wit_component::ComponentEncoder;
 
 const NAME_BYTES_MAX: usize = 32;
 const VERSION_BYTES_MAX: usize = 64;
@@ -25,7 +24,7 @@ const CONFIG_BYTES_MAX: usize = 1 << 20;
 /// A plugin's file, read once and kept.
 #[derive(Debug, Clone)]
 pub struct PluginSource {
-    /// A component, or a core module that carries the contract's types.
+    /// A component.
     pub bytes: Vec<u8>,
     /// The BLAKE3 digest that the bytes must have.
     pub pinned: Option<Hash256>,
@@ -46,8 +45,10 @@ pub enum LoadError {
     Precompiled,
     #[error("the file is damaged: {detail}")]
     Malformed { detail: String },
-    #[error("the module cannot be made a component: {detail}; build it with `adit plugin build`")]
-    Module { detail: String },
+    #[error(
+        "the file is a core module, of which `adit plugin build` makes a component: build the plugin's crate with that"
+    )]
+    Module,
     #[error(
         "it imports {import}, but plugins get no operating system: build it for the target wasm32-unknown-unknown, \
          not for wasm32-wasip1 or wasm32-wasip2"
@@ -183,11 +184,11 @@ impl Sandbox {
     }
 
     fn compile(&self, bytes: &[u8], digest: Hash256) -> Result<Code, LoadError> {
-        let component = component_of(bytes)?;
-        let outline = outline(&component)?;
+        check_format(bytes)?;
+        let outline = outline(bytes)?;
         let kind = outline.kind()?;
         let chamber = self.chamber(kind);
-        let component = Component::new(&chamber.engine, &component)
+        let component = Component::new(&chamber.engine, bytes)
             .map_err(|error| LoadError::Compile { detail: format!("{error:#}") })?;
         let origin = match self.cache.as_ref().map(|cache| cache.put(chamber, digest, &outline, &component)) {
             None | Some(Ok(())) => Origin::Compiled,
@@ -234,22 +235,17 @@ impl Code {
     }
 }
 
-/// Returns the component that the file is or can be made.
-fn component_of(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+/// Refuses what is no component.
+///
+/// A core module is not made one here: the types that it carries for that are a stranger's, and the encoder that reads them is made for
+/// what a compiler has just written (packages in a circle take it down with the host).
+fn check_format(bytes: &[u8]) -> Result<(), LoadError> {
     if Engine::detect_precompiled(bytes).is_some() {
         return Err(LoadError::Precompiled);
     }
     match format(bytes) {
-        Format::Component => Ok(bytes.to_vec()),
-        Format::Module => {
-            check_module(bytes)?;
-            let module = |error: &dyn std::fmt::Display| LoadError::Module { detail: error.to_string() };
-            ComponentEncoder::default()
-                .validate(true)
-                .module(bytes)
-                .and_then(|mut encoder| encoder.encode())
-                .map_err(|error| module(&format!("{error:#}")))
-        }
+        Format::Component => Ok(()),
+        Format::Module => Err(LoadError::Module),
         Format::Foreign => Err(LoadError::NotWasm),
     }
 }

@@ -108,7 +108,7 @@ impl HashGuest {
     }
 
     pub fn component(&self) -> Vec<u8> {
-        encode(&self.module())
+        component_of(&self.text(), "hash-plugin")
     }
 
     #[track_caller]
@@ -123,7 +123,7 @@ impl HashGuest {
 }
 
 /// Gives a module in text the types of one of the contract's worlds.
-pub fn with_world(text: &str, world: &str) -> Vec<u8> {
+fn with_world(text: &str, world: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap();
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit")).unwrap();
@@ -132,8 +132,9 @@ pub fn with_world(text: &str, world: &str) -> Vec<u8> {
     module
 }
 
-pub fn encode(module: &[u8]) -> Vec<u8> {
-    ComponentEncoder::default().validate(true).module(module).unwrap().encode().unwrap()
+/// Makes a component of a module in text, with the types of one of the contract's worlds.
+pub fn component_of(text: &str, world: &str) -> Vec<u8> {
+    ComponentEncoder::default().module(&with_world(text, world)).unwrap().encode().unwrap()
 }
 
 /// Settings under which hostile plugins fail fast.

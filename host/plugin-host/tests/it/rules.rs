@@ -1,6 +1,6 @@
 //! Consensus plugins that trap, remember, or answer what nobody asked.
 
-use crate::guest::{load, sandbox, settings, with_world};
+use crate::guest::{component_of, load, sandbox, settings};
 use adit_plugin_host::{Limits, MERGE_SET_MAX, STATE_BYTES_MAX, Sandbox, SandboxedRules, Settings};
 use adit_primitives::contract::{
     Candidate, Draft, HeaderView, KnownBlock, MergedBlock, Placement, PowInput, Violation, rows,
@@ -82,7 +82,7 @@ impl RulesGuest {
             difficulty = body(self.difficulty),
             seal = body(self.seal),
         );
-        with_world(&text, "consensus-plugin")
+        component_of(&text, "consensus-plugin")
     }
 
     #[track_caller]

@@ -1,6 +1,6 @@
 //! Payout and share plugins written by hand, function by function.
 
-use crate::guest::{load, sandbox, with_world};
+use crate::guest::{component_of, load, sandbox};
 use adit_plugin_host::{Plugin, Sandbox};
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl ServiceGuest {
             (func (export "adit:plugin/payout@0.1.0#settle")
                 (param i32 i32 i64 i64 i64 i64 i64 i64) (result i32) {settle})"#
         );
-        load(sandbox, with_world(&self.text(2, &exports), "payout-plugin")).unwrap()
+        load(sandbox, component_of(&self.text(2, &exports), "payout-plugin")).unwrap()
     }
 
     #[track_caller]
@@ -51,7 +51,7 @@ impl ServiceGuest {
             r#"(func (export "adit:plugin/shares@0.1.0#judge-many") (param i32 i32) (result i32) {judge})
             (func (export "adit:plugin/shares@0.1.0#retarget-many") (param i32 i32) (result i32) {retarget})"#
         );
-        load(&sandbox(), with_world(&self.text(3, &exports), "shares-plugin")).unwrap()
+        load(&sandbox(), component_of(&self.text(3, &exports), "shares-plugin")).unwrap()
     }
 
     fn text(&self, kind: u8, exports: &str) -> String {
