@@ -56,14 +56,17 @@ pub fn criterion() -> Criterion<CpuTime> {
         .configure_from_args()
 }
 
+/// Tells whether `cargo test` runs the bench, once, to see that it still works.
+pub fn is_test() -> bool {
+    !std::env::args().any(|argument| argument == "--bench")
+}
+
 /// Prints an algorithm's backends against its baseline, then measures each with criterion.
 pub fn compare(name: &str, criterion: &mut Criterion<CpuTime>) {
     let algorithm = algorithm(name).expect("the bench names a bundled algorithm");
-    // `cargo test` runs a bench once, to see that it still works.
-    let is_test = !std::env::args().any(|argument| argument == "--bench");
     let plan = Plan {
-        rounds: if is_test { 1 } else { 15 },
-        budget: Duration::from_millis(if is_test { 1 } else { 60 }),
+        rounds: if is_test() { 1 } else { 15 },
+        budget: Duration::from_millis(if is_test() { 1 } else { 60 }),
         rolled: 16,
     };
     for row in compare_backends(algorithm, plan, &now).expect("bundled kernels do not fail") {
