@@ -4,6 +4,9 @@
 //! Adit (88 bytes). All other words of that block are constant then until a carry, and with them the first three rounds, half of
 //! the fourth, and much of the message schedule up to word 33. Inputs with equal last blocks share the schedule. Of the second
 //! hash only the word that is compared with the highest 32 bits of the target is computed.
+//!
+//! Most rounds and most message words are computed by loops of eight, over words in memory: written out in full, a step of four nonces
+//! does not fit the processor's caches of instructions, and takes a tenth longer.
 
 use crate::sha256::{
     INITIAL, K, choose, digest_four, each, eight_rounds, expand, majority, round, round_e, sigma_0, sigma_1,
@@ -19,14 +22,17 @@ const FOUND_MAX: usize = 4096;
 /// The message word that holds the nonce's low 32 bits.
 const NONCE_WORD: usize = 3;
 
+/// What stands behind a digest of 32 bytes in its block.
+const PADDING: [u32; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0x8000_0000, 0, 0, 0, 0, 0, 0, 256];
+
 /// Inputs with equal last blocks.
 struct Part {
     /// The words of the last block; that of the nonce is 0.
     words: [u32; 16],
-    /// Message word plus round constant of rounds 0 to 17.
-    wk: [u32; 18],
-    /// Message words 18 to 33 as far as they do not depend on the nonce, at their own index.
-    fixed: [u32; 34],
+    /// Message words 0 to 31 as far as they do not depend on the nonce.
+    fixed: [Words; 32],
+    /// The message words of the nonces that are tried.
+    schedule: [Words; 64],
     starts: Vec<Start>,
 }
 
@@ -35,9 +41,9 @@ struct Start {
     /// The number of the input.
     number: u32,
     /// The variables `a` to `h` before the last block.
-    midstate: [u32; 8],
+    midstate: [Words; 8],
     /// The same after four rounds of it, the nonce's word not yet added to `a` and `e`.
-    fourth: [u32; 8],
+    fourth: [Words; 8],
 }
 
 /// Tells whether [`in_last_block`] can do a job.
@@ -82,17 +88,19 @@ pub fn in_last_block(job: &SearchJob, first: u64, count: u64) -> Scan {
 
 /// Tries nonces that differ in their low 32 bits alone.
 fn scan_run(job: &SearchJob, first: u64, count: u64, scan: &mut Scan) {
-    let parts = parts(job, first);
+    let mut parts = parts(job, first);
     let top = Words::splat(u32::try_from(job.target.0 >> 224).expect("32 bits are left"));
+    let mut second = [Words::splat(0); 64];
+    second[..16].copy_from_slice(&PADDING.map(Words::splat));
     let mut steps = 0;
     while steps < count && scan.found.len() < FOUND_MAX {
         let wanted = (count - steps).min(4);
         let nonce = first + steps;
         let nonces = (Words::splat(low(nonce)) + Words::new([0, 1, 2, 3])).swap_bytes();
-        for part in &parts {
-            let wk = part.schedule(nonces);
+        for part in &mut parts {
+            part.put(nonces);
             for start in &part.starts {
-                let lanes = second_last_word(part.first(start, nonces, &wk)).swap_bytes().at_most(top);
+                let lanes = second_last_word(part.first(start, nonces), &mut second).swap_bytes().at_most(top);
                 if lanes != 0 {
                     let hits = (0..wanted).filter(|lane| lanes >> lane & 1 == 1).map(|lane| nonce + lane);
                     confirm(job, start.number, hits, &mut scan.found);
@@ -131,12 +139,12 @@ fn parts(job: &SearchJob, nonce: u64) -> Vec<Part> {
         let mut midstate = INITIAL;
         compress256(&mut midstate, blocks);
         let words = last_words(rest, input.len());
-        let start = |part: &Part| Start::new(number, midstate, &part.wk);
+        let start = Start::new(number, midstate, &words);
         match parts.iter_mut().find(|part| part.words == words) {
-            Some(part) => part.starts.push(start(part)),
+            Some(part) => part.starts.push(start),
             None => {
                 let mut part = Part::new(words);
-                part.starts.push(start(&part));
+                part.starts.push(start);
                 parts.push(part);
             }
         }
@@ -164,19 +172,20 @@ fn low(nonce: u64) -> u32 {
 }
 
 impl Start {
-    fn new(number: u32, midstate: [u32; 8], wk: &[u32; 18]) -> Self {
-        let fourth = wk[..4].iter().fold(midstate, |state, wk| one_round(state, *wk));
-        Self { number, midstate, fourth }
+    fn new(number: u32, midstate: [u32; 8], words: &[u32; 16]) -> Self {
+        let fourth = (0..4).fold(midstate, |state, at| one_round(state, words[at].wrapping_add(K[at])));
+        Self { number, midstate: midstate.map(Words::splat), fourth: fourth.map(Words::splat) }
     }
 }
 
 impl Part {
     fn new(words: [u32; 16]) -> Self {
         // What depends on the nonce counts as 0 here, and both sigmas of 0 are 0.
-        let mut known = [0u32; 34];
-        let mut fixed = [0u32; 34];
+        let mut known = [0u32; 32];
+        let mut fixed = [0u32; 32];
         known[..16].copy_from_slice(&words);
-        for at in 16..34 {
+        fixed[..16].copy_from_slice(&words);
+        for at in 16..32 {
             let sum = known[at - 16].wrapping_add(known[at - 7]);
             fixed[at] =
                 sum.wrapping_add(one_small_sigma_0(known[at - 15])).wrapping_add(one_small_sigma_1(known[at - 2]));
@@ -184,167 +193,141 @@ impl Part {
                 known[at] = fixed[at];
             }
         }
-        let mut wk = [0; 18];
-        for (at, wk) in wk.iter_mut().enumerate() {
-            *wk = known[at].wrapping_add(K[at]);
-        }
-        Self { words, wk, fixed, starts: Vec::new() }
+        let fixed = fixed.map(Words::splat);
+        let mut schedule = [Words::splat(0); 64];
+        schedule[..18].copy_from_slice(&fixed[..18]);
+        Self { words, fixed, schedule, starts: Vec::new() }
     }
 
-    /// Message words 18 to 63 plus their constants, at their index less 18.
-    #[inline(always)]
-    fn schedule(&self, nonces: Words) -> [Words; 46] {
-        let mut out = [nonces; 46];
-        // Word i lies at i % 16; words before 18 are in `fixed`.
-        let mut w = [nonces; 16];
+    /// Computes the message words that depend on the nonces.
+    fn put(&mut self, nonces: Words) {
+        let w = &mut self.schedule;
         macro_rules! put {
-            ($at:expr, $sum:expr) => {
-                w[$at % 16] = Words::splat(self.fixed[$at]) + $sum;
-                out[$at - 18] = w[$at % 16] + Words::splat(K[$at]);
+            ($at:expr, $more:expr) => {
+                w[$at] = self.fixed[$at] + $more;
             };
         }
         macro_rules! put_two {
             ($at:expr) => {
-                put!($at, w[($at - 7) % 16] + small_sigma_1(w[($at - 2) % 16]));
-            };
-        }
-        macro_rules! full {
-            ($at:expr) => {
-                expand!(w[$at]);
-                out[$at - 18] = w[$at % 16] + Words::splat(K[$at]);
+                put!($at, w[$at - 7] + small_sigma_1(w[$at - 2]));
             };
         }
         put!(18, small_sigma_0(nonces));
         put!(19, nonces);
-        put!(20, small_sigma_1(w[18 % 16]));
-        put!(21, small_sigma_1(w[19 % 16]));
-        put!(22, small_sigma_1(w[20 % 16]));
-        put!(23, small_sigma_1(w[21 % 16]));
-        put!(24, small_sigma_1(w[22 % 16]));
-        each!(put_two: 25 26 27 28 29 30 31 32);
-        put!(33, small_sigma_0(w[18 % 16]) + w[26 % 16] + small_sigma_1(w[31 % 16]));
-        each!(full: 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63);
-        out
+        put!(20, small_sigma_1(w[18]));
+        put!(21, small_sigma_1(w[19]));
+        put!(22, small_sigma_1(w[20]));
+        put!(23, small_sigma_1(w[21]));
+        put!(24, small_sigma_1(w[22]));
+        each!(put_two: 25 26 27 28 29 30 31);
+        expand_from_32(w);
     }
 
-    /// The first hash: the state after the last block.
-    #[inline(always)]
-    fn first(&self, start: &Start, nonces: Words, wk: &[Words; 46]) -> [Words; 8] {
-        let four = &start.fourth;
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = four.map(Words::splat);
+    /// The first hash: the state after the last block, once the nonces are put into it.
+    fn first(&self, start: &Start, nonces: Words) -> [Words; 8] {
+        let w = &self.schedule;
+        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = start.fourth;
         a = a + nonces;
         e = e + nonces;
-        macro_rules! constant {
+        macro_rules! word {
             ($at:expr) => {
-                Words::splat(self.wk[$at])
+                w[$at] + Words::splat(K[$at])
             };
         }
-        macro_rules! vector {
-            ($at:expr) => {
-                wk[$at - 18]
-            };
+        round!(a b c d e f g h, h + word!(4));
+        round!(h a b c d e f g, g + word!(5));
+        round!(g h a b c d e f, f + word!(6));
+        round!(f g h a b c d e, e + word!(7));
+        let mut state = [e, f, g, h, a, b, c, d];
+        fifty_six_rounds(&mut state, &w[8..], &ROUND_CONSTANTS[8..]);
+        for (word, middle) in state.iter_mut().zip(start.midstate) {
+            *word = *word + middle;
         }
-        round!(a b c d e f g h, h + constant!(4));
-        round!(h a b c d e f g, g + constant!(5));
-        round!(g h a b c d e f, f + constant!(6));
-        round!(f g h a b c d e, e + constant!(7));
-        eight_rounds!(e f g h a b c d, 8, constant);
-        round!(e f g h a b c d, d + constant!(16));
-        round!(d e f g h a b c, c + constant!(17));
-        eight_rounds!(c d e f g h a b, 18, vector);
-        eight_rounds!(c d e f g h a b, 26, vector);
-        eight_rounds!(c d e f g h a b, 34, vector);
-        eight_rounds!(c d e f g h a b, 42, vector);
-        eight_rounds!(c d e f g h a b, 50, vector);
-        round!(c d e f g h a b, b + vector!(58));
-        round!(b c d e f g h a, a + vector!(59));
-        round!(a b c d e f g h, h + vector!(60));
-        round!(h a b c d e f g, g + vector!(61));
-        round!(g h a b c d e f, f + vector!(62));
-        round!(f g h a b c d e, e + vector!(63));
-        let middle = start.midstate.map(Words::splat);
-        [
-            e + middle[0],
-            f + middle[1],
-            g + middle[2],
-            h + middle[3],
-            a + middle[4],
-            b + middle[5],
-            c + middle[6],
-            d + middle[7],
-        ]
+        state
     }
 }
 
-/// The last word of the second hash, over the digests that the states `first` stand for.
-#[inline(always)]
-fn second_last_word(first: [Words; 8]) -> Words {
-    const PADDING: [u32; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0x8000_0000, 0, 0, 0, 0, 0, 0, 256];
-    // After round 0 all but `a` and `e` are constant, and those are but for word 0.
-    const ROUND_0: [u32; 8] = one_round(INITIAL, K[0]);
-    let mut w = PADDING.map(Words::splat);
+/// The round constants, each in every lane.
+const ROUND_CONSTANTS: [[u32; 4]; 64] = {
+    let mut constants = [[0; 4]; 64];
+    let mut at = 0;
+    while at < 64 {
+        constants[at] = [K[at]; 4];
+        at += 1;
+    }
+    constants
+};
+
+/// Does fifty-six rounds with the first words and constants of `w` and `k`.
+#[inline(never)]
+fn fifty_six_rounds(state: &mut [Words; 8], w: &[Words], k: &[[u32; 4]]) {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
+    for (w, k) in w.as_chunks::<8>().0.iter().zip(k.as_chunks::<8>().0).take(7) {
+        macro_rules! word {
+            ($at:expr) => {
+                Words::new(k[$at]) + w[$at]
+            };
+        }
+        eight_rounds!(a b c d e f g h, 0, word);
+    }
+    *state = [a, b, c, d, e, f, g, h];
+}
+
+/// Computes message words 32 to 63 from those before.
+#[inline(never)]
+fn expand_from_32(w: &mut [Words; 64]) {
+    for at in [32, 40, 48, 56] {
+        let (before, after) = w.split_at_mut(at);
+        let mut w: [Words; 16] = *before.last_chunk().expect("at least 32 stand before");
+        let after: &mut [Words; 8] = after.first_chunk_mut().expect("at least eight follow");
+        macro_rules! next {
+            ($index:expr) => {
+                expand!(w[$index]);
+                after[$index] = w[$index];
+            };
+        }
+        each!(next: 0 1 2 3 4 5 6 7);
+    }
+}
+
+/// The last word of the second hash, over the digests that the states `first` stand for. Of its message words `w` those of the padding
+/// are there already.
+fn second_last_word(first: [Words; 8], w: &mut [Words; 64]) -> Words {
+    const SIGMA_0_OF_8: u32 = one_small_sigma_0(PADDING[8]);
+    const SIGMA_0_OF_15: u32 = one_small_sigma_0(PADDING[15]);
+    const SIGMA_1_OF_15: u32 = one_small_sigma_1(PADDING[15]);
     w[..8].copy_from_slice(&first);
-    macro_rules! given {
+    // What the padding makes constant or zero in words 16 to 31 is left out or folded.
+    w[16] = w[0] + small_sigma_0(w[1]);
+    w[17] = w[1] + small_sigma_0(w[2]) + Words::splat(SIGMA_1_OF_15);
+    w[18] = w[2] + small_sigma_0(w[3]) + small_sigma_1(w[16]);
+    w[19] = w[3] + small_sigma_0(w[4]) + small_sigma_1(w[17]);
+    w[20] = w[4] + small_sigma_0(w[5]) + small_sigma_1(w[18]);
+    w[21] = w[5] + small_sigma_0(w[6]) + small_sigma_1(w[19]);
+    w[22] = w[6] + small_sigma_0(w[7]) + Words::splat(PADDING[15]) + small_sigma_1(w[20]);
+    w[23] = w[7] + Words::splat(SIGMA_0_OF_8) + w[16] + small_sigma_1(w[21]);
+    w[24] = Words::splat(PADDING[8]) + w[17] + small_sigma_1(w[22]);
+    w[25] = w[18] + small_sigma_1(w[23]);
+    w[26] = w[19] + small_sigma_1(w[24]);
+    w[27] = w[20] + small_sigma_1(w[25]);
+    w[28] = w[21] + small_sigma_1(w[26]);
+    w[29] = w[22] + small_sigma_1(w[27]);
+    w[30] = Words::splat(SIGMA_0_OF_15) + w[23] + small_sigma_1(w[28]);
+    w[31] = Words::splat(PADDING[15]) + small_sigma_0(w[16]) + w[24] + small_sigma_1(w[29]);
+    expand_from_32(w);
+    let mut state = INITIAL.map(Words::splat);
+    fifty_six_rounds(&mut state, w, &ROUND_CONSTANTS);
+    let [mut a, mut b, mut c, mut d, e, f, g, mut h] = state;
+    macro_rules! word {
         ($at:expr) => {
             w[$at] + Words::splat(K[$at])
         };
     }
-    macro_rules! padding {
-        ($at:expr) => {
-            Words::splat(PADDING[$at].wrapping_add(K[$at]))
-        };
-    }
-    // What the padding makes constant or zero in words 16 to 31 is left out or folded below.
-    macro_rules! put {
-        ($at:expr, $word:expr) => {{
-            w[$at % 16] = $word;
-            w[$at % 16] + Words::splat(K[$at])
-        }};
-    }
-    macro_rules! expanded {
-        ($at:expr) => {{
-            expand!(w[$at]);
-            w[$at % 16] + Words::splat(K[$at])
-        }};
-    }
-    const SIGMA_0_OF_8: u32 = one_small_sigma_0(PADDING[8]);
-    const SIGMA_0_OF_15: u32 = one_small_sigma_0(PADDING[15]);
-    const SIGMA_1_OF_15: u32 = one_small_sigma_1(PADDING[15]);
-    let [mut h, mut a, mut b, mut c, mut d, mut e, mut f, mut g] = ROUND_0.map(Words::splat);
-    h = h + w[0];
-    d = d + w[0];
-    round!(h a b c d e f g, g + given!(1));
-    round!(g h a b c d e f, f + given!(2));
-    round!(f g h a b c d e, e + given!(3));
-    round!(e f g h a b c d, d + given!(4));
-    round!(d e f g h a b c, c + given!(5));
-    round!(c d e f g h a b, b + given!(6));
-    round!(b c d e f g h a, a + given!(7));
-    eight_rounds!(a b c d e f g h, 8, padding);
-    round!(a b c d e f g h, h + put!(16, w[0] + small_sigma_0(w[1])));
-    round!(h a b c d e f g, g + put!(17, w[1] + small_sigma_0(w[2]) + Words::splat(SIGMA_1_OF_15)));
-    round!(g h a b c d e f, f + put!(18, w[2] + small_sigma_0(w[3]) + small_sigma_1(w[0])));
-    round!(f g h a b c d e, e + put!(19, w[3] + small_sigma_0(w[4]) + small_sigma_1(w[1])));
-    round!(e f g h a b c d, d + put!(20, w[4] + small_sigma_0(w[5]) + small_sigma_1(w[2])));
-    round!(d e f g h a b c, c + put!(21, w[5] + small_sigma_0(w[6]) + small_sigma_1(w[3])));
-    round!(c d e f g h a b, b + put!(22, w[6] + small_sigma_0(w[7]) + Words::splat(PADDING[15]) + small_sigma_1(w[4])));
-    round!(b c d e f g h a, a + put!(23, w[7] + Words::splat(SIGMA_0_OF_8) + w[0] + small_sigma_1(w[5])));
-    round!(a b c d e f g h, h + put!(24, Words::splat(PADDING[8]) + w[1] + small_sigma_1(w[6])));
-    round!(h a b c d e f g, g + put!(25, w[2] + small_sigma_1(w[7])));
-    round!(g h a b c d e f, f + put!(26, w[3] + small_sigma_1(w[8])));
-    round!(f g h a b c d e, e + put!(27, w[4] + small_sigma_1(w[9])));
-    round!(e f g h a b c d, d + put!(28, w[5] + small_sigma_1(w[10])));
-    round!(d e f g h a b c, c + put!(29, w[6] + small_sigma_1(w[11])));
-    round!(c d e f g h a b, b + put!(30, Words::splat(SIGMA_0_OF_15) + w[7] + small_sigma_1(w[12])));
-    round!(b c d e f g h a, a + put!(31, Words::splat(PADDING[15]) + small_sigma_0(w[0]) + w[8] + small_sigma_1(w[13])));
-    eight_rounds!(a b c d e f g h, 32, expanded);
-    eight_rounds!(a b c d e f g h, 40, expanded);
-    eight_rounds!(a b c d e f g h, 48, expanded);
-    round!(a b c d e f g h, h + expanded!(56));
-    round_e!(c d e f, g + expanded!(57));
-    round_e!(b c d e, f + expanded!(58));
-    round_e!(a b c d, e + expanded!(59));
-    round_e!(h a b c, d + expanded!(60));
+    round!(a b c d e f g h, h + word!(56));
+    round_e!(c d e f, g + word!(57));
+    round_e!(b c d e, f + word!(58));
+    round_e!(a b c d, e + word!(59));
+    round_e!(h a b c, d + word!(60));
     // `e` of round 60 is `h` of round 63.
     h + Words::splat(INITIAL[7])
 }
