@@ -46,7 +46,8 @@ pub enum LoadError {
     #[error("the file is damaged: {detail}")]
     Malformed { detail: String },
     #[error(
-        "the file is a core module, of which `adit plugin build` makes a component: build the plugin's crate with that"
+        "the file is a core module, not a component: `adit plugin build` compiles a plugin's crate for wasm32-unknown-unknown \
+         and makes a component of it"
     )]
     Module,
     #[error(

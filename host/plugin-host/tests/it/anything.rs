@@ -119,6 +119,13 @@ proptest! {
         damages.iter().for_each(|damage| damage.apply(&mut bytes));
         check(bytes)?;
     }
+
+    #[test]
+    fn a_damaged_module_is_refused_or_works(damages in proptest::collection::vec(damage(), 1..4)) {
+        let mut bytes = HashGuest::default().module();
+        damages.iter().for_each(|damage| damage.apply(&mut bytes));
+        check(bytes)?;
+    }
 }
 
 proptest! {

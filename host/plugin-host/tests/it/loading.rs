@@ -112,6 +112,8 @@ fn wasi_imports_are_answered_with_the_right_target() {
         wat::parse_str(r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance)))"#).unwrap(),
         "wasm32-unknown-unknown",
     );
+    let module = r#"(module (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32))))"#;
+    check(wat::parse_str(module).unwrap(), "wasm32-unknown-unknown");
 }
 
 #[test]
