@@ -48,7 +48,7 @@ const SDK: Files = files!("../":
     "src/common.rs", "src/common/difficulty.rs", "src/common/fixed.rs", "src/common/hex.rs", "src/common/pace.rs",
     "src/common/share_rules.rs", "src/common/split.rs", "src/common/subsidy.rs", "src/config.rs", "src/consensus.rs", "src/glue.rs",
     "src/glue/consensus.rs", "src/glue/hash.rs", "src/glue/payout.rs", "src/glue/quorum.rs", "src/glue/shares.rs", "src/glue/space.rs", "src/hash.rs", "src/judge.rs", "src/lib.rs",
-    "src/payout.rs", "src/shares.rs", "src/simd.rs", "src/simd/native.rs", "src/simd/wasm.rs", "src/testing.rs", "src/testing/chain.rs", "src/testing/native.rs", "src/testing/pool_vectors.rs",
+    "src/payout.rs", "src/shares.rs", "src/simd.rs", "src/simd/arrays.rs", "src/simd/wasm.rs", "src/simd/x86.rs", "src/testing.rs", "src/testing/chain.rs", "src/testing/native.rs", "src/testing/pool_vectors.rs",
     "src/testing/quorum_vectors.rs", "src/testing/vectors.rs",
 );
 const PRIMITIVES: Files = files!("../../host/primitives/":

@@ -1,20 +1,25 @@
-//! Vectors of words, for algorithms that do the same to several inputs: in a component WebAssembly's fixed-width SIMD, natively plain arrays.
+//! Vectors of words, for algorithms that do the same to several inputs: in a component WebAssembly's fixed-width SIMD, natively SSE2 or
+//! plain arrays.
 //!
-//! [`Words`] are four words of 32 bits, [`Pair`] two of 64. Arithmetic wraps, and every operation gives the same on both sides for all
+//! [`Words`] are four words of 32 bits, [`Pair`] two of 64. Arithmetic wraps, and every operation gives the same everywhere for all
 //! inputs, so a plugin's native tests say what its component answers. No `unsafe` and no target feature enters a plugin: the SDK's build turns SIMD on.
 //!
-//! Reading order: this file, then `wasm` and `native`, which have the same functions.
+//! Reading order: this file, then `wasm`, `x86` and `arrays`, which have the same functions.
 
-#[cfg(not(target_feature = "simd128"))]
-mod native;
+#[cfg(any(test, not(any(target_feature = "simd128", target_arch = "x86_64"))))]
+mod arrays;
 #[cfg(target_feature = "simd128")]
 mod wasm;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
-#[cfg(not(target_feature = "simd128"))]
-use native as lanes;
+#[cfg(not(any(target_feature = "simd128", target_arch = "x86_64")))]
+use arrays as lanes;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Not, Sub};
 #[cfg(target_feature = "simd128")]
 use wasm as lanes;
+#[cfg(target_arch = "x86_64")]
+use x86 as lanes;
 
 /// Four words of 32 bits, one in each lane.
 #[derive(Debug, Clone, Copy)]
@@ -223,6 +228,63 @@ mod tests {
             let (low, high) = bytes.split_at(8);
             let want = [low, high].map(|half| u64::from_le_bytes(half.try_into().unwrap()));
             prop_assert_eq!(Words::pack(four).words(), want);
+        }
+    }
+
+    /// What each machine has is the same: what is tested here on vectors holds on machines that have arrays alone.
+    #[cfg(target_arch = "x86_64")]
+    mod on_every_machine {
+        use super::super::{arrays, x86};
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn one_word_gives_the_same(x: [u32; 4], bits in 0_u32..32) {
+                let v = x86::new(x);
+                prop_assert_eq!(x86::words(v), arrays::words(arrays::new(x)));
+                prop_assert_eq!(x86::words(x86::not(v)), arrays::not(x));
+                prop_assert_eq!(x86::words(x86::shift_left(v, bits)), arrays::shift_left(x, bits));
+                prop_assert_eq!(x86::words(x86::shift_right(v, bits)), arrays::shift_right(x, bits));
+                prop_assert_eq!(x86::words(x86::swap_bytes(v)), arrays::swap_bytes(x));
+                prop_assert_eq!(x86::words(x86::turn_lanes::<1>(v)), arrays::turn_lanes::<1>(x));
+                prop_assert_eq!(x86::words(x86::turn_lanes::<2>(v)), arrays::turn_lanes::<2>(x));
+                prop_assert_eq!(x86::words(x86::turn_lanes::<3>(v)), arrays::turn_lanes::<3>(x));
+            }
+
+            #[test]
+            fn two_words_give_the_same(x: [u32; 4], y: [u32; 4], same in 0_usize..5) {
+                // Equal words in the same lane are rare at random, and where bounds are met.
+                let y = [0, 1, 2, 3].map(|lane| if lane < same { x[lane] } else { y[lane] });
+                let (v, w) = (x86::new(x), x86::new(y));
+                prop_assert_eq!(x86::words(x86::add(v, w)), arrays::add(x, y));
+                prop_assert_eq!(x86::words(x86::sub(v, w)), arrays::sub(x, y));
+                prop_assert_eq!(x86::words(x86::and(v, w)), arrays::and(x, y));
+                prop_assert_eq!(x86::words(x86::or(v, w)), arrays::or(x, y));
+                prop_assert_eq!(x86::words(x86::xor(v, w)), arrays::xor(x, y));
+                prop_assert_eq!(x86::words(x86::without(v, w)), arrays::without(x, y));
+                prop_assert_eq!(x86::words(x86::dot(v, w)), arrays::dot(x, y));
+                prop_assert_eq!(x86::at_most(v, w), arrays::at_most(x, y));
+                let both = |(a, b)| (x86::words(a), x86::words(b));
+                prop_assert_eq!(both(x86::zip(v, w)), arrays::zip(x, y));
+                prop_assert_eq!(both(x86::halves(v, w)), arrays::halves(x, y));
+            }
+
+            #[test]
+            fn bytes_are_packed_the_same(four: [[i16; 4]; 4], wide: [u32; 4]) {
+                // Small numbers of either sign, and one vector of any.
+                let [a, b, c, _] = four.map(|words| words.map(|word| i32::from(word >> 6).cast_unsigned()));
+                let [v, w, u, t] = [a, b, c, wide].map(x86::new);
+                prop_assert_eq!(x86::pair_words(x86::pack(v, w, u, t)), arrays::pack(a, b, c, wide));
+            }
+
+            #[test]
+            fn a_pair_gives_the_same(x: [u64; 2], y: [u64; 2], bits in 0_u32..64) {
+                let (v, w) = (x86::pair(x), x86::pair(y));
+                prop_assert_eq!(x86::pair_words(v), arrays::pair_words(arrays::pair(x)));
+                prop_assert_eq!(x86::pair_words(x86::pair_xor(v, w)), arrays::pair_xor(x, y));
+                prop_assert_eq!(x86::pair_words(x86::pair_without(v, w)), arrays::pair_without(x, y));
+                prop_assert_eq!(x86::pair_words(x86::pair_rotate_left(v, bits)), arrays::pair_rotate_left(x, bits));
+            }
         }
     }
 
