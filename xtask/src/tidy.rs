@@ -71,6 +71,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "adit-space",
             "adit-plugin-bundle",
             "adit-plugin-sdk",
+            // Their sources built natively, which `adit bench` compares with their components.
+            "adit-plugin-blake3",
+            "adit-plugin-kheavyhash",
+            "adit-plugin-scrypt",
+            "adit-plugin-sha256d",
         ],
     ),
     ("adit-example-native-kernel", &["adit-primitives", "adit-kernels"]),

@@ -1,6 +1,6 @@
 //! What the benches share: criterion over CPU time, and the comparison of an algorithm's backends.
 
-use adit_kernels::bench::{Plan, compare as compare_backends};
+use adit_kernels::bench::{Plan, compare as compare_engines, contenders};
 use adit_kernels::choose::sample_job;
 use adit_kernels::{NativeEngine, algorithm, candidates};
 use adit_primitives::engine::HashEngine;
@@ -64,14 +64,12 @@ pub fn is_test() -> bool {
 /// Prints an algorithm's backends against its baseline, then measures each with criterion.
 pub fn compare(name: &str, criterion: &mut Criterion<CpuTime>) {
     let algorithm = algorithm(name).expect("the bench names a bundled algorithm");
-    let plan = Plan {
-        rounds: if is_test() { 1 } else { 15 },
-        budget: Duration::from_millis(if is_test() { 1 } else { 60 }),
-        rolled: 16,
-    };
-    for row in compare_backends(algorithm, plan, &now).expect("bundled kernels do not fail") {
-        let kilohashes = row.hashes_per_second / 1000;
-        let (whole, hundredths) = (row.ratio_percent / 100, row.ratio_percent % 100);
+    let plan =
+        Plan { rounds: if is_test() { 1 } else { 15 }, budget: Duration::from_millis(if is_test() { 1 } else { 60 }) };
+    let rows = compare_engines(contenders(algorithm, 16), plan, &now).expect("bundled kernels do not fail");
+    for row in &rows {
+        let (kilohashes, percent) = (row.hashes_per_second() / 1000, row.percent_of(&rows[0]));
+        let (whole, hundredths) = (percent / 100, percent % 100);
         println!("{name} {:>12} {:>2} inputs {kilohashes:>9} kH/s  x {whole}.{hundredths:02}", row.backend, row.inputs);
     }
     let mut group = criterion.benchmark_group(name);
