@@ -49,6 +49,11 @@ impl Figures {
         })
     }
 
+    /// Says what the process holds.
+    pub fn held(&self) -> String {
+        format!("{} MB, {} descriptors", self.memory_bytes / 1_000_000, self.descriptors)
+    }
+
     /// Returns the CPU time that was spent since.
     pub fn since(&self, before: &Self) -> Self {
         let spent = |(name, cpu): (&String, &Duration)| {

@@ -67,9 +67,12 @@ pub struct PoolBenchArguments {
     /// Instead: so many miners that log in and then only listen.
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["churn", "shares_per_second", "blocks"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     idle: Option<u32>,
-    /// Instead: so many miners at once that connect, log in, send one share and go, again and again: twice for the time given, with a rest after each.
+    /// Instead: so many miners at once that connect, log in, send one share and go, again and again for the time given: a storm, and a rest after it.
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["shares_per_second", "blocks"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     churn: Option<u32>,
+    /// How many storms.
+    #[arg(long, default_value_t = 2, value_name = "COUNT", requires = "churn", value_parser = clap::value_parser!(u8).range(1..=100))]
+    storms: u8,
     /// Threads of miners.
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=64))]
     threads: u8,
@@ -138,26 +141,23 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// What the first storm took, the system's allocator and the log's buffers keep: no later one has need of more.
     fn churn(&self, count: u32) -> Result<()> {
         let time = Duration::from_secs(self.arguments.seconds.into());
-        let before = self.rested()?;
-        self.visits(count, time)?;
-        let between = self.rested()?;
-        // What the first storm took the system's allocator keeps: the second one has no need of more.
-        let run = self.visits(count, time)?;
-        let after = self.rested()?;
         println!("miners at once              {:>12}", grouped(count.into()));
-        println!("came, sent a share and went {:>12}", grouped(run.tally.visits));
-        println!("  a second                  {:>12}", rate(run.tally.visits, run.wall.as_secs_f64()));
-        println!("broken off                  {:>12}", grouped(run.tally.broken));
-        println!("                                  before  between    after");
-        let mb = |figures: &Figures| grouped(figures.memory_bytes / 1_000_000);
-        let [first, second, third] = [&before, &between, &after].map(mb);
-        println!("pool's memory, MB           {first:>12} {second:>8} {third:>8}");
-        let [first, second, third] = [&before, &between, &after].map(|figures| figures.descriptors);
-        println!("  its descriptors           {first:>12} {second:>8} {third:>8}");
-        run.tally.print_answers();
-        run.print_costs();
+        println!("pool at rest                {:>12}", self.rested()?.held());
+        let mut all = Tally::default();
+        for storm in 1..=self.arguments.storms {
+            let run = self.visits(count, time)?;
+            println!("storm {storm}: came, sent and went {:>12}", grouped(run.tally.visits));
+            println!("  a second                  {:>12}", rate(run.tally.visits, run.wall.as_secs_f64()));
+            println!("  broken off                {:>12}", grouped(run.tally.broken));
+            run.print_costs();
+            println!("pool at rest                {:>12}", self.rested()?.held());
+            all = all.and(run.tally);
+        }
+        println!("all visits                  {:>12}", grouped(all.visits));
+        all.print_answers();
         Ok(())
     }
 
