@@ -34,7 +34,8 @@ pub struct Settings {
     /// How long the next block in order may keep others waiting before a second peer is asked for it and what was asked with it.
     pub stall_time: Duration,
     /// How long an item that is passed on may wait for others to be sent with it: by then some of those who are to have it have sent it themselves. What
-    /// begins at this node waits a millisecond at most. Zero: a frame for each.
+    /// begins at this node waits a millisecond at most, and takes along what waits: a little less than the time of a batch of shares has what came after
+    /// one batch go with the next. Zero: a frame for each.
     pub flush_interval: Duration,
     /// How long an id waits before it is told to those who were not sent the item itself.
     pub lazy_interval: Duration,
@@ -148,7 +149,7 @@ impl Settings {
             request_time: Duration::from_secs(20),
             line_rate_min: 64 << 10,
             stall_time: Duration::from_secs(2),
-            flush_interval: Duration::from_millis(8),
+            flush_interval: Duration::from_millis(9),
             lazy_interval: Duration::from_millis(100),
             repair_time: Duration::from_millis(200),
             allowance: Allowance { units_per_second: 100_000, burst: 500_000 },
