@@ -141,7 +141,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What the first storm took, the system's allocator and the log's buffers keep: no later one has need of more.
+    /// What the first storm took, the system's allocator and the log's buffers keep: what each later one adds is what is looked for.
     fn churn(&self, count: u32) -> Result<()> {
         let time = Duration::from_secs(self.arguments.seconds.into());
         println!("miners at once              {:>12}", grouped(count.into()));
