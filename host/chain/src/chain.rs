@@ -188,12 +188,13 @@ impl Chain {
         Ok(Accepted { id, height, work, selected: block.selected, reorg: self.reorg_since(before) })
     }
 
-    /// Takes blocks that were too early and are not any more. To be called about once a second.
-    pub fn advance(&mut self, now: Timestamp) -> Vec<Result<Accepted, BlockError>> {
-        let due = self.early.take_due(now);
-        let check = |waited| recheck(&self.judge, &self.index, waited);
-        let due: Vec<_> = due.into_iter().map(check).collect();
-        due.into_iter().map(|checked| self.submit_checked(now, checked?)).collect()
+    /// Takes blocks that were too early and are not any more, each with who offered it. To be called about once a second.
+    pub fn advance(&mut self, now: Timestamp) -> Vec<(Option<u64>, Result<Accepted, BlockError>)> {
+        let due = self.early.take_due(now).into_iter();
+        let due: Vec<_> = due.map(|waited| (waited.source, recheck(&self.judge, &self.index, waited))).collect();
+        let take = |checked: Result<Checked, BlockError>| self.submit_checked(now, checked?);
+        let (sources, checked): (Vec<_>, Vec<_>) = due.into_iter().unzip();
+        std::iter::zip(sources, checked.into_iter().map(take)).collect()
     }
 
     /// Tells whether there are blocks for [`Self::take_ready`].

@@ -39,6 +39,9 @@ pub enum Event {
     /// The chain took a valid block with its body, whoever offered it: a miner, the API, a peer, or an orphan that waited.
     /// The whole block comes along where it is at hand and small ([`crate::Settings::inline_block_bytes_max`]).
     BlockAccepted { id: BlockId, header: Bytes, block: Option<Bytes> },
+    /// A block of a peer's had waited at the host for its parents or its time ([`Verdict::Orphan`], [`Verdict::Early`]), and breaks a rule: the peer is
+    /// banned as if that had been the first verdict.
+    BlockRefused { node: NodeId, id: BlockId, rule: String },
     /// The mempool took transactions, whoever offered them.
     TransactionsAccepted { ids: Vec<TxId> },
     /// This node made shares or votes: they are passed on, and not delivered back.

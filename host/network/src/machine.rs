@@ -19,7 +19,7 @@ mod spread;
 mod sync;
 mod transactions;
 
-use crate::effect::{Effect, Effects, Lane};
+use crate::effect::{BanReason, Effect, Effects, Lane};
 use crate::event::Event;
 use crate::facts::Facts;
 use crate::id::{Address, Moment, NodeId, SessionId, Ticket};
@@ -127,6 +127,9 @@ impl Machine {
             Event::TransactionsJudged { ticket, verdicts } => self.transactions_judged(turn, ticket, verdicts),
             Event::ItemsJudged { ticket, answers } => self.items_judged(turn, ticket, &answers),
             Event::BlockAccepted { id, header, block } => self.block_accepted(turn, id, header, block),
+            Event::BlockRefused { node, id, rule } => {
+                self.ban_by_name(turn, node, BanReason::InvalidBlock { id, rule })
+            }
             Event::TransactionsAccepted { ids } => self.transactions_accepted(turn, &ids),
             Event::LocalItems { class, items } => self.local_items(turn, class, items),
             Event::AskRounds { session, tag, ask } => self.ask_rounds(turn, session, tag, ask),
@@ -223,6 +226,11 @@ impl Machine {
     /// Returns one peer.
     pub fn peer(&self, session: SessionId) -> Option<PeerView> {
         self.sessions.get(self.sessions.slot(session)?)?.view()
+    }
+
+    /// Goes through the nodes that have a session, and those whose session ended lately.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.sessions.iter().map(|(_, session)| session.node).chain(self.bans.departed())
     }
 
     /// Returns how far the node is.

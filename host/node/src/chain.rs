@@ -16,6 +16,7 @@ mod owner;
 mod peers;
 pub mod plots;
 
+pub(crate) use checks::session;
 pub use handed::Client;
 pub use peers::{NEWS_MAX, News, TURNS};
 

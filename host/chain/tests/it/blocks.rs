@@ -1,5 +1,6 @@
 //! What becomes of blocks: order of arrival, bounds, faults, restarts.
 
+use crate::bulk::checker;
 use crate::rules::{AHEAD_MS, BAD_NONCE, TestHash, TestRules};
 use crate::world::{Made, NOW, World, config, key, plain};
 use adit_chain::{
@@ -88,9 +89,25 @@ fn an_early_block_is_taken_when_its_time_has_come() {
     assert_eq!(early, Err(BlockError::Early { id: late.id, valid_from, kept: true }));
     assert!(world.chain.advance(Timestamp::from_millis(48_999)).is_empty());
     let taken = world.chain.advance(valid_from);
-    assert_eq!(taken.len(), 1);
+    assert!(matches!(&taken[..], [(None, Ok(accepted))] if accepted.id == late.id));
     assert_eq!(world.chain.tip().id, late.id);
     assert_eq!(world.submit(block).unwrap().reorg.is_some(), block.id > late.id);
+}
+
+#[test]
+fn an_early_block_that_proves_invalid_is_told_with_who_offered_it() {
+    let mut world = World::new();
+    let mut late = plain(&world.genesis(), 1);
+    (late.time, late.reward) = (Timestamp::from_millis(50_000), late.reward + 1);
+    let late = late.make();
+    let checked = checker(&world).check(late.block.clone()).unwrap().from_source(7);
+    let early = world.chain.submit_checked(Timestamp::from_millis(0), checked);
+    assert!(matches!(early, Err(BlockError::Early { kept: true, .. })));
+    let mut taken = world.chain.advance(Timestamp::from_millis(50_000));
+    let (source, refused) = taken.pop().unwrap();
+    assert_eq!((source, taken.len()), (Some(7), 0));
+    check_rule(refused, "coinbase-value");
+    assert_eq!(world.chain.waiting(), (0, 0));
 }
 
 #[test]

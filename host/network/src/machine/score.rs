@@ -65,6 +65,11 @@ impl Bans {
         self.until.insert(node, until);
     }
 
+    /// Goes through the nodes whose session ended, the last first.
+    pub fn departed(&self) -> impl Iterator<Item = NodeId> {
+        self.departed.iter().rev().map(|(_, node, _)| *node)
+    }
+
     /// Remembers a session that ended.
     pub fn depart(&mut self, session: SessionId, node: NodeId, address: Address) {
         if self.departed.len() >= DEPARTED_MAX {
@@ -128,13 +133,21 @@ impl Machine {
             return self.ban(turn, slot, reason);
         }
         let departed = self.bans.departed.iter().rev().find(|(session, ..)| *session == id);
-        if let Some((_, node, address)) = departed.cloned() {
+        if let Some(node) = departed.map(|(_, node, _)| *node) {
             // It may be back by another session.
-            let back = self.sessions.iter().find(|(_, session)| session.node == node).map(|(slot, _)| slot);
-            match back {
-                Some(slot) => self.ban(turn, slot, reason),
-                None => self.ban_node(turn, node, address, reason),
-            }
+            self.ban_by_name(turn, node, reason);
+        }
+    }
+
+    /// As [`Machine::ban`], by the node's name, whose session may have ended.
+    pub(super) fn ban_by_name(&mut self, turn: &mut Turn<'_>, node: NodeId, reason: BanReason) {
+        let slot = self.sessions.iter().find(|(_, session)| session.node == node).map(|(slot, _)| slot);
+        if let Some(slot) = slot {
+            return self.ban(turn, slot, reason);
+        }
+        let departed = self.bans.departed.iter().rev().find(|(_, departed, _)| *departed == node);
+        if let Some(address) = departed.map(|(.., address)| address.clone()) {
+            self.ban_node(turn, node, address, reason);
         }
     }
 

@@ -71,7 +71,9 @@ struct Origin {
 
 impl Origin {
     /// Of a block that had waited for its time.
-    const UNKNOWN: Self = Self { found: false, transactions: None, source: None };
+    fn of_waited(source: Option<u64>) -> Self {
+        Self { found: false, transactions: None, source: source.filter(|source| is_session(*source)) }
+    }
 
     fn of(offered: &Offered) -> Self {
         let checked = offered.checked.as_ref().ok();
@@ -270,8 +272,9 @@ impl Owner {
                 self.send(reply, ());
             }
             Request::Tick => {
-                for outcome in self.chain.advance((self.clock)()) {
-                    self.count(&outcome, Origin::UNKNOWN)?;
+                for (source, outcome) in self.chain.advance((self.clock)()) {
+                    self.count(&outcome, Origin::of_waited(source))?;
+                    outcome.err().into_iter().for_each(|error| self.blame(source, &error));
                 }
                 self.publish();
             }
@@ -319,11 +322,23 @@ impl Owner {
         let sources: Vec<Option<u64>> = followed.iter().map(|followed| followed.source).collect();
         let offered = followed.into_iter().map(|followed| Offered { checked: followed.checked, find: None }).collect();
         for (source, taken) in std::iter::zip(sources, self.take_blocks(offered)?) {
-            if let Err(SubmitError::Block(BlockError::Invalid { .. })) = taken {
-                self.chain.blame(source);
+            if let Err(SubmitError::Block(error)) = taken {
+                self.blame(source, &error);
             }
         }
         Ok(())
+    }
+
+    /// Tells who offered a block that had waited and proves invalid: it pays as if the block had been judged at once.
+    fn blame(&mut self, source: Option<u64>, error: &BlockError) {
+        let (BlockError::Invalid { id: Some(id), violation } | BlockError::KnownInvalid { id, violation }) = error
+        else {
+            return;
+        };
+        self.chain.blame(source);
+        if let Some(source) = source.filter(|source| is_session(*source) && self.news.receiver_count() > 0) {
+            self.untold.push(News::Invalid { id: *id, rule: violation.rule.clone(), source });
+        }
     }
 
     /// Takes some of the blocks whose parents have come. Whoever asks for something meanwhile is answered before the rest of them.

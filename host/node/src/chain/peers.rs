@@ -26,7 +26,7 @@ const BLOCKS_PER_TURN: usize = 256;
 /// Bytes of blocks after which a turn is full.
 const BYTES_PER_TURN: usize = 4 << 20;
 
-/// What the chain has taken, whoever offered it.
+/// What the chain has taken, whoever offered it, and what it found out later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// A block with its body: from a miner, the API, a pool, a peer, or one that had waited.
@@ -35,6 +35,13 @@ pub enum News {
         header: Arc<[u8]>,
         /// The peer that offered it, where one did: see [`ChainHandle::submit_blocks`].
         source: Option<u64>,
+    },
+    /// A block had waited for its parents or its time, and breaks a rule: whoever offered it has had no verdict yet.
+    Invalid {
+        id: BlockId,
+        rule: String,
+        /// The peer that offered it.
+        source: u64,
     },
     /// Transactions that wait for a block now.
     Transactions(Arc<[TxId]>),

@@ -159,6 +159,12 @@ impl Actor {
                 }
                 self.handle(Event::BlockAccepted { id, header, block: None }, effects);
             }
+            Inbox::News(News::Invalid { id, rule, source }) => {
+                let node = self.machine.nodes().find(|node| judge::source_of(node) == source);
+                if let Some(node) = node {
+                    self.handle(Event::BlockRefused { node, id, rule }, effects);
+                }
+            }
             Inbox::News(News::Transactions(ids)) => {
                 ids.iter().for_each(|id| self.facts.saw(*id));
                 self.handle(Event::TransactionsAccepted { ids: ids.to_vec() }, effects);

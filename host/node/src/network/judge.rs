@@ -4,7 +4,7 @@
 //! could not judge.
 
 use super::ahead::Ahead;
-use crate::chain::{ChainHandle, SubmitError, Taken, Unavailable};
+use crate::chain::{ChainHandle, SubmitError, Taken, Unavailable, session};
 use adit_chain::{Block, BlockError, HeaderError, HeadersError, MempoolError, Transaction, TransactionError};
 use adit_network::{Event, JudgeBlock, NodeId, Ticket, Verdict};
 use adit_primitives::{BlockId, Decode, TxId};
@@ -36,9 +36,14 @@ pub async fn headers(chain: ChainHandle, ahead: Arc<Ahead>, ticket: Ticket, head
     Event::HeadersJudged { ticket, new, last, verdict }
 }
 
+/// Returns the number of a node among the sources of blocks.
+pub fn source_of(node: &NodeId) -> u64 {
+    session(u64::from_le_bytes(*node.0.first_chunk().expect("a key has 32 bytes")))
+}
+
 /// Judges blocks. What is no block, or not the one that was asked for, is invalid without more ado.
 pub async fn blocks(chain: ChainHandle, ticket: Ticket, blocks: Vec<JudgeBlock>, sender: Option<NodeId>) -> Event {
-    let source = sender.map(|node| u64::from_le_bytes(*node.0.first_chunk().expect("a key has 32 bytes")));
+    let source = sender.as_ref().map(source_of);
     let (mut ids, mut sound, mut verdicts) = (Vec::new(), Vec::new(), Vec::with_capacity(blocks.len()));
     for block in blocks {
         match Block::from_bytes(&block.bytes) {

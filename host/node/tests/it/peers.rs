@@ -1,6 +1,6 @@
 //! What the network asks of the chain: a node takes another's headers and blocks, and tells of everything that it takes.
 
-use crate::support::{TestNode, worthless_headers};
+use crate::support::{TestNode, without_proof, worthless_headers};
 use adit_chain::{Block, BlockError, HeaderError, HeadersError, PageLimits};
 use adit_node::chain::{ChainHandle, News, SubmitError};
 use adit_primitives::{BlockId, Decode, Height};
@@ -32,7 +32,7 @@ fn heard(news: &mut Receiver<News>) -> Vec<(BlockId, Option<u64>)> {
     loop {
         match news.try_recv() {
             Ok(News::Block { id, source, .. }) => blocks.push((id, source)),
-            Ok(News::Transactions(_)) => {}
+            Ok(News::Transactions(_) | News::Invalid { .. }) => {}
             Err(TryRecvError::Empty) => return blocks,
             Err(error) => panic!("{error}"),
         }
@@ -172,4 +172,23 @@ async fn mined_blocks_and_orphans_that_follow_are_told_of_with_their_headers() {
         let News::Block { header, source: told, .. } = news.recv().await.unwrap() else { panic!("no block") };
         assert_eq!((&header[..], told), (&block.header[..], source));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orphan_that_proves_invalid_is_told_with_the_peer_that_offered_it() {
+    let (ahead, behind) = (TestNode::start().await, TestNode::start().await);
+    for _ in 0..2 {
+        ahead.mine().await;
+    }
+    let (from, to) = (ahead.node.chain(), behind.node.chain());
+    let line = blocks(from, &ids(from));
+    let bad = without_proof(&line[1]);
+    let mut news = to.news();
+    let answers = to.submit_blocks(vec![bad.clone()], Some(3)).await.unwrap();
+    let Err(SubmitError::Block(BlockError::Orphan { id: bad, .. })) = answers[0] else { panic!("{answers:?}") };
+    to.submit_blocks(vec![line[0].clone()], Some(4)).await.unwrap();
+    assert!(matches!(news.recv().await, Ok(News::Block { source: Some(4), .. })));
+    let told = news.recv().await.unwrap();
+    assert!(matches!(&told, News::Invalid { id, source: 3, .. } if *id == bad), "{told:?}");
+    assert_eq!(to.snapshot().tip.height, Height(1));
 }

@@ -1,6 +1,6 @@
 //! A node on a port of its own, and a miner that searches by hand.
 
-use adit_chain::{AddressPrefix, Conflicts, LedgerRules, SecretKey, WorkTemplate};
+use adit_chain::{AddressPrefix, Block, Conflicts, LedgerRules, SecretKey, WorkTemplate};
 use adit_node::api::blocks::{MineBlockResponse, SubmitBlockRequest};
 use adit_node::client::{NodeClient, Patience, Subscription};
 use adit_node::clock::{Clock, Entropy};
@@ -305,14 +305,25 @@ pub fn worthless_headers(count: usize) -> Vec<Vec<u8>> {
     while headers.len() < count {
         let time = Timestamp::from_millis(below.time.to_millis() + 10_000);
         let draft = Draft { parents: vec![below.id], bits: below.bits, time, body_root: Hash256::default() };
-        let Template { header, pow, target } = rules.encode(&draft).unwrap();
-        let rolled = u32::from_le_bytes(*pow.bytes[pow.roll_offset as usize..].first_chunk().unwrap());
-        let sealed = (0..).map(|nonce| rules.seal(&header, nonce, rolled).unwrap());
-        let missed = |header: &Vec<u8>| !target.is_met_by(&sha256d(&rules.decode(header).unwrap().pow.bytes));
-        headers.push(sealed.into_iter().find(missed).unwrap());
+        headers.push(worthless(&rules, &draft));
         below = rules.decode(headers.last().unwrap()).unwrap();
     }
     headers
+}
+
+/// Returns the same block with a proof that is worth nothing.
+pub fn without_proof(block: &Block) -> Block {
+    let rules = rules();
+    let HeaderView { parents, bits, time, body_root, .. } = rules.decode(&block.header).unwrap();
+    Block { header: worthless(&rules, &Draft { parents, bits, time, body_root }), body: block.body.clone() }
+}
+
+fn worthless(rules: &LongestChain, draft: &Draft) -> Vec<u8> {
+    let Template { header, pow, target } = rules.encode(draft).unwrap();
+    let rolled = u32::from_le_bytes(*pow.bytes[pow.roll_offset as usize..].first_chunk().unwrap());
+    let mut sealed = (0..).map(|nonce| rules.seal(&header, nonce, rolled).unwrap());
+    let missed = |header: &Vec<u8>| !target.is_met_by(&sha256d(&rules.decode(header).unwrap().pow.bytes));
+    sealed.find(missed).unwrap()
 }
 
 /// Finds the first nonce that solves a template of the node's own process.
