@@ -107,6 +107,12 @@ impl Moment {
         Self(self.0.saturating_add(duration.as_millis().try_into().unwrap_or(u64::MAX)))
     }
 
+    /// Returns the first moment from this one on that is a multiple of `step`, whole milliseconds.
+    pub fn rounded_up(self, step: Duration) -> Self {
+        let step = u64::try_from(step.as_millis()).unwrap_or(u64::MAX).max(1);
+        Self(self.0.checked_next_multiple_of(step).unwrap_or(u64::MAX))
+    }
+
     /// Returns how long ago `earlier` was: nothing where it is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

@@ -72,6 +72,8 @@ pub enum Stage {
     Judging,
     /// The host took it.
     Here,
+    /// It began at this node.
+    Made,
     /// The host did not want it.
     Refused,
 }
@@ -81,6 +83,8 @@ pub enum Stage {
 pub struct Record {
     /// Sessions that have it, as far as is known.
     pub holders: Slots,
+    /// Sessions to whom others said that they send it.
+    pub promised: Slots,
     /// The level with which it came ([`crate::wire::Item::level`]).
     pub level: u8,
     pub stage: Stage,
@@ -133,6 +137,7 @@ impl<K: Copy + Eq + Hash> Known<K> {
     pub fn forget_holder(&mut self, slot: Slots) {
         for record in self.young.values_mut().chain(self.old.values_mut()) {
             record.holders &= !slot;
+            record.promised &= !slot;
         }
     }
 

@@ -4,7 +4,7 @@
 //! bounded by [`Settings`] or by a constant with a name.
 //!
 //! Reading order: [`session`] is one peer, [`greet`] how sessions begin and end, [`receive`] what each frame does, [`ask`]
-//! and [`score`] questions and faults; [`spread`] chooses to whom something goes, [`items`], [`transactions`] and [`blocks`]
+//! and [`score`] questions and faults; [`spread`] and [`neighbours`] choose to whom something goes, [`items`], [`transactions`] and [`blocks`]
 //! are the classes; [`sync`] fetches what is missing, [`bodies`] its window of blocks.
 
 mod ask;
@@ -12,6 +12,7 @@ mod blocks;
 mod bodies;
 mod greet;
 mod items;
+mod neighbours;
 mod receive;
 mod score;
 mod session;

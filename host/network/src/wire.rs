@@ -16,7 +16,7 @@ pub use hello::{Features, Goodbye, Hello};
 use adit_primitives::DecodeError;
 
 /// The version of this protocol. Nodes of different versions say goodbye.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// A frame's length and kind.
 pub const HEAD_BYTES: usize = 5;
 
@@ -50,6 +50,8 @@ pub const ITEMS_MAX: usize = 256;
 pub const ITEMS_BYTES_MAX: usize = 128 << 10;
 /// The most item ids in one frame.
 pub const ITEM_IDS_MAX: usize = 1024;
+/// The most nodes that a node says it has as peers.
+pub const NEIGHBOURS_MAX: usize = crate::settings::SESSIONS_LIMIT;
 /// The most addresses in one answer.
 pub const PEERS_MAX: usize = 64;
 /// The longest address.
@@ -87,6 +89,7 @@ pub enum Kind {
     Have = 33,
     Want = 34,
     Link = 35,
+    Neighbours = 36,
     GetRounds = 40,
     Rounds = 41,
 }
@@ -114,7 +117,7 @@ pub enum WireError {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Hello,
         Self::Goodbye,
         Self::Ping,
@@ -135,6 +138,7 @@ impl Kind {
         Self::Have,
         Self::Want,
         Self::Link,
+        Self::Neighbours,
         Self::GetRounds,
         Self::Rounds,
     ];
@@ -159,6 +163,7 @@ impl Kind {
             Self::Peers => 64 + PEERS_MAX * (ADDRESS_BYTES_MAX + 16),
             Self::Items => 64 + ITEMS_BYTES_MAX + ITEM_BYTES_MAX + 5 * ITEMS_MAX,
             Self::Have | Self::Want => 64 + ITEM_IDS_MAX * 16,
+            Self::Neighbours => 64 + NEIGHBOURS_MAX * 32,
             Self::GetRounds => 64 + ROUNDS_ASK_BYTES_MAX,
             Self::Rounds => 64 + ROUNDS_ANSWER_BYTES_MAX,
         }

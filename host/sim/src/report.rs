@@ -388,7 +388,7 @@ fn class_of(kind: Kind) -> usize {
     match kind {
         Kind::Announce | Kind::GetHeaders | Kind::Headers | Kind::GetBlocks | Kind::Blocks => 0,
         Kind::AnnounceTransactions | Kind::GetTransactions | Kind::Transactions | Kind::GetPool => 1,
-        Kind::Items | Kind::Have | Kind::Want | Kind::Link | Kind::GetRounds | Kind::Rounds => 2,
+        Kind::Items | Kind::Have | Kind::Want | Kind::Link | Kind::Neighbours | Kind::GetRounds | Kind::Rounds => 2,
         Kind::Hello | Kind::Goodbye | Kind::Ping | Kind::Pong | Kind::Busy | Kind::GetPeers | Kind::Peers => 3,
     }
 }

@@ -8,7 +8,7 @@ use crate::effect::{BanReason, Effect, JudgeBlock, Lane};
 use crate::event::Verdict;
 use crate::facts::BlockState;
 use crate::id::{SessionId, Ticket};
-use crate::known::{IdHashing, Known, Slots, Stage};
+use crate::known::{IdHashing, Known, Record, Slots, Stage};
 use crate::wire::{BlockNotice, Frame, HEADER_BYTES_MAX};
 use adit_primitives::BlockId;
 use bytes::Bytes;
@@ -51,8 +51,8 @@ impl BlockTable {
         self.known.forget_holder(slot);
     }
 
-    pub fn holders(&self, id: &BlockId) -> Slots {
-        self.known.get(id).map_or(0, |record| record.holders)
+    pub fn record(&self, id: &BlockId) -> Record {
+        self.known.get(id).copied().unwrap_or_default()
     }
 
     fn remember(&mut self, notice: &BlockNotice) {
@@ -220,19 +220,19 @@ impl Machine {
         self.sync.bodies.arrived(&id);
         let record = self.blocks.known.touch(id);
         let caught_up = std::mem::replace(&mut record.stage, Stage::Here) == Stage::Asked;
-        let (level, holders) = (record.level, record.holders);
+        let record = *record;
         if header.len() > HEADER_BYTES_MAX {
             return;
         }
         let block = block.filter(|block| block.len() <= self.settings.inline_block_bytes_max);
-        let notice = BlockNotice { id, level, header, block };
+        let notice = BlockNotice { id, level: record.level, header, block };
         self.blocks.remember(&notice);
         // Of many blocks that this node was behind the last alone is announced: who lacks it asks for what is before it.
         if caught_up {
             self.sync.unannounced = Some(notice);
             self.sync.wanted |= self.sync.bodies.behind() == 0;
         } else {
-            self.pass_block(turn, notice, level, holders);
+            self.pass_block(turn, notice, record);
         }
     }
 
@@ -249,13 +249,13 @@ impl Machine {
     /// Announces the last block that was not, once this node has caught up.
     pub(super) fn announce_caught_up(&mut self, turn: &mut Turn<'_>) {
         if let Some(notice) = self.sync.unannounced.take() {
-            let holders = self.blocks.holders(&notice.id);
-            self.pass_block(turn, notice, 0, holders);
+            let record = self.blocks.record(&notice.id);
+            self.pass_block(turn, notice, Record { level: 0, ..record });
         }
     }
 
     /// Returns the peers, ready to be asked, that have a block.
     pub(super) fn ready_holders(&self, id: &BlockId) -> Slots {
-        slots(self.blocks.holders(id)).filter(|slot| self.is_ready(*slot)).map(bit).sum()
+        slots(self.blocks.record(id).holders).filter(|slot| self.is_ready(*slot)).map(bit).sum()
     }
 }

@@ -70,6 +70,8 @@ impl Machine {
             outbound: Outbound::default(),
             links: Default::default(),
             follow: Default::default(),
+            neighbours: Vec::new(),
+            beside: self.beside(&node),
             bucket: bucket_of(&self.local.node, &node),
             judging_bytes: 0,
             notices_judged: 0,
@@ -129,7 +131,7 @@ impl Machine {
         session.ping_next = turn.now;
         session.pool_wanted = session.direction == Direction::Out;
         turn.effects.push(Effect::Ready { session: id, node });
-        self.membership_changed();
+        self.membership_changed(turn.now);
         self.due(turn.now);
         self.sync.wanted = true;
         if !self.sync.catching_up() {
@@ -174,9 +176,10 @@ impl Machine {
         self.bans.depart(id, node, session.address);
         let waiting: usize = session.notices.iter().map(super::blocks::bytes_of).sum();
         self.judging_bytes = self.judging_bytes.saturating_sub(waiting);
-        self.membership_changed();
         if session.peer.is_some() {
+            self.membership_changed(turn.now);
             self.forget_holder(bit(slot));
+            self.forget_neighbour(bit(slot));
         }
         for asked in session.asked {
             self.unanswered(turn, id, asked.what);

@@ -8,7 +8,7 @@ use super::{Machine, Turn};
 use crate::effect::{BanReason, Effect, Lane};
 use crate::event::Acceptance;
 use crate::id::{Class, Moment, Ticket};
-use crate::known::{IdHashing, IdMap, Known, Slots, Stage};
+use crate::known::{IdHashing, IdMap, Known, Record, Slots, Stage};
 use crate::settings::Strategy;
 use crate::wire::{Features, Frame, ITEM_BYTES_MAX, Item, ItemId};
 use bytes::Bytes;
@@ -93,20 +93,20 @@ impl ItemTables {
         }
     }
 
-    /// Returns who has an item.
-    pub fn holders(&self, class: Class, id: &ItemId) -> Slots {
+    /// Returns what is known of an item: nothing where it was forgotten.
+    pub fn record(&self, class: Class, id: &ItemId) -> Record {
         let table = link_of(class).map(|link| &self.tables[link]);
-        table.and_then(|table| table.known.get(id)).map_or(0, |record| record.holders)
+        table.and_then(|table| table.known.get(id)).copied().unwrap_or_default()
     }
 
-    /// Returns an item that a peer has not, and notes that it has it now.
-    pub fn for_peer(&mut self, class: Class, id: &ItemId, slot: Slots) -> Option<Bytes> {
+    /// Returns an item that a peer has not and is not promised, and whether this node made it; notes that the peer has it now.
+    pub fn for_peer(&mut self, class: Class, id: &ItemId, slot: Slots) -> Option<(bool, Bytes)> {
         let record = self.tables[link_of(class)?].known.get_mut(id)?;
-        if record.holders & slot != 0 {
+        if (record.holders | record.promised) & slot != 0 {
             return None;
         }
         record.holders |= slot;
-        self.store.get(id).cloned()
+        Some((record.stage == Stage::Made, self.store.get(id)?.clone()))
     }
 
     /// Returns when the first missing item is due to be asked for.
@@ -135,13 +135,13 @@ impl Machine {
         for bytes in items.into_iter().filter(|bytes| bytes.len() <= ITEM_BYTES_MAX) {
             let id = ItemId::of(&bytes);
             let record = self.items.tables[link].known.touch(id);
-            if record.stage == Stage::Here {
+            if matches!(record.stage, Stage::Here | Stage::Made) {
                 continue;
             }
-            record.stage = Stage::Here;
-            let holders = record.holders;
+            record.stage = Stage::Made;
+            let record = *record;
             self.items.keep(id, &bytes);
-            self.pass_item(turn, class, id, 0, holders);
+            self.pass_item(turn, class, id, record);
         }
         self.hurry(turn);
     }
@@ -165,10 +165,12 @@ impl Machine {
         let (mut again, mut repaired) = (0, 0);
         for item in items {
             let id = ItemId::of(&item.bytes);
+            let promised = self.promised(slot, item.level);
             let record = self.items.tables[link].known.touch(id);
             record.holders |= bit(slot);
+            record.promised |= promised;
             match record.stage {
-                Stage::Judging | Stage::Here | Stage::Refused => again += 1,
+                Stage::Judging | Stage::Here | Stage::Made | Stage::Refused => again += 1,
                 Stage::Heard | Stage::Asked => {
                     repaired += u32::from(record.stage == Stage::Asked);
                     record.stage = Stage::Judging;
@@ -211,9 +213,9 @@ impl Machine {
             match answers.get(place).copied().unwrap_or(Acceptance::Ignore) {
                 Acceptance::Accept => {
                     record.stage = Stage::Here;
-                    let (level, holders) = (record.level, record.holders);
+                    let record = *record;
                     self.items.keep(*id, bytes);
-                    self.pass_item(turn, class, *id, level, holders);
+                    self.pass_item(turn, class, *id, record);
                 }
                 Acceptance::Ignore => record.stage = Stage::Refused,
                 Acceptance::Reject => {
@@ -304,6 +306,7 @@ impl Machine {
         for id in &ids {
             if let Some(record) = self.items.tables[link].known.get_mut(id) {
                 record.holders &= !bit(slot);
+                record.promised &= !bit(slot);
             }
         }
         self.resend(turn, slot, class, ids);

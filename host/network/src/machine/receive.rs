@@ -107,6 +107,7 @@ impl Machine {
             Frame::Have { class, ids } => self.ids_came(turn, slot, class, ids),
             Frame::Want { class, ids } => self.items_wanted(turn, slot, class, ids),
             Frame::Link { class, eager } => self.link_set(slot, class, eager),
+            Frame::Neighbours { nodes } => self.neighbours_came(slot, nodes),
             frame @ (Frame::Headers { .. }
             | Frame::Blocks { .. }
             | Frame::Transactions { .. }
@@ -208,6 +209,7 @@ fn cost(frame: &Frame, bytes: usize) -> u64 {
         Frame::Have { ids, .. } => 4 * ids.len(),
         Frame::Want { ids, .. } => 16 * ids.len(),
         Frame::Link { .. } => 20,
+        Frame::Neighbours { nodes } => 20 + nodes.len(),
         _ => 0,
     };
     10 + (items + bytes / 256) as u64

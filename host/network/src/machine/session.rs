@@ -46,6 +46,10 @@ pub(super) struct Session {
     pub outbound: Outbound,
     pub links: [Link; 2],
     pub follow: Follow,
+    /// The nodes that it has as peers, as it told last, in order.
+    pub neighbours: Vec<NodeId>,
+    /// Sessions whose nodes told that they have this one's as a peer.
+    pub beside: Slots,
     /// In which bucket the node lies: how many leading bits of its id are this node's.
     pub bucket: u8,
     /// Bytes of it that the host is judging, or that wait for that.

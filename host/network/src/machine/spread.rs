@@ -1,10 +1,11 @@
 //! To whom something new goes, and when: the strategies, what waits to be sent together, what is told late.
 
+use super::neighbours::mesh_beyond;
 use super::session::{Session, bit, slots};
 use super::{Machine, Turn};
 use crate::effect::Lane;
 use crate::id::{Class, Moment};
-use crate::known::Slots;
+use crate::known::{Record, Slots, Stage};
 use crate::settings::Strategy;
 use crate::wire::{
     BlockNotice, Features, Frame, ITEM_IDS_MAX, ITEMS_BYTES_MAX, ITEMS_MAX, Item, ItemId, TRANSACTION_IDS_MAX,
@@ -17,6 +18,10 @@ use std::time::Duration;
 const LATE_MAX: usize = 16_384;
 /// Peers who are told an id late.
 const LATE_PEERS_MAX: usize = 6;
+/// Of them, those who were promised the item by its maker.
+const LATE_PROMISED_MAX: usize = 2;
+/// In how many steps the time until ids are told is counted: ids that wait for the same step go in one frame.
+const LATE_STEPS: u32 = 2;
 /// Between two looks at which links bring what came before.
 const ADAPT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -32,7 +37,9 @@ pub(super) struct Spread {
     mesh: [Slots; 4],
     /// Peers who may be sent a class.
     eligible: [Slots; 4],
-    stale: bool,
+    pub(super) stale: bool,
+    /// When peers are told which nodes are this node's peers.
+    pub(super) neighbours_due: Option<Moment>,
     adapt_due: Option<Moment>,
 }
 
@@ -56,7 +63,7 @@ impl Spread {
     /// Returns when something is due.
     pub fn due(&self) -> Option<Moment> {
         let late = self.late.front().map(|(due, _)| *due);
-        [self.flush_due, late, self.adapt_due].into_iter().flatten().min()
+        [self.flush_due, late, self.neighbours_due, self.adapt_due].into_iter().flatten().min()
     }
 
     /// Tells whether what waits is to be sent: what was passed on this moment waits for more, however often time is looked at.
@@ -86,11 +93,6 @@ impl Session {
 }
 
 impl Machine {
-    /// Sessions came or went: who may be sent what is seen anew.
-    pub(super) fn membership_changed(&mut self) {
-        self.spread.stale = true;
-    }
-
     fn refresh(&mut self) {
         if !std::mem::take(&mut self.spread.stale) {
             return;
@@ -109,7 +111,7 @@ impl Machine {
     }
 
     /// Adds members of `from` at random until the set has `count`.
-    fn fill(&mut self, mut set: Slots, from: Slots, count: usize) -> Slots {
+    pub(super) fn fill(&mut self, mut set: Slots, from: Slots, count: usize) -> Slots {
         while (set.count_ones() as usize) < count {
             let Some(slot) = self.pick(from & !set) else { break };
             set |= bit(slot);
@@ -123,20 +125,24 @@ impl Machine {
         slots(set).nth(place)
     }
 
-    /// Chooses to whom something goes that came with `level` and that `holders` have.
-    pub(super) fn targets(&mut self, class: Class, level: u8, holders: Slots) -> Targets {
+    /// Chooses to whom something goes.
+    fn targets(&mut self, class: Class, record: Record) -> Targets {
         self.refresh();
-        let others = self.spread.eligible[class as usize] & !holders;
+        let others = self.spread.eligible[class as usize] & !record.holders;
+        let mesh = self.spread.mesh[class as usize];
         match self.settings.strategies.of(class) {
             Strategy::Flood => Targets { eager: others, late: false },
-            Strategy::Gossip => Targets { eager: self.spread.mesh[class as usize] & others, late: true },
-            Strategy::Structured => Targets { eager: self.delegates(level, others), late: true },
+            Strategy::Gossip if record.stage == Stage::Made => Targets { eager: others, late: true },
+            Strategy::Gossip => Targets { eager: mesh_beyond(mesh, others, record.promised), late: true },
+            Strategy::Structured => Targets { eager: self.delegates(record.level, others), late: true },
             Strategy::Adaptive => Targets { eager: self.pushed(class, others), late: true },
         }
     }
 
     /// Chooses one peer of each bucket that is ours to serve.
     fn delegates(&mut self, level: u8, others: Slots) -> Slots {
+        // A maker that sends to all its peers knows nothing of buckets.
+        let level = if level == Item::TO_ALL { 0 } else { level };
         let bucket = |machine: &Self, slot: usize| machine.sessions.get(slot).map_or(0, |session| session.bucket);
         let mut left: Slots = slots(others).filter(|slot| bucket(self, *slot) >= level).map(bit).sum();
         let mut chosen = 0;
@@ -168,9 +174,9 @@ impl Machine {
     }
 
     /// Passes an item on.
-    pub(super) fn pass_item(&mut self, turn: &mut Turn<'_>, class: Class, id: ItemId, level: u8, holders: Slots) {
+    pub(super) fn pass_item(&mut self, turn: &mut Turn<'_>, class: Class, id: ItemId, record: Record) {
         let Some(link) = link_of(class) else { return };
-        let targets = self.targets(class, level, holders);
+        let targets = self.targets(class, record);
         for slot in slots(targets.eager) {
             if let Some(session) = self.sessions.get_mut(slot) {
                 session.outbound.items[link].push(id);
@@ -183,8 +189,8 @@ impl Machine {
     }
 
     /// Passes a transaction's id on.
-    pub(super) fn pass_transaction(&mut self, turn: &mut Turn<'_>, id: TxId, level: u8, holders: Slots) {
-        let targets = self.targets(Class::Transactions, level, holders);
+    pub(super) fn pass_transaction(&mut self, turn: &mut Turn<'_>, id: TxId, record: Record) {
+        let targets = self.targets(Class::Transactions, record);
         for slot in slots(targets.eager) {
             if let Some(session) = self.sessions.get_mut(slot) {
                 session.outbound.transactions.push(id);
@@ -197,8 +203,8 @@ impl Machine {
     }
 
     /// Announces a block, at once: it waits for nothing.
-    pub(super) fn pass_block(&mut self, turn: &mut Turn<'_>, notice: BlockNotice, level: u8, holders: Slots) {
-        let targets = self.targets(Class::Blocks, level, holders);
+    pub(super) fn pass_block(&mut self, turn: &mut Turn<'_>, notice: BlockNotice, record: Record) {
+        let targets = self.targets(Class::Blocks, record);
         for slot in slots(targets.eager) {
             let notice = BlockNotice { level: self.level_for(Class::Blocks, slot), ..notice.clone() };
             self.announce(turn, slot, notice);
@@ -241,7 +247,10 @@ impl Machine {
         {
             self.told_late(turn, first);
         }
-        self.spread.late.push_back((turn.now.after(self.settings.lazy_interval), late));
+        // What falls due together is told together.
+        let step = self.settings.lazy_interval / LATE_STEPS;
+        let due = turn.now.after(self.settings.lazy_interval).rounded_up(step);
+        self.spread.late.push_back((due, late));
     }
 
     /// Tells late what is due, and asks for items whose ids came without them.
@@ -250,6 +259,7 @@ impl Machine {
             self.told_late(turn, late);
         }
         self.repair(turn);
+        self.tell_neighbours(turn);
         if self.spread.adapt_due.is_some_and(|due| due <= turn.now) {
             self.spread.adapt_due = None;
             self.adapt(turn);
@@ -258,13 +268,15 @@ impl Machine {
 
     fn told_late(&mut self, turn: &mut Turn<'_>, late: Late) {
         self.refresh();
-        let (class, holders) = match &late {
-            Late::Item(class, id) => (*class, self.items.holders(*class, id)),
-            Late::Transaction(id) => (Class::Transactions, self.transactions.holders(id)),
-            Late::Block(notice) => (Class::Blocks, self.blocks.holders(&notice.id)),
+        let (class, record) = match &late {
+            Late::Item(class, id) => (*class, self.items.record(*class, id)),
+            Late::Transaction(id) => (Class::Transactions, self.transactions.record(id)),
+            Late::Block(notice) => (Class::Blocks, self.blocks.record(&notice.id)),
         };
-        let others = self.spread.eligible[class as usize] & !holders;
-        let chosen = self.fill(0, others, LATE_PEERS_MAX);
+        let others = self.spread.eligible[class as usize] & !record.holders;
+        let chosen = self.fill(0, others & !record.promised, LATE_PEERS_MAX);
+        let promised = LATE_PROMISED_MAX.min(LATE_PEERS_MAX - chosen.count_ones() as usize);
+        let chosen = chosen | self.fill(0, others & record.promised, promised);
         for slot in slots(chosen) {
             let level = self.level_for(class, slot);
             let Some(session) = self.sessions.get_mut(slot) else { continue };
@@ -295,6 +307,7 @@ impl Machine {
 
     fn flush_items(&mut self, turn: &mut Turn<'_>, slot: usize, class: Class) {
         let (level, link) = (self.level_for(class, slot), link_of(class).expect("shares and votes have links"));
+        let gossip = self.settings.strategies.of(class) == Strategy::Gossip;
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let mut ids = std::mem::take(&mut session.outbound.items[link]);
         let droppable = class == Class::Shares;
@@ -305,7 +318,7 @@ impl Machine {
         }
         let (mut items, mut bytes) = (Vec::with_capacity(ids.len().min(ITEMS_MAX)), 0);
         for id in ids.drain(..) {
-            let Some(found) = self.items.for_peer(class, &id, bit(slot)) else { continue };
+            let Some((made, found)) = self.items.for_peer(class, &id, bit(slot)) else { continue };
             if items.len() >= ITEMS_MAX || (!items.is_empty() && bytes + found.len() > ITEMS_BYTES_MAX) {
                 self.send(
                     turn,
@@ -317,7 +330,7 @@ impl Machine {
                 bytes = 0;
             }
             bytes += found.len();
-            items.push(Item { level, bytes: found });
+            items.push(Item { level: if gossip && made { Item::TO_ALL } else { level }, bytes: found });
         }
         if !items.is_empty() {
             self.send(turn, slot, Lane::Live, &Frame::Items { class, items }, droppable);
@@ -332,7 +345,7 @@ impl Machine {
         let link = link_of(class).expect("shares and votes have links");
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let mut ids = std::mem::take(&mut session.outbound.have[link]);
-        ids.retain(|id| self.items.holders(class, id) & bit(slot) == 0);
+        ids.retain(|id| self.items.record(class, id).holders & bit(slot) == 0);
         for ids in ids.chunks(ITEM_IDS_MAX) {
             self.send(turn, slot, Lane::Live, &Frame::Have { class, ids: ids.to_vec() }, true);
         }

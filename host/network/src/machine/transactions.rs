@@ -7,7 +7,7 @@ use super::{Machine, Turn};
 use crate::effect::Effect;
 use crate::event::Verdict;
 use crate::id::{SessionId, Ticket};
-use crate::known::{IdHashing, Known, Slots, Stage};
+use crate::known::{IdHashing, Known, Record, Slots, Stage};
 use crate::wire::{Frame, TRANSACTION_IDS_MAX};
 use adit_primitives::TxId;
 use bytes::Bytes;
@@ -40,8 +40,8 @@ impl TransactionTable {
         self.known.forget_holder(slot);
     }
 
-    pub fn holders(&self, id: &TxId) -> Slots {
-        self.known.get(id).map_or(0, |record| record.holders)
+    pub fn record(&self, id: &TxId) -> Record {
+        self.known.get(id).copied().unwrap_or_default()
     }
 
     /// Tells whether a peer has not heard of a transaction, and notes that it has now.
@@ -207,8 +207,8 @@ impl Machine {
         for id in ids {
             let record = self.transactions.known.touch(*id);
             record.stage = Stage::Here;
-            let (level, holders) = (record.level, record.holders);
-            self.pass_transaction(turn, *id, level, holders);
+            let record = *record;
+            self.pass_transaction(turn, *id, record);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::code::{bounded, slice};
 use super::hello::{Goodbye, Hello};
 use super::*;
-use crate::id::{Address, Class, RequestId, Tip};
+use crate::id::{Address, Class, NodeId, RequestId, Tip};
 use adit_primitives::bytes::encode_length;
 use adit_primitives::{BlockId, Decode, DecodeError, Encode, Reader, TxId};
 use bytes::Bytes;
@@ -100,6 +100,11 @@ pub enum Frame {
         class: Class,
         eager: bool,
     },
+    /// The nodes that the sender has as peers and takes shares and votes from, at most [`NEIGHBOURS_MAX`]: what one of them sends to all its
+    /// peers need not be sent to the sender by others.
+    Neighbours {
+        nodes: Vec<NodeId>,
+    },
     /// A question about rounds of a peer-to-peer pool: its bytes are read by [`crate::shares`] alone.
     GetRounds {
         request: RequestId,
@@ -126,7 +131,7 @@ pub struct BlockNotice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// In a structured broadcast: in how many buckets, from the farthest by XOR distance to the receiver, others pass it on;
-    /// the receiver serves the nearer ones. 0: it serves all.
+    /// the receiver serves the nearer ones. 0: it serves all. [`Item::TO_ALL`]: it serves those whom the sender does not.
     pub level: u8,
     pub bytes: Bytes,
 }
@@ -185,6 +190,7 @@ impl Frame {
             Self::Have { .. } => Kind::Have,
             Self::Want { .. } => Kind::Want,
             Self::Link { .. } => Kind::Link,
+            Self::Neighbours { .. } => Kind::Neighbours,
             Self::GetRounds { .. } => Kind::GetRounds,
             Self::Rounds { .. } => Kind::Rounds,
         }
@@ -217,6 +223,7 @@ impl Frame {
             Self::Blocks { blocks: found, .. } | Self::Transactions { transactions: found, .. } => optional(found),
             Self::Have { ids, .. } | Self::Want { ids, .. } => ids.len() * 16,
             Self::AnnounceTransactions { ids, .. } | Self::GetTransactions { ids, .. } => ids.len() * 32,
+            Self::Neighbours { nodes } => nodes.len() * 32,
             Self::Rounds { answer, .. } => answer.len(),
             _ => 128,
         }
@@ -276,6 +283,7 @@ impl Frame {
                 class.encode(out);
                 eager.encode(out);
             }
+            Self::Neighbours { nodes } => nodes.encode(out),
             Self::GetRounds { request, ask: bytes } | Self::Rounds { request, answer: bytes } => {
                 request.encode(out);
                 bytes.as_ref().encode(out);
@@ -351,6 +359,9 @@ impl Frame {
                 ids: bounded(reader, "item ids", ITEM_IDS_MAX, ItemId::decode)?,
             },
             Kind::Link => Self::Link { class: Decode::decode(reader)?, eager: Decode::decode(reader)? },
+            Kind::Neighbours => {
+                Self::Neighbours { nodes: bounded(reader, "neighbours", NEIGHBOURS_MAX, NodeId::decode)? }
+            }
             Kind::GetRounds => Self::GetRounds {
                 request: Decode::decode(reader)?,
                 ask: slice(reader, body, "question", ROUNDS_ASK_BYTES_MAX)?,
@@ -415,6 +426,9 @@ impl Encode for Item {
 }
 
 impl Item {
+    /// The level of what its sender sends to all its peers itself.
+    pub const TO_ALL: u8 = u8::MAX;
+
     fn decode(reader: &mut Reader<'_>, body: &Bytes) -> Result<Self, DecodeError> {
         Ok(Self { level: reader.byte("level")?, bytes: slice(reader, body, "item", ITEM_BYTES_MAX)? })
     }

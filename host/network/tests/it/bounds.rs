@@ -20,7 +20,8 @@ fn id() -> impl Strategy<Value = BlockId> {
 }
 
 fn item() -> impl Strategy<Value = Item> {
-    (any::<u8>(), 0..30_u8).prop_map(|(level, byte)| Item { level, bytes: vec![byte; 1 + usize::from(byte)].into() })
+    (prop_oneof![any::<u8>(), Just(Item::TO_ALL)], 0..30_u8)
+        .prop_map(|(level, byte)| Item { level, bytes: vec![byte; 1 + usize::from(byte)].into() })
 }
 
 fn class() -> impl Strategy<Value = Class> {
@@ -65,6 +66,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         (class(), vec(item_id(), 0..5)).prop_map(|(class, ids)| Frame::Have { class, ids }),
         (class(), vec(item_id(), 0..5)).prop_map(|(class, ids)| Frame::Want { class, ids }),
         (class(), any::<bool>()).prop_map(|(class, eager)| Frame::Link { class, eager }),
+        vec((0..6_usize).prop_map(node_id), 0..5).prop_map(|nodes| Frame::Neighbours { nodes }),
         (request(), bytes()).prop_map(|(request, ask)| Frame::GetRounds { request, ask }),
         (request(), bytes()).prop_map(|(request, answer)| Frame::Rounds { request, answer }),
     ]
@@ -113,6 +115,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (session(), 0..4_194_304_usize).prop_map(|(session, queued_bytes)| Event::Pressure { session, queued_bytes, dropped: 1 }),
         1 => (session(), 0..40_u32).prop_map(|(session, request)| Event::Served { session, request: RequestId(request), bytes: 9 }),
         1 => (id(), vec(any::<u8>(), 0..90)).prop_map(|(id, header)| Event::BlockAccepted { id, header: header.into(), block: None }),
+        1 => (0..6_usize, id()).prop_map(|(node, id)| Event::BlockRefused { node: node_id(node), id, rule: "r".to_owned() }),
         1 => (0..20_u8).prop_map(|byte| Event::TransactionsAccepted { ids: vec![TxId([byte; 32])] }),
         1 => (class(), vec(any::<u8>(), 0..90)).prop_map(|(class, item)| Event::LocalItems { class, items: vec![item.into()] }),
         1 => session().prop_map(|session| Event::AskPeers { session }),

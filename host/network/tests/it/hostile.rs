@@ -2,8 +2,8 @@
 
 use crate::chain::{INVALID, block, header, id_of};
 use crate::settings;
-use crate::world::{World, claim, hello};
-use adit_network::wire::{BlockNotice, Frame, Item, ItemId};
+use crate::world::{World, claim, hello, node_id};
+use adit_network::wire::{BlockNotice, Frame, Item, ItemId, VERSION};
 use adit_network::{BanReason, Class, Event, SessionId};
 use adit_primitives::{BlockId, TxId};
 use bytes::Bytes;
@@ -26,8 +26,9 @@ fn silent(_: &Frame) -> Vec<Frame> {
 
 #[test]
 fn what_is_no_frame_bans() {
+    let [low, high] = VERSION.to_le_bytes();
     let cases =
-        [(0, vec![]), (255, vec![1]), (3, vec![1, 2]), (8, vec![0xff; 40]), (1, vec![1, 0, 9]), (32, vec![9; 30])];
+        [(0, vec![]), (255, vec![1]), (3, vec![1, 2]), (8, vec![0xff; 40]), (1, vec![low, high, 9]), (32, vec![9; 30])];
     for (kind, body) in cases {
         let (mut world, host, session) = meet(silent);
         let theirs = SessionId(session.0 + 1);
@@ -290,4 +291,24 @@ fn rejected_shares_ban_in_the_end() {
     }
     assert_eq!(world.host(host).bans.len(), 1);
     assert_eq!(world.host(host).deliveries, 5);
+}
+
+#[test]
+fn a_block_that_had_waited_and_proves_invalid_bans_its_sender_even_after_it_left() {
+    for leaves in [false, true] {
+        let (mut world, host, session) = meet(silent);
+        if leaves {
+            world.cut(session);
+            world.run_for(100);
+        }
+        world.event(host, Event::BlockRefused { node: node_id(1), id: BlockId([4; 32]), rule: "late".to_owned() });
+        // Nobody is named by this.
+        world.event(host, Event::BlockRefused { node: node_id(9), id: BlockId([4; 32]), rule: "late".to_owned() });
+        world.run_for(100);
+        assert!(matches!(world.host(host).bans.as_slice(), [BanReason::InvalidBlock { .. }]), "leaves {leaves}");
+        let (again, _) = world.connect(1, host);
+        world.say(again, &hello(78, claim(0)));
+        world.run_for(1000);
+        assert_eq!(world.peers(host), 0);
+    }
 }
