@@ -36,8 +36,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// How often a session looks at its time limits.
-const TICK: Duration = Duration::from_secs(5);
+/// The longest that a session does not look at its limits of time, whatever they are.
+const REST_MAX: Duration = Duration::from_secs(3600);
 
 /// The most bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -151,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         let mut ending = self.front.ending.clone();
         // Both outlive a turn of the loop: to wait anew for each share would lock the runtime's timers and the channel's list twice.
-        let (end, tick) = (ended(&mut ending), tokio::time::sleep(TICK));
+        let (end, tick) = (ended(&mut ending), tokio::time::sleep(self.rest()));
         tokio::pin!(end, tick);
         loop {
             match self.settle().await {
@@ -194,12 +194,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     self.send_job();
                 }
                 () = &mut tick => {
-                    tick.as_mut().reset(Instant::now() + TICK);
                     self.session.tick((self.front.clock)(), &mut self.effects);
+                    tick.as_mut().reset(Instant::now() + self.rest());
                 }
                 () = &mut end => return self.send_home().await,
             }
         }
+    }
+
+    /// Returns how long no limit of time can end the session. What comes meanwhile makes it longer: that is seen when it is over, and most miners' timers
+    /// are never touched by what they send.
+    fn rest(&self) -> Duration {
+        let (now, due) = ((self.front.clock)(), self.session.due());
+        Duration::from_millis(due.to_millis().saturating_sub(now.to_millis())).min(REST_MAX)
     }
 
     /// Gives bytes to the session.

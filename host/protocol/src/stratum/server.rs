@@ -286,7 +286,15 @@ impl Session {
         message::write_request(&VERSION_ID, "client.get_version", self.own(out), |_| ());
     }
 
-    /// Ends a session that ran out of time. To be called every few seconds.
+    /// Returns when [`Self::tick`] ends the session, unless the miner does something before.
+    pub fn due(&self) -> Timestamp {
+        let after = |then: Timestamp, max: u64| then.to_millis().saturating_add(max).saturating_add(1);
+        let idle = after(self.heard, self.settings.idle_ms_max);
+        let login = after(self.opened, self.settings.login_ms_max);
+        Timestamp::from_millis(if self.workers.is_empty() { idle.min(login) } else { idle })
+    }
+
+    /// Ends a session that ran out of time. To be called when [`Self::due`] says so: before, it does nothing.
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let since = |then: Timestamp| now.to_millis().saturating_sub(then.to_millis());
         let (login, idle) = (self.settings.login_ms_max, self.settings.idle_ms_max);

@@ -147,3 +147,23 @@ fn a_client_keeps_no_more_shares_waiting_than_allowed() {
     assert_eq!(events.len(), waiting, "each is given up");
     assert!(submit(&mut client).is_ok());
 }
+
+#[test]
+fn a_session_ends_when_it_said_and_not_before() {
+    let after = |millis: u64| Timestamp::from_millis(NOW.to_millis() + millis);
+    for logs_in in [false, true] {
+        let mut miner = Miner::subscribed();
+        assert_eq!(miner.session.due(), after(30_001), "nobody has logged in");
+        if logs_in {
+            miner.logs_in("address.1");
+            let Some(Effect::Authorize(login)) = miner.effects.pop() else { panic!("a login is asked for") };
+            miner.session.authorized(login, Ok(()), &mut Vec::new());
+            assert_eq!(miner.session.due(), after(600_001));
+        }
+        let due = miner.session.due();
+        miner.session.tick(Timestamp::from_millis(due.to_millis() - 1), &mut miner.effects);
+        assert!(miner.effects.is_empty(), "{:?}", miner.effects);
+        miner.session.tick(due, &mut miner.effects);
+        assert!(matches!(miner.effects[..], [Effect::Close(_)]), "{:?}", miner.effects);
+    }
+}
