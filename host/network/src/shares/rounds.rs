@@ -237,7 +237,7 @@ const LATE_MAX: usize = 64;
 const SHARE_CHECKS_LEAST: u32 = 5;
 /// The most objections of one node that are looked at in a round.
 const OBJECTIONS_MAX: u32 = 64;
-/// The most nodes whose batches are remembered to have been wrong.
+/// The most nodes that are remembered to have sent a wrong batch, or to have objected to a right one.
 const DISTRUSTED_MAX: usize = 1_000;
 /// How much sooner others are asked when something is known to be missing.
 const REPAIR_SOONER: u32 = 4;
@@ -492,9 +492,7 @@ impl Rounds {
         if let Some((node, share)) = self.held.note(&id, verdict) {
             // What was thought right may have this batch.
             self.opinions.clear();
-            if self.distrusted.len() < DISTRUSTED_MAX {
-                self.distrusted.insert(node);
-            }
+            self.distrust(node);
             out.push(Effect::Liar { node, lie: Lie::Batch { batch: id, share } });
             self.object(id, share, out);
         }
@@ -579,7 +577,17 @@ impl Rounds {
         if is_kept { Acceptance::Accept } else { Acceptance::Ignore }
     }
 
+    fn distrust(&mut self, node: NodeId) {
+        if self.distrusted.len() < DISTRUSTED_MAX {
+            self.distrusted.insert(node);
+        }
+    }
+
     fn take_objection(&mut self, objection: Objection, out: &mut Vec<Effect>) -> Acceptance {
+        // Who was found to lie has nothing more hashed by its word: others find what is wrong.
+        if self.distrusted.contains(&objection.node) {
+            return Acceptance::Ignore;
+        }
         let made = self.objected.entry(objection.node).or_default();
         *made += 1;
         let Some(item) = self.held.get_mut(&objection.batch).filter(|_| *made <= OBJECTIONS_MAX) else {
@@ -609,7 +617,9 @@ impl Rounds {
     fn settle_objections(&mut self, batch: BatchId, out: &mut Vec<Effect>) {
         let Some(item) = self.held.get(&batch).filter(|item| item.awaited == 0) else { return };
         let is_right = item.standing == held::Standing::Valid;
-        for objection in self.objections.extract_if(.., |objection| objection.batch == batch).filter(|_| is_right) {
+        let settled = self.objections.extract_if(.., |objection| objection.batch == batch);
+        for objection in settled.filter(|_| is_right).collect::<Vec<_>>() {
+            self.distrust(objection.node);
             out.push(Effect::Liar { node: objection.node, lie: Lie::Objection(objection) });
         }
     }

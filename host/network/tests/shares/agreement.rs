@@ -5,7 +5,7 @@ use crate::world::{Conduct, POOL, World, batch, identity, settings};
 use adit_network::Acceptance;
 use adit_network::id::Moment;
 use adit_network::shares::archive::Answer;
-use adit_network::shares::votes::{Content, Kind, Message, Signatures, root};
+use adit_network::shares::votes::{Content, Kind, Message, Objection, Signatures, root};
 use adit_network::shares::{
     Base, Batch, BatchId, BatchVerdict, Certificate, CertifiedRound, Close, Effect, Event, Halt, Job, Lag, Plan,
     Proposal, Rounds, SealedBatch, ShareId, Statement,
@@ -190,6 +190,33 @@ fn what_samples_miss_an_objection_finds() {
     let wrong = world.nodes[0].pasts.iter().flat_map(|past| &past.credits).filter(|credit| credit.node == liar).count();
     assert_eq!(wrong, 0);
     assert!(world.rounds_of_all() >= 5);
+}
+
+#[test]
+fn who_objects_to_what_is_right_is_named_and_has_nothing_more_hashed() {
+    let mut world = World::new(31, 4, &with(4, &[]));
+    world.still = true;
+    world.run(100);
+    let liar = world.nodes[3].identity.clone();
+    world.mine(0);
+    world.mine(0);
+    world.run(200);
+    let view = world.nodes[1].rounds.as_ref().unwrap().view();
+    let batches: Vec<BatchId> =
+        (0..2).map(|number| batch(&world.nodes[0].identity, view.base, number, true).id()).collect();
+    let object = |world: &mut World, batch: BatchId| {
+        let round = world.nodes[1].rounds.as_ref().unwrap().view().base.round + 1;
+        let objection = Objection::sign(round, batch, 0, POOL, &liar);
+        world.feed(1, Event::Message { bytes: Message::Objection(objection).to_bytes().into() });
+    };
+    let hashed = world.hashed;
+    object(&mut world, batches[0]);
+    assert_eq!(world.hashed, hashed + 1, "one share is hashed by its word");
+    world.run(250);
+    assert!(world.nodes[1].liars.contains(&liar.node()));
+    let hashed = world.hashed;
+    object(&mut world, batches[1]);
+    assert_eq!(world.hashed, hashed, "and none after it lied");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::hashing::{Hashed, count};
 use super::price::HashPrice;
-use adit_network::shares::{BatchId, BatchVerdict, Effect, Plan, SealedBatch, Validators};
+use adit_network::shares::{BatchId, BatchVerdict, Effect, Plan, SealedBatch, Validators, Which};
 use adit_network::{Moment, NodeId};
 use adit_primitives::contract::quorum::{CheckPlan, CheckQuestion};
 use adit_primitives::contract::shares::WorkerRecord;
@@ -85,6 +85,20 @@ impl Checks {
         self.price.micros(hashes.sum::<usize>() as u64)
     }
 
+    /// Returns what is hashed because of an objection, in microseconds: of each batch that is objected to one share.
+    pub fn objection_us(&self, effects: &[Effect]) -> u64 {
+        let hashes = effects.iter().map(|effect| match effect {
+            Effect::Judge { batch, which } => count(batch, which),
+            _ => 0,
+        });
+        self.price.micros(hashes.filter(|hashes| *hashes == 1).sum::<usize>() as u64)
+    }
+
+    /// Returns what hashing a batch whole costs the thread that hashes, in microseconds.
+    pub fn whole_us(&self, batch: &SealedBatch) -> u64 {
+        self.price.micros(count(batch, &Which::All) as u64)
+    }
+
     /// Learns from a batch that was recomputed.
     pub fn hashed(&mut self, now: Moment, hashed: &Hashed) {
         self.load.worked(now, hashed.took);
@@ -124,7 +138,7 @@ impl Load {
 mod tests {
     use super::super::price::Spent;
     use super::*;
-    use adit_network::shares::{Base, Batch, Entry, Identity, Job, Payee, PoolId, Which};
+    use adit_network::shares::{Base, Batch, Entry, Identity, Job, Payee, PoolId};
     use adit_primitives::contract::quorum::QuorumTerms;
     use adit_primitives::contract::shares::ShareDifficulty;
     use adit_primitives::engine::Fault;
@@ -176,6 +190,8 @@ mod tests {
         check(judge(&batch, Which::Some(vec![0, 3])), 600);
         check(Effect::Consult { batch: Arc::clone(&batch), count: 3 }, 300);
         check(judge(&other, Which::All), 0);
+        let objected = [judge(&batch, Which::Some(vec![4])), judge(&other, Which::Some(vec![0, 3]))];
+        assert_eq!((checks.objection_us(&objected), checks.whole_us(&batch)), (300, 1_500));
     }
 
     #[test]

@@ -54,6 +54,11 @@ impl Deliveries {
         self.waiting.entry(batch).or_default().push(Waiting { ticket, place, from, since: now });
     }
 
+    /// Returns who brought a batch that is being judged: the first, where several did.
+    pub fn bringer(&self, batch: BatchId) -> Option<NodeId> {
+        self.waiting.get(&batch)?.first().map(|item| item.from)
+    }
+
     /// Answers for all items that are a batch, each by who sent it.
     pub fn judged(&mut self, batch: BatchId, acceptance: impl Fn(NodeId) -> Acceptance) -> Vec<Event> {
         let waiting = self.waiting.remove(&batch).unwrap_or_default();

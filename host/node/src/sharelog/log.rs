@@ -17,7 +17,7 @@ use adit_network::shares::batch::BATCH_DELAY;
 use adit_network::shares::rounds::{Lie, Settings};
 use adit_network::shares::{
     BatchError, BatchId, BatchVerdict, Batcher, Effect, Event, Halt, Lag, PanelEffect, Panels, Past, Plan, PoolId,
-    Question, Rounds, RoundsView, SealedBatch,
+    Question, Rounds, RoundsView, SealedBatch, Which,
 };
 use adit_network::{Acceptance, Class, Moment, NodeId, Ticket};
 use adit_primitives::Decode;
@@ -232,7 +232,7 @@ impl Log {
             self.handle(now, Event::Tick);
         }
         self.panels.tick(now, &mut self.panel_effects);
-        self.consulted();
+        self.consulted(now);
         for event in self.deliveries.expire(now) {
             self.network.tell(event);
         }
@@ -304,7 +304,7 @@ impl Log {
                         Class::Shares => self.take_item(now, ticket, place, from, bytes),
                         _ => {
                             self.work.charge(now, from, SIGNATURE_US);
-                            Some(self.handle(now, Event::Message { bytes }))
+                            Some(self.take_message(now, from, bytes))
                         }
                     };
                     if let Some(event) = answer.and_then(|answer| self.deliveries.answer(ticket, place, answer)) {
@@ -356,6 +356,14 @@ impl Log {
         acceptance
     }
 
+    /// Takes in what a validator says. Who brought it is charged for what is hashed because of an objection.
+    fn take_message(&mut self, now: Moment, from: NodeId, bytes: Bytes) -> Acceptance {
+        let acceptance = self.rounds.handle(now, Event::Message { bytes }, &mut self.effects);
+        self.hashes.charge(now, from, self.checks.objection_us(&self.effects));
+        self.sort_out(now);
+        acceptance
+    }
+
     /// Takes a batch from the network. `None`: it is answered for when it was judged.
     fn take_item(
         &mut self,
@@ -394,7 +402,7 @@ impl Log {
         self.counters.hashed += hashed.shares as u64;
         self.checks.hashed(now, &hashed);
         self.panels.judged(now, id, &hashed.which, &hashed.verdict, &mut self.panel_effects);
-        self.consulted();
+        self.consulted(now);
         let is_valid = matches!(hashed.verdict, BatchVerdict::Valid { .. });
         let is_settled = is_valid || matches!(hashed.verdict, BatchVerdict::Wrong { .. });
         if !is_settled {
@@ -437,7 +445,7 @@ impl Log {
     fn take_answer(&mut self, now: Moment, tag: u64, from: NodeId, answer: Bytes) {
         let is_sound = if is_of_panel(tag) {
             let is_sound = self.panels.hear(from, &answer, &mut self.panel_effects);
-            self.consulted();
+            self.consulted(now);
             is_sound
         } else {
             self.handle(now, Event::Answer { bytes: answer }) != Acceptance::Reject
@@ -476,7 +484,7 @@ impl Log {
                 Effect::Consult { batch, count } => {
                     let validators = self.rounds.view().validators;
                     self.panels.consult(now, batch, count, &validators, &mut self.panel_effects);
-                    self.consulted();
+                    self.consulted(now);
                 }
                 Effect::Liar { node, lie } => self.found_liar(now, node, lie),
                 Effect::Fraud(evidence) => {
@@ -541,14 +549,20 @@ impl Log {
     }
 
     /// Carries out what came of panels.
-    fn consulted(&mut self) {
+    fn consulted(&mut self, now: Moment) {
         for effect in std::mem::take(&mut self.panel_effects) {
             match effect {
                 PanelEffect::Ask { node, question } => {
                     let tag = self.tag(true);
                     self.network.ask(ToPeer { tag, node: Some(node), ask: question });
                 }
-                PanelEffect::Judge { batch, which } => self.hashing.judge(batch, which),
+                PanelEffect::Judge { batch, which } => {
+                    // Those who were asked were late or disagreed: who brought the batch pays as if nobody had been asked.
+                    if let (Which::All, Some(from)) = (&which, self.deliveries.bringer(batch.id())) {
+                        self.hashes.charge(now, from, self.checks.whole_us(&batch));
+                    }
+                    self.hashing.judge(batch, which);
+                }
                 PanelEffect::Liar { node, .. } => {
                     tracing::warn!(node = %NodeKey(node.0), "a node signed what its shares contradict");
                     self.lied(node);

@@ -20,6 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// Double SHA-256 that one digest of [`DearHash`] takes, some milliseconds; and shares that take more than a peer may have hashed at a time.
+const DEAR_ROUNDS: usize = 16_000;
+const FLOOD: u32 = 900;
+
 const DIFFICULTY: ShareDifficulty = ShareDifficulty::from_log2_hashes(4);
 
 /// A test that waits longer has failed.
@@ -382,4 +386,43 @@ async fn a_wrong_share_is_credited_to_nobody_and_its_node_is_named() {
     for member in members {
         member.end().await;
     }
+}
+
+/// A hash that takes milliseconds.
+struct DearHash(NativeHash);
+
+impl HashEngine for DearHash {
+    fn digest_many(&mut self, inputs: &[u8], each: usize, digests: &mut Vec<Hash256>) -> Result<(), Fault> {
+        let mut warmth = [0; 32];
+        for input in inputs.chunks_exact(each) {
+            (0..DEAR_ROUNDS).for_each(|_| warmth = sha256d(&[input, &warmth].concat()));
+        }
+        std::hint::black_box(warmth);
+        self.0.digest_many(inputs, each, digests)
+    }
+
+    fn search(&mut self, job: &SearchJob, first: u64, count: u64) -> Result<Scan, Fault> {
+        self.0.search(job, first, count)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_has_too_much_hashed_is_refused_and_what_is_credited_is_hashed_all_the_same() {
+    let frugal = Member::start(1, 2, &[], Arc::default(), Box::new(DearHash(NativeHash))).await;
+    // It hashes nothing itself, and so sends faster than the other one takes.
+    let mut flood = Member::start(2, 2, &[&frugal], Arc::default(), Box::new(NoWork)).await;
+    // Once one share is credited they know each other: neither certifies anything alone.
+    flood.mine(true);
+    frugal.credited(1).await;
+    (0..FLOOD).for_each(|_| flood.mine(true));
+    let refused = frugal.until("that batches are refused", |standing| standing.counters.refused > 0).await;
+    assert!(refused.counters.hashed < u64::from(FLOOD), "{refused:?}");
+    // A round that names what was refused asks for it, and it is hashed then.
+    frugal.credited(1 + FLOOD as usize).await;
+    let standing =
+        frugal.until("that all of it was hashed", |standing| standing.counters.hashed > u64::from(FLOOD)).await;
+    assert!(standing.liars.is_empty(), "{standing:?}");
+    assert_agreed(&[&frugal, &flood]);
+    flood.end().await;
+    frugal.end().await;
 }
