@@ -411,7 +411,8 @@ impl Rounds {
     }
 
     fn waits_at(&self) -> Option<Moment> {
-        let since = self.clock.active.filter(|_| !self.clock.waiting)?;
+        // Where others are ahead, what is open here is certified there: this node waits, payouts do not.
+        let since = self.clock.active.filter(|_| !self.clock.waiting && !self.ahead.is_any())?;
         Some(since.after(self.settings.stall))
     }
 

@@ -329,7 +329,7 @@ fn a_node_that_cannot_follow_says_so_until_it_can() {
     let mut handle = |millis, event| {
         let mut out = Vec::new();
         joiner.handle(Moment::from_millis(millis), event, &mut out);
-        out.retain(|effect| matches!(effect, Effect::Behind(_) | Effect::Level { .. }));
+        out.retain(|effect| matches!(effect, Effect::Behind(_) | Effect::Level { .. } | Effect::Waiting { .. }));
         (out, joiner.view().behind, joiner.wake())
     };
     let vote = |at: usize| {
@@ -343,6 +343,12 @@ fn a_node_that_cannot_follow_says_so_until_it_can() {
         Event::Answer { bytes: answer.to_bytes().into() }
     };
     let lag = |rounds| Some(Lag { rounds, since: Moment::from_millis(200) });
+    // It has something to certify, and nobody to do it with.
+    let share = Arc::new(batch(&identity(9), Base { round: 0, root: Hash256(POOL.0) }, 0, true));
+    let verdict = BatchVerdict::Valid { shares: vec![ShareId([0; 32])] };
+    let (batch, plan) = (share.id(), Plan::Local);
+    handle(50, Event::Batch { batch: share, plan });
+    handle(60, Event::Judged { batch, verdict });
     assert!(matches!(handle(100, vote(0)), (out, None, _) if out.is_empty()));
     let (out, said, mut wake) = handle(200, vote(1));
     assert_eq!((out.len(), said), (0, None), "a certificate may be on its way");
@@ -354,9 +360,14 @@ fn a_node_that_cannot_follow_says_so_until_it_can() {
         assert_eq!(out.is_empty(), millis < 8_200, "at {millis}");
     }
     assert!(matches!(out[..], [Effect::Behind(behind)] if Some(behind) == lag(newest)));
-    let (out, said, _) = handle(9_000, answer(&rounds[..1]));
+    // Nobody's payouts wait because this node is behind, however long it is.
+    while wake < Moment::from_millis(60_000) {
+        (out, _, wake) = handle(wake.to_millis(), Event::Tick);
+        assert!(out.is_empty(), "{out:?}");
+    }
+    let (out, said, _) = handle(61_000, answer(&rounds[..1]));
     assert_eq!((out.len(), said), (0, lag(newest - 1)));
-    let (out, said, _) = handle(9_500, answer(&rounds));
+    let (out, said, _) = handle(61_500, answer(&rounds));
     assert!(matches!(out[..], [Effect::Level { round }] if round == newest), "{out:?}");
     assert_eq!(said, None);
 }
