@@ -165,7 +165,7 @@ impl Machine {
         let (mut again, mut repaired) = (0, 0);
         for item in items {
             let id = ItemId::of(&item.bytes);
-            let promised = self.promised(slot, item.level);
+            let promised = self.promised(slot, class, item.level);
             let record = self.items.tables[link].known.touch(id);
             record.holders |= bit(slot);
             record.promised |= promised;

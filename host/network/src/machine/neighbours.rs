@@ -8,8 +8,9 @@
 use super::session::bit;
 use super::{Machine, Turn};
 use crate::effect::Lane;
-use crate::id::{Moment, NodeId};
+use crate::id::{Class, Moment, NodeId};
 use crate::known::Slots;
+use crate::settings::Strategy;
 use crate::wire::{Features, Frame, Item};
 use std::time::Duration;
 
@@ -62,10 +63,10 @@ impl Machine {
         self.sessions.iter_mut().for_each(|session| session.beside &= !slot);
     }
 
-    /// Returns those to whom a session's node sends an item of that level itself.
-    pub(super) fn promised(&self, slot: usize, level: u8) -> Slots {
-        let session = self.sessions.get(slot).filter(|_| level == Item::TO_ALL);
-        session.map_or(0, |session| session.beside)
+    /// Returns those to whom a session's node sends an item of that level itself, where this node prunes by that: of a flood nobody is left out.
+    pub(super) fn promised(&self, slot: usize, class: Class, level: u8) -> Slots {
+        let prunes = level == Item::TO_ALL && self.settings.strategies.of(class) == Strategy::Gossip;
+        self.sessions.get(slot).filter(|_| prunes).map_or(0, |session| session.beside)
     }
 }
 

@@ -111,7 +111,7 @@ impl Machine {
     }
 
     /// Adds members of `from` at random until the set has `count`.
-    pub(super) fn fill(&mut self, mut set: Slots, from: Slots, count: usize) -> Slots {
+    fn fill(&mut self, mut set: Slots, from: Slots, count: usize) -> Slots {
         while (set.count_ones() as usize) < count {
             let Some(slot) = self.pick(from & !set) else { break };
             set |= bit(slot);
