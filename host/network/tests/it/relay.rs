@@ -232,13 +232,37 @@ fn who_is_no_peer_of_the_maker_any_more_is_sent_what_it_makes_by_others() {
     assert_eq!(arrivals(&world)[2], 0, "nothing had to be asked for");
 }
 
+/// A node that says that it has everybody as a peer.
+fn liar(world: &mut World) -> usize {
+    world.puppet(|frame| match frame {
+        Frame::Hello(_) => vec![hello(77, claim(0)), Frame::Neighbours { nodes: (0..100).map(node_id).collect() }],
+        _ => Vec::new(),
+    })
+}
+
+#[test]
+fn of_a_flood_nobody_is_left_out_whatever_the_maker_says() {
+    for (strategies, at_once) in [(Strategies::all(Strategy::Flood), true), (Strategies::hybrid(), false)] {
+        let mut world = World::new(12);
+        let (passes, other) = (world.add(with(strategies)), world.add(with(Strategies::hybrid())));
+        let liar = liar(&mut world);
+        world.connect(passes, other);
+        world.connect(liar, other);
+        let served = world.connect(liar, passes).0;
+        world.run_for(5000);
+        let items = vec![Item { level: Item::TO_ALL, bytes: Bytes::from_static(b"accept") }];
+        world.say(served, &Frame::Items { class: Class::Shares, items });
+        world.run_for(50);
+        assert_eq!(world.host(other).items.len(), usize::from(at_once), "{strategies:?}");
+        world.run_for(1000);
+        assert_eq!(world.host(other).items.len(), 1, "{strategies:?}");
+    }
+}
+
 #[test]
 fn who_says_that_it_sends_to_all_and_does_not_keeps_nothing_back() {
     let mut world = ten_that_know_each_other();
-    let liar = world.puppet(|frame| match frame {
-        Frame::Hello(_) => vec![hello(77, claim(0)), Frame::Neighbours { nodes: (0..100).map(node_id).collect() }],
-        _ => Vec::new(),
-    });
+    let liar = liar(&mut world);
     let sessions: Vec<_> = (0..10).map(|node| world.connect(liar, node).0).collect();
     world.run_for(5000);
     for number in 0..20 {
