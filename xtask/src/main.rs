@@ -5,7 +5,7 @@
 
 mod tidy;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,7 +17,7 @@ cargo xtask <chore>
   up [chain.toml]   build and run node and miner in one process (default: examples/chaincore/chain.toml)
   test [filter]     set up what is missing and run all tests
   ci                everything a change must pass: form, lints, tests, documentation
-  setup             add the WebAssembly target where it is missing
+  setup             add the WebAssembly target and make where they are missing
   tidy              check the repository's own rules of form
   write             write docs/chain-toml.md and the examples' pins anew, from the sources
   bench [crate]     run the criterion benches (of one crate)";
@@ -64,8 +64,13 @@ fn is_installed(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 
-/// Adds the target that plugins are built for. A toolchain that did not come through rustup must bring it along.
+/// Adds what every build needs: `make`, which builds the allocator beside the C compiler that Rust links with, and the target of plugins. A toolchain
+/// that did not come through rustup must bring that along.
 fn setup() -> Result<()> {
+    if !is_installed("make", &["--version"]) {
+        println!("make is missing: installing it");
+        ensure!(installs(&["make"]), "make cannot be installed here: install it by hand");
+    }
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().context("failed to start rustc")?;
     let sysroot = String::from_utf8(sysroot.stdout)?;
     if Path::new(sysroot.trim()).join("lib/rustlib").join(WASM_TARGET).is_dir() {
@@ -86,22 +91,25 @@ fn up(rest: &[String]) -> Result<()> {
 /// Installs the servers that tests run the pool before, and what their miner is written in, where Debian's packages may be installed. Where not,
 /// those tests say that they did not run.
 fn servers() {
-    const INSTALL: [&str; 7] =
-        ["-o", "DPkg::Lock::Timeout=500", "install", "--yes", "--no-install-recommends", "litecoind", "python3"];
     let wanted = ["litecoind", "litecoin-cli", "python3"];
     if wanted.iter().all(|program| is_installed(program, &["--version"])) {
         return;
     }
     println!("litecoind or python3 is missing: installing them");
-    // Whoever is root may have no sudo.
-    let done = [&["apt-get"][..], &["sudo", "-n", "apt-get"]].iter().any(|apt| {
-        let (program, before) = (apt[0], &apt[1..]);
-        is_installed(program, &[before, &["update"]].concat())
-            && is_installed(program, &[before, &INSTALL[..]].concat())
-    });
-    if !done {
+    if !installs(&["litecoind", "python3"]) {
         println!("they cannot be installed here: the tests that need them say so");
     }
+}
+
+/// Installs Debian's packages where that is possible.
+fn installs(packages: &[&str]) -> bool {
+    const INSTALL: [&str; 5] = ["-o", "DPkg::Lock::Timeout=500", "install", "--yes", "--no-install-recommends"];
+    // Whoever is root may have no sudo.
+    [&["apt-get"][..], &["sudo", "-n", "apt-get"]].iter().any(|apt| {
+        let (program, before) = (apt[0], &apt[1..]);
+        is_installed(program, &[before, &["update"]].concat())
+            && is_installed(program, &[before, &INSTALL[..], packages].concat())
+    })
 }
 
 fn test(rest: &[String]) -> Result<()> {

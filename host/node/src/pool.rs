@@ -113,10 +113,11 @@ const BANS_MAX: usize = 100_000;
 const ADDRESSES_MAX: usize = 65_536;
 
 /// How long a slice of a connection's past is, after how many shares it is looked at, and how long without any.
-const RETARGET: RetargetRules = RetargetRules { slice_ms: 5_000, shares_due: 12, quiet_ms: 5_000 };
+const RETARGET: RetargetRules = RetargetRules { slice_ms: 5_000, shares_due: 12, quiet_ms: 5_000, idle_ms: 60_000 };
 
 /// The same for farmers: their shares come together with each challenge, and nothing between.
-const FARM_RETARGET: RetargetRules = RetargetRules { slice_ms: 30_000, shares_due: 60, quiet_ms: 60_000 };
+const FARM_RETARGET: RetargetRules =
+    RetargetRules { slice_ms: 30_000, shares_due: 60, quiet_ms: 60_000, idle_ms: 600_000 };
 
 /// Connections that the system keeps until they are accepted, or as many as it allows: after an outage all miners come at once, and who finds no room comes
 /// again after seconds.

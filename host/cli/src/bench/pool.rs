@@ -37,6 +37,10 @@ const REST: Duration = Duration::from_secs(2);
 /// A new job while connections idle, or come and go, at this pace.
 const SHORT_JOB: Duration = Duration::from_secs(5);
 
+/// For how long miners work before the first storm, and how many shares of each wait for their answers.
+const WORK_TIME: Duration = Duration::from_secs(20);
+const WORK_WINDOW: usize = 8;
+
 /// Within which the pool forgets the shares of jobs that were replaced: it knows those for three minutes.
 const FORGETTING_TIME: Duration = Duration::from_secs(240);
 
@@ -141,10 +145,13 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What the first storm took, the system's allocator and the log's buffers keep: what each later one adds is what is looked for.
+    /// What any work leaves, names that are known and full buffers of the log, is there before the storms: what those add is what is looked for.
     fn churn(&self, count: u32) -> Result<()> {
         let time = Duration::from_secs(self.arguments.seconds.into());
         println!("miners at once              {:>12}", grouped(count.into()));
+        println!("pool as it starts           {:>12}", self.rested()?.held());
+        let work = self.measure_for(&mut self.crews(count)?, Pace::Window(WORK_WINDOW), WORK_TIME)?;
+        println!("all at work: shares         {:>12}", grouped(work.tally.latencies_us.len() as u64));
         println!("pool at rest                {:>12}", self.rested()?.held());
         let mut all = Tally::default();
         for storm in 1..=self.arguments.storms {

@@ -24,6 +24,7 @@ use adit_protocol::stratum::message::Refusal;
 use adit_protocol::stratum::server::{
     self as stratum, Effect, JOBS_MAX, Login, NonceSpace, Session, Subscription, Wish,
 };
+use futures_channel::mpsc;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use std::task::ready;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// The longest that a session does not look at its limits of time, whatever they are.
@@ -42,7 +43,7 @@ const REST_MAX: Duration = Duration::from_secs(3600);
 /// The most bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
 
-/// More capacity than that is given back after a write.
+/// More capacity than that is given back after a write, and all of it where no share waits for an answer.
 const OUTPUT_KEPT: usize = 512;
 
 /// How long a miner has to take what it is told at the end.
@@ -184,8 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     Err(error) => return End::Broken(error),
                 },
                 note = self.notes.recv() => match note {
-                    Some(note) => if !self.hear(note) { return self.part().await },
-                    None => return End::Here,
+                    Ok(note) => if !self.hear(note) { return self.part().await },
+                    Err(_) => return End::Here,
                 },
                 changed = self.jobs.changed() => {
                     if changed.is_err() {
@@ -256,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             self.stream.write_all(&self.out).await?;
             self.stream.flush().await?;
             self.out.clear();
-            if self.out.capacity() > OUTPUT_KEPT {
+            if self.out.capacity() > OUTPUT_KEPT || self.waiting.is_empty() {
                 self.out = Vec::new();
             }
         }

@@ -9,12 +9,12 @@ use adit_primitives::contract::shares::ShareDifficulty;
 use adit_primitives::engine::ShareEngine;
 use adit_protocol::stratum::message::Refusal;
 use adit_protocol::stratum::server::Ticket;
+use futures_channel::mpsc;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// How often connections whose difficulty may be due are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -34,6 +34,8 @@ pub enum Note {
 }
 
 /// The connections that are open.
+///
+/// Their mailboxes take memory for what waits in them alone: most wait for nothing, most of the time. (A channel of Tokio's holds room for 32 notes.)
 pub struct Connections {
     next: AtomicU64,
     reached: Mutex<HashMap<ConnectionId, Reached>>,
@@ -60,7 +62,7 @@ impl Connections {
         now: Timestamp,
     ) -> (ConnectionId, mpsc::UnboundedReceiver<Note>) {
         let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed));
-        let (mailbox, notes) = mpsc::unbounded_channel();
+        let (mailbox, notes) = mpsc::unbounded();
         self.reached().insert(id, Reached { mailbox, origin, users: Vec::new() });
         self.retargets().open(id, difficulty, now);
         (id, notes)
@@ -90,7 +92,7 @@ impl Connections {
     pub fn tell(&self, id: ConnectionId, note: Note) {
         if let Some(reached) = self.reached().get(&id) {
             // A mailbox whose owner is about to close it.
-            drop(reached.mailbox.send(note));
+            drop(reached.mailbox.unbounded_send(note));
         }
     }
 
@@ -102,7 +104,7 @@ impl Connections {
                 Banned::User(user) => reached.users.iter().any(|known| **known == **user),
             };
             if meant {
-                drop(reached.mailbox.send(Note::Leave));
+                drop(reached.mailbox.unbounded_send(Note::Leave));
             }
         }
     }

@@ -129,7 +129,7 @@ struct Farmer {
     member: Member,
     connection: ConnectionId,
     /// What the rest of the pool says to it.
-    notes: mpsc::UnboundedReceiver<Note>,
+    notes: futures_channel::mpsc::UnboundedReceiver<Note>,
     /// For the next challenge.
     difficulty: ShareDifficulty,
     /// What it was asked, by challenge, the newest last.

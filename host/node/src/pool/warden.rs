@@ -124,7 +124,7 @@ mod tests {
 
     fn warden() -> (Warden, mpsc::UnboundedReceiver<Keep>) {
         let (keeping, kept) = mpsc::unbounded_channel();
-        let retargets = Retargets::new(RetargetRules { slice_ms: 1, shares_due: 1, quiet_ms: 1 });
+        let retargets = Retargets::new(RetargetRules { slice_ms: 1, shares_due: 1, quiet_ms: 1, idle_ms: 1 });
         let warden = Warden {
             connections: Arc::new(Connections::new(retargets)),
             bans: Arc::new(Mutex::new(Bans::new(RULES, Vec::new(), NOW))),

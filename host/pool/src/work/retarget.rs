@@ -20,6 +20,8 @@ pub struct RetargetRules {
     pub shares_due: u64,
     /// The longest time between two looks, in milliseconds: a connection without shares is looked at then.
     pub quiet_ms: u64,
+    /// The longest time between two looks at a connection without shares whose difficulty is as low as it gets, in milliseconds: the time doubles up to there.
+    pub idle_ms: u64,
 }
 
 /// Within which a difficulty has to lie.
@@ -55,12 +57,16 @@ pub struct Retargeted {
 struct Past {
     difficulty: ShareDifficulty,
     due: Timestamp,
+    /// The time between the last look and the next.
+    pause_ms: u64,
     shares_since: u64,
     /// When the newest slice began.
     slice_began: Timestamp,
     newest: WorkSlice,
-    /// The whole slices before it, the newest first. Nothing is kept of a connection that never sent a share.
+    /// The whole slices before it, the newest first, back to the first with a share.
     older: VecDeque<WorkSlice>,
+    /// How many slices without a share came before those.
+    empty: usize,
 }
 
 impl DifficultyBounds {
@@ -84,10 +90,12 @@ impl Retargets {
         let past = Past {
             difficulty,
             due,
+            pause_ms: self.rules.quiet_ms,
             shares_since: 0,
             slice_began: now,
             newest: WorkSlice::default(),
             older: VecDeque::new(),
+            empty: 0,
         };
         self.connections.insert(connection, past);
     }
@@ -106,10 +114,15 @@ impl Retargets {
         past.newest.shares += 1;
         past.newest.work = past.newest.work.saturating_add(difficulty.work());
         past.shares_since += 1;
-        if past.shares_since == self.rules.shares_due && now < past.due {
+        // Who was looked at ever more rarely is a miner like others again.
+        let latest = match past.shares_since == self.rules.shares_due {
+            true => now,
+            false => later(now, self.rules.quiet_ms),
+        };
+        if latest < past.due {
             self.due.remove(&(past.due, connection));
-            past.due = now;
-            self.due.insert((now, connection));
+            past.due = latest;
+            self.due.insert((latest, connection));
         }
     }
 
@@ -134,7 +147,7 @@ impl Retargets {
         max: usize,
         now: Timestamp,
     ) -> Result<Vec<Retargeted>, Fault> {
-        let connections = self.take_due(max, now);
+        let connections = self.take_due(bounds.least, max, now);
         if connections.is_empty() {
             return Ok(Vec::new());
         }
@@ -156,14 +169,20 @@ impl Retargets {
     }
 
     /// Takes connections whose time has come, and notes when it comes again.
-    fn take_due(&mut self, max: usize, now: Timestamp) -> Vec<ConnectionId> {
+    fn take_due(&mut self, least: ShareDifficulty, max: usize, now: Timestamp) -> Vec<ConnectionId> {
         let mut taken = Vec::new();
         while let Some((due, connection)) =
             self.due.first().copied().filter(|(due, _)| *due <= now && taken.len() < max)
         {
             self.due.remove(&(due, connection));
             let past = self.connections.get_mut(&connection).expect("what is due is a connection");
-            past.due = later(now, self.rules.quiet_ms.max(1));
+            let is_idle = past.shares_since == 0 && past.difficulty <= least;
+            past.pause_ms = match is_idle {
+                true => past.pause_ms.saturating_mul(2).min(self.rules.idle_ms),
+                false => self.rules.quiet_ms,
+            }
+            .max(1);
+            past.due = later(now, past.pause_ms);
             past.shares_since = 0;
             self.due.insert((past.due, connection));
             taken.push(connection);
@@ -180,7 +199,7 @@ impl Retargets {
             difficulty: past.difficulty,
             least: bounds.least,
             greatest: bounds.greatest.max(bounds.least),
-            slices: std::iter::once(newest).chain(past.older.iter().copied()).collect(),
+            slices: std::iter::once(newest).chain(past.before(&self.rules)).take(SLICES_MAX).collect(),
         }
     }
 }
@@ -191,11 +210,20 @@ impl Past {
         let slice_ms = rules.slice_ms.max(1);
         let passed = now.to_millis().saturating_sub(self.slice_began.to_millis()) / slice_ms;
         for _ in 0..passed.min(SLICES_MAX as u64) {
-            self.older.push_front(WorkSlice { length_ms: slice_ms, ..self.newest });
-            self.newest = WorkSlice::default();
+            let whole = WorkSlice { length_ms: slice_ms, ..std::mem::take(&mut self.newest) };
+            match whole.shares == 0 && self.older.is_empty() {
+                true => self.empty = (self.empty + 1).min(SLICES_MAX),
+                false => self.older.push_front(whole),
+            }
         }
         self.older.truncate(SLICES_MAX - 1);
         self.slice_began = later(self.slice_began, passed.saturating_mul(slice_ms));
+    }
+
+    /// Returns the whole slices, the newest first.
+    fn before(&self, rules: &RetargetRules) -> impl Iterator<Item = WorkSlice> {
+        let empty = WorkSlice { length_ms: rules.slice_ms.max(1), ..WorkSlice::default() };
+        self.older.iter().copied().chain(std::iter::repeat_n(empty, self.empty))
     }
 }
 
@@ -208,7 +236,7 @@ mod tests {
     use super::*;
     use adit_primitives::contract::shares::{Claim, Judgement};
 
-    const RULES: RetargetRules = RetargetRules { slice_ms: 1000, shares_due: 8, quiet_ms: 5000 };
+    const RULES: RetargetRules = RetargetRules { slice_ms: 1000, shares_due: 8, quiet_ms: 5000, idle_ms: 15_000 };
     const START: ShareDifficulty = ShareDifficulty::from_log2_hashes(20);
     const BOUNDS: DifficultyBounds = DifficultyBounds {
         least: ShareDifficulty::from_log2_hashes(16),
@@ -261,6 +289,29 @@ mod tests {
         assert_eq!(silent[0].slices.len(), 6);
         assert_eq!(silent[0].slices.iter().map(|slice| slice.length_ms).sum::<u64>(), 5100);
         assert_eq!(silent[0].slices[5].work, 8 << 20);
+    }
+
+    #[test]
+    fn who_sends_nothing_at_the_least_difficulty_is_looked_at_ever_more_rarely() {
+        let mut retargets = Retargets::new(RULES);
+        retargets.open(ONE, BOUNDS.least, at(0));
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            let due = retargets.next_due().unwrap();
+            let asked = check_asked(&mut retargets, 16, due, None);
+            assert_eq!(
+                asked[0].slices.iter().map(|slice| slice.length_ms).sum::<u64>(),
+                due.to_millis() - at(0).to_millis()
+            );
+            waits.push(retargets.next_due().unwrap().to_millis() - due.to_millis());
+        }
+        assert_eq!(waits, [10_000, 15_000, 15_000, 15_000]);
+        assert!(retargets.connections[&ONE].older.capacity() == 0, "silence takes no memory");
+        retargets.credit(ONE, BOUNDS.least, at(46_000));
+        assert_eq!(retargets.next_due(), Some(at(51_000)), "a share makes it a miner like others");
+        let asked = check_asked(&mut retargets, 16, at(51_000), None);
+        assert_eq!((asked[0].slices.len(), asked[0].slices[5].shares), (SLICES_MAX, 1));
+        assert_eq!(retargets.next_due(), Some(at(56_000)));
     }
 
     #[test]

@@ -177,6 +177,9 @@ impl Crew {
 
     fn hear(&mut self, place: usize, pace: Pace, tally: &mut Tally) -> Result<()> {
         let miner = &mut self.miners[place];
+        if pace == Pace::Listen {
+            return miner.listen(&mut self.input, tally);
+        }
         let (waited, heard) = (miner.waiting(), miner.receive(&mut self.input, tally));
         match pace {
             Pace::Visit if heard.is_err() => {
