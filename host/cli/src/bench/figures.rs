@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,15 +10,22 @@ use std::time::Duration;
 /// Where the time of threads is counted that are no more.
 const ENDED: &str = "threads that ended";
 
-/// What a process has taken so far, or between two looks.
+/// What a process has taken so far.
 pub struct Figures {
     pub cpu: Duration,
-    /// By the threads' names, those that differ in a number together, and [`ENDED`].
-    pub threads: BTreeMap<String, Duration>,
+    /// The threads that run, by their numbers.
+    threads: BTreeMap<OsString, (String, Duration)>,
     pub memory_bytes: u64,
     /// The most that it had since its start.
     pub memory_peak_bytes: u64,
     pub descriptors: usize,
+}
+
+/// The CPU time that a process has taken between two looks.
+pub struct Spent {
+    pub cpu: Duration,
+    /// By the threads' names, those that differ in a number together, and [`ENDED`].
+    pub threads: BTreeMap<String, Duration>,
 }
 
 impl Figures {
@@ -27,13 +35,11 @@ impl Figures {
         let mut threads = BTreeMap::new();
         for task in fs::read_dir(process.join("task")).context("the process has ended, or there is no /proc")? {
             // A thread may end while it is looked at.
-            let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
-            let (name, cpu) = thread(&stat).context("/proc has an unknown form")?;
-            *threads.entry(name).or_default() += cpu;
+            let task = task?;
+            let Ok(stat) = fs::read_to_string(task.path().join("stat")) else { continue };
+            threads.insert(task.file_name(), thread(&stat).context("/proc has an unknown form")?);
         }
         let (_, cpu) = thread(&fs::read_to_string(process.join("stat"))?).context("/proc has an unknown form")?;
-        let living = threads.values().sum();
-        threads.insert(ENDED.to_owned(), cpu.saturating_sub(living));
         let status = fs::read_to_string(process.join("status"))?;
         let bytes = |name| {
             let text = status.lines().find_map(|line| line.strip_prefix(name));
@@ -55,13 +61,18 @@ impl Figures {
     }
 
     /// Returns the CPU time that was spent since.
-    pub fn since(&self, before: &Self) -> Self {
-        let spent = |(name, cpu): (&String, &Duration)| {
-            let then = before.threads.get(name).copied().unwrap_or_default();
-            (name.clone(), cpu.saturating_sub(then))
-        };
-        let threads: BTreeMap<_, _> = self.threads.iter().map(spent).collect();
-        Self { cpu: self.cpu.saturating_sub(before.cpu), threads, ..*self }
+    pub fn since(&self, before: &Self) -> Spent {
+        let cpu = self.cpu.saturating_sub(before.cpu);
+        let mut threads: BTreeMap<String, Duration> = BTreeMap::new();
+        for (number, (name, now)) in &self.threads {
+            // A number may be another thread's by now.
+            let then =
+                before.threads.get(number).filter(|(known, _)| known == name).map_or(Duration::ZERO, |(_, cpu)| *cpu);
+            *threads.entry(name.clone()).or_default() += now.saturating_sub(then);
+        }
+        let living = threads.values().sum();
+        threads.insert(ENDED.to_owned(), cpu.saturating_sub(living));
+        Spent { cpu, threads }
     }
 }
 
@@ -77,8 +88,28 @@ fn thread(stat: &str) -> Option<(String, Duration)> {
 
 #[cfg(test)]
 mod tests {
-    use super::thread;
+    use super::{ENDED, Figures, thread};
     use std::time::Duration;
+
+    #[test]
+    fn a_thread_that_ends_takes_nothing_from_those_of_its_name() {
+        let figures = |cpu, threads: &[(&str, u64)]| {
+            let threads = threads
+                .iter()
+                .map(|(number, cpu)| ((*number).into(), ("worker".to_owned(), Duration::from_secs(*cpu))));
+            let (memory_bytes, memory_peak_bytes, descriptors) = (0, 0, 0);
+            Figures {
+                cpu: Duration::from_secs(cpu),
+                threads: threads.collect(),
+                memory_bytes,
+                memory_peak_bytes,
+                descriptors,
+            }
+        };
+        let spent = figures(39, &[("1", 7), ("3", 1)]).since(&figures(35, &[("1", 5), ("2", 30)]));
+        let of = |name: &str| spent.threads[name].as_secs();
+        assert_eq!((spent.cpu.as_secs(), of("worker"), of(ENDED)), (4, 3, 1));
+    }
 
     #[test]
     fn a_threads_name_loses_its_number_and_its_times_are_summed() {

@@ -15,7 +15,7 @@ mod crew;
 mod miner;
 mod process;
 
-use super::figures::Figures;
+use super::figures::{Figures, Spent};
 use super::grouped;
 use adit_node::clock::Clock;
 use anyhow::{Context, Result, ensure};
@@ -224,7 +224,7 @@ impl Bench<'_> {
 struct Run {
     tally: Tally,
     wall: Duration,
-    spent: Figures,
+    spent: Spent,
     memory_bytes: u64,
 }
 

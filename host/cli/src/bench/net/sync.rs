@@ -1,7 +1,7 @@
 //! A whole node that has nothing fetches a long chain from one peer.
 
 use super::{headers, row};
-use crate::bench::figures::Figures;
+use crate::bench::figures::{Figures, Spent};
 use crate::bench::grouped;
 use crate::bench::headers::first_nonce;
 use crate::bench::pool::free_port;
@@ -57,7 +57,7 @@ pub fn print(blocks: u32) -> Result<()> {
         row(&format!("    {name}"), format!("{cpu:.2?}"));
     }
     row("  CPU time of its peer", format!("{:.2?}", took.cpu_from.cpu));
-    row("  its memory, MB", grouped(took.cpu_to.memory_bytes / 1_000_000));
+    row("  its memory, MB", grouped(took.memory_to_bytes / 1_000_000));
     Ok(())
 }
 
@@ -90,8 +90,9 @@ struct Node {
 struct Took {
     headers: Duration,
     blocks: Duration,
-    cpu_to: Figures,
-    cpu_from: Figures,
+    cpu_to: Spent,
+    cpu_from: Spent,
+    memory_to_bytes: u64,
 }
 
 impl Node {
@@ -152,11 +153,13 @@ impl Node {
             if let (Some((begun, spent)), Some(headers)) = (&begun, headers)
                 && newest.0 >= u64::from(blocks)
             {
+                let took = self.figures()?;
                 return Ok(Took {
                     headers: headers - *begun,
                     blocks: now - *begun,
-                    cpu_to: self.figures()?.since(spent),
+                    cpu_to: took.since(spent),
                     cpu_from: from.figures()?.since(&served),
+                    memory_to_bytes: took.memory_bytes,
                 });
             }
             if newest.1.elapsed() > PATIENCE {
