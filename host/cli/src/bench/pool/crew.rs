@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const LOGGING_IN_MAX: u32 = 256;
 
 /// How long they may take for that, and for the last answers.
-const LOGIN_TIME: Duration = Duration::from_secs(120);
+const LOGIN_TIME: Duration = Duration::from_secs(300);
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// Sockets that are told of by one call.
