@@ -299,10 +299,8 @@ mod tests {
         for _ in 0..4 {
             let due = retargets.next_due().unwrap();
             let asked = check_asked(&mut retargets, 16, due, None);
-            assert_eq!(
-                asked[0].slices.iter().map(|slice| slice.length_ms).sum::<u64>(),
-                due.to_millis() - at(0).to_millis()
-            );
+            let told_ms: u64 = asked[0].slices.iter().map(|slice| slice.length_ms).sum();
+            assert_eq!(told_ms, (due.to_millis() - at(0).to_millis()).min(31_000), "as much as of others");
             waits.push(retargets.next_due().unwrap().to_millis() - due.to_millis());
         }
         assert_eq!(waits, [10_000, 15_000, 15_000, 15_000]);
