@@ -139,7 +139,8 @@ fn an_operator_with_the_token_stops_starts_and_configures_a_pool() {
     assert_eq!((status, &stopped["running"]), (200, &json!(false)), "{stopped}");
     assert_eq!(get(&pool.url, "/pool/stats").0, 503);
     assert_eq!(get(&pool.url, "/pool/readyz").0, 503);
-    assert_eq!(order("/pool/start", &nothing).0, 200);
+    let (status, started) = order("/pool/start", &nothing);
+    assert_eq!(status, 200, "{started}");
     runs(true);
     assert_eq!(order("/pool/mode", &json!({ "mode": "solo" })).0, 200);
     runs(false);
